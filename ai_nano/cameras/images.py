@@ -1,0 +1,58 @@
+"""Image files through OpenCV."""
+
+from pathlib import Path
+from typing import Any
+
+from ai_nano.cameras.opencv import load_cv2
+
+JPEG_QUALITY = 92
+
+
+class ImageFiles:
+    """The steps' `Images` port."""
+
+    def __init__(self) -> None:
+        self._cv2: Any = None
+
+    @property
+    def cv2(self) -> Any:
+        if self._cv2 is None:
+            self._cv2 = load_cv2()
+        return self._cv2
+
+    def encode_jpeg(self, image: Any) -> bytes:
+        """`image`: uint8 (height, width, 3) BGR."""
+        return self._encode(image, JPEG_QUALITY)
+
+    def as_jpeg(self, path: Path) -> tuple[bytes, int, int] | None:
+        """JPEG files as they are, others encoded anew; None when the file does not decode."""
+        image = self._read(path)
+        if image is None:
+            return None
+        data = path.read_bytes()
+        if not data.startswith(b"\xff\xd8\xff"):
+            data = self.encode_jpeg(image)
+        return data, image.shape[1], image.shape[0]
+
+    def thumbnail(self, path: Path, width: int) -> bytes | None:
+        image = self._read(path)
+        if image is None:
+            return None
+        height = max(1, round(image.shape[0] * width / image.shape[1]))
+        return self._encode(self.cv2.resize(image, (width, height), interpolation=self.cv2.INTER_AREA), 80)
+
+    def _encode(self, image: Any, quality: int) -> bytes:
+        ok, data = self.cv2.imencode(".jpg", image, [self.cv2.IMWRITE_JPEG_QUALITY, quality])
+        if not ok:
+            raise ValueError("OpenCV could not encode the image")
+        return bytes(data.tobytes())
+
+    def _read(self, path: Path) -> Any:
+        """uint8 (height, width, 3) BGR, or None. Through bytes, since imread takes no non-ASCII path on Windows."""
+        import numpy
+
+        try:
+            data = numpy.frombuffer(path.read_bytes(), dtype=numpy.uint8)
+        except OSError:
+            return None
+        return self.cv2.imdecode(data, self.cv2.IMREAD_COLOR) if data.size else None

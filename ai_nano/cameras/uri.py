@@ -1,0 +1,35 @@
+"""From a camera URI to an open camera."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ai_nano.cameras.file import FileCamera, FolderCamera
+from ai_nano.cameras.opencv import load_cv2
+from ai_nano.cameras.stream import StreamCamera
+from ai_nano.cameras.webcam import Webcam
+from ai_nano.core.errors import BadInput, CameraError
+from ai_nano.core.ports import Camera
+
+
+def open_camera(uri: str) -> Camera:
+    """`webcam:N`, `v4l2:///dev/videoN`, `file:///clip.mp4` or a folder, `http(s)://…`, `rtsp://…`.
+
+    Raises BadInput for a URI of another form, CameraError when the camera is not there.
+    """
+    cv2 = load_cv2()
+    if match := re.fullmatch(r"webcam:(\d+)", uri):
+        return Webcam(cv2, uri, int(match.group(1)))
+    parts = urlsplit(uri)
+    if parts.scheme == "v4l2" and parts.path.startswith("/dev/"):
+        return Webcam(cv2, uri, parts.path)
+    if parts.scheme in ("http", "https", "rtsp") and parts.netloc:
+        return StreamCamera(cv2, uri)
+    if parts.scheme == "file" and parts.path:
+        path = Path(unquote(parts.path))
+        if path.is_dir():
+            return FolderCamera(cv2, uri, path)
+        if not path.exists():
+            raise CameraError("camera.missing", uri=uri)
+        return FileCamera(cv2, uri, path)
+    raise BadInput("camera.uri", uri=uri)

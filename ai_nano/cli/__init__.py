@@ -1,0 +1,1 @@
+"""The workflow on a terminal. Imports no Qt; heavy parts only when a command needs them."""

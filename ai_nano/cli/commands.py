@@ -1,0 +1,241 @@
+"""The commands: each starts what the window would start, waits for it, and says how it ended."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ai_nano.cli.console import Console
+from ai_nano.cli.questions import TerminalQuestions
+from ai_nano.cli.waiting import carry_out, wait
+from ai_nano.core import config as configuration
+from ai_nano.core import names
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MissingPrerequisite
+from ai_nano.core.events import Log
+from ai_nano.core.lanes import Lanes
+from ai_nano.core.ports import Machine, StepContext
+from ai_nano.core.texts import t
+from ai_nano.core.workflow import Workflow, split_counts
+from ai_nano.core.workspace import PARTS, Receipt, Workspace
+from ai_nano.lab import Lab, build_lab, build_workflow, user_folder
+from ai_nano.steps import project
+from ai_nano.steps.deploy import DeployOptions
+from ai_nano.steps.export import ExportOptions
+from ai_nano.steps.infer import InferOptions, InferStep, TryOptions
+from ai_nano.steps.record import ImportOptions, RecordOptions
+from ai_nano.steps.split import SplitOptions
+from ai_nano.steps.train import TrainOptions
+from ai_nano.steps.upload import UploadOptions
+
+Command = Callable[[argparse.Namespace, Console], int]
+
+# Steps that need no machine work without a filled-in config.json.
+LOCAL_STEPS = ("record", "import", "split")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    return _COMMANDS[args.command](args, console)
+
+
+# ---- the room --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _lab(args: argparse.Namespace, console: Console, needs_machines: bool = True) -> Iterator[Lab]:
+    folder = user_folder()
+    try:
+        config = configuration.find(args.config, folder)
+    except configuration.ConfigError as error:
+        if needs_machines or error.code not in ("config.missing", "config.empty") or args.config is not None:
+            raise
+        nowhere = configuration.ServerConfig(name="DL", host="", login="")
+        config = configuration.Config(server=nowhere, nanos=(), student=configuration.default_student())
+    if config.open_to_others:
+        console.emit(Log("config.open_to_others", {"file": config.path}, "warning"))
+    lab = build_lab(config, TerminalQuestions(console, args.yes), folder)
+    try:
+        yield lab
+    finally:
+        lab.close()
+
+
+@contextmanager
+def _workflow(args: argparse.Namespace, console: Console, needs_machines: bool = True) -> Iterator[Workflow]:
+    workspace = Workspace.open(args.workspace)
+    lanes = Lanes()
+    try:
+        with _lab(args, console, needs_machines) as lab:
+            yield build_workflow(workspace, lab, lanes)
+    finally:
+        lanes.close()
+
+
+# ---- steps -----------------------------------------------------------------------------------------------------------
+
+
+def _new(args: argparse.Namespace, console: Console) -> int:
+    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name)
+    workspace = project.create(args.workspace, options)
+    console.result({"step": "project", "workspace": str(workspace.path.resolve()), "classes": workspace.classes},
+                   t("project.created", folder=workspace.path, classes=workspace.classes))
+    return 0
+
+
+def _options(args: argparse.Namespace, step: str) -> Any:
+    match step:
+        case "record":
+            return RecordOptions(args.class_name, args.camera, args.count, args.seconds, args.fps)
+        case "import":
+            return ImportOptions(args.class_name, tuple(args.paths))
+        case "split":
+            return SplitOptions(args.val, args.test, args.seed, args.strategy, args.fresh)
+        case "upload":
+            return UploadOptions()
+        case "train":
+            return TrainOptions(args.recipe, args.arch, args.epochs, args.seed)
+        case "export":
+            return ExportOptions()
+        case "try":
+            return TryOptions(args.camera, args.frames, args.seconds, args.threshold)
+        case "deploy":
+            return DeployOptions(tuple(args.nano))
+        case "infer":
+            nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
+            return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold)
+    raise AssertionError(step)
+
+
+def _step(args: argparse.Namespace, console: Console) -> int:
+    step = args.command
+    with _workflow(args, console, needs_machines=step not in (*LOCAL_STEPS, "try")) as workflow:
+        receipt = carry_out(workflow, step, _options(args, step), console)
+        console.result({"step": step, **receipt.facts}, summary(workflow.workspace, receipt))
+    return 0
+
+
+def _infer(args: argparse.Namespace, console: Console) -> int:
+    """With a workspace like every step; without one, any model that is on the Nano (`--model`)."""
+    if args.workspace is not None:
+        return _step(args, console)
+    options, step = _options(args, "infer"), InferStep()
+    problems = step.check(None, options)
+    if problems:
+        raise problems[0]
+    with _lab(args, console) as lab:
+        receipt = wait(lambda cancel: step.run(None, options, StepContext(lab, console.emit, cancel)))
+        console.result({"step": "infer", **receipt.facts}, t("summary.infer", **receipt.facts))
+    return 0
+
+
+def _run(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.parser import STEPS
+
+    first, last = STEPS.index(args.first), STEPS.index(args.last)
+    if first > last:
+        raise BadInput("run.order", first=args.first, last=args.last)
+    done = []
+    with _workflow(args, console) as workflow:
+        for step in STEPS[first:last + 1]:
+            receipt = carry_out(workflow, step, _options(args, step), console)
+            console.say(summary(workflow.workspace, receipt))
+            done.append({"step": step, **receipt.facts})
+    console.result({"step": args.last, "steps": done}, "")
+    return 0
+
+
+def summary(workspace: Workspace, receipt: Receipt) -> str:
+    """What a step made, in a sentence or a table."""
+    if receipt.step == "split":
+        counts = split_counts(workspace)
+        width = max(len(name) for name in counts)
+        lines = [f"  {name:<{width}}  " + "  ".join(f"{part} {counts[name][part]:>4}" for part in PARTS) for name in counts]
+        return "\n".join([t("summary.split", **receipt.facts), *lines])
+    facts = dict(receipt.facts)
+    for key in ("val_accuracy", "test_accuracy"):
+        if key in facts:
+            facts[key] = "–" if facts[key] is None else f"{100 * facts[key]:.1f} %"
+    if receipt.step == "export":
+        facts["report"] = workspace.model_folder(str(facts["model"])) / "report.html"
+    return t(f"summary.{receipt.step}", **facts)
+
+
+# ---- looking -----------------------------------------------------------------------------------------------------------
+
+
+def _status(args: argparse.Namespace, console: Console) -> int:
+    with _workflow(args, console, needs_machines=False) as workflow:
+        for status in workflow.status():
+            console.emit(status.event())
+        console.result({"step": "status", "workspace": str(workflow.workspace.path.resolve()),
+                        "classes": workflow.workspace.classes}, "")
+    return 0
+
+
+def _models(args: argparse.Namespace, console: Console) -> int:
+    with _lab(args, console) as lab:
+        machine: Machine = lab.nano(args.nano) if args.nano else lab.server
+        if args.delete:
+            if not names.is_model_name(args.delete):
+                raise BadInput("infer.model_name", model=args.delete)
+            if not TerminalQuestions(console, args.yes).confirm(t("models.delete?", model=args.delete, machine=machine.name)):
+                raise Cancelled()
+            machine.store("delete", args.delete)
+            console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
+                           t("models.deleted", model=args.delete, machine=machine.name))
+            return 0
+        models = list(machine.store("models")["models"])
+        for model in models:
+            console.say(f"{model['model']:<40} {', '.join(model['classes'] or [])}")
+        console.result({"step": "models", "machine": machine.name, "models": models},
+                       "" if models else t("models.none", machine=machine.name))
+    return 0
+
+
+def _jobs(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.core import wire
+
+    with _lab(args, console) as lab:
+        machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.nanos if nano.host and nano.login)]
+        found: list[dict[str, Any]] = []
+        unreachable: list[AiNanoError] = []
+        for machine in machines:
+            try:
+                found += [{"machine": machine.name, **run} for run in machine.jobs()]
+            except AiNanoError as error:
+                unreachable.append(error)
+                console.emit(Log("jobs.unreachable", {"machine": machine.name, "what": error.what}, "warning"))
+        wanted = args.cancel or args.follow
+        if not wanted:
+            for run in found:
+                console.say(f"{run['machine']:<12} {run['id']:<40} {t('job.state.' + run['state'])}")
+            if unreachable and len(unreachable) == len(machines):
+                raise unreachable[0]
+            console.result({"step": "jobs", "jobs": found}, "" if found else t("jobs.none"))
+            return 0
+        owner = next((run["machine"] for run in found if run["id"] == wanted), None)
+        machine = next((one for one in machines if one.name == owner), None)
+        if machine is None:
+            raise MissingPrerequisite("jobs.unknown", run=wanted)
+        job = machine.attach(wanted)
+        if args.cancel:
+            if not job.cancel():
+                raise Cancelled("job.not_cancelled", machine=machine.name, run=wanted)
+            console.result({"step": "jobs", "cancelled": wanted}, t("jobs.cancelled", run=wanted))
+        else:
+            result = wait(lambda cancel: wire.follow(job, "train", machine.name, console.emit, cancel))
+            console.result({"step": "jobs", "run": wanted, "result": dict(result)}, t("jobs.ended", run=wanted))
+    return 0
+
+
+def _demo(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.demo.journey import DemoOptions, run_demo
+
+    outcome = wait(lambda cancel: run_demo(DemoOptions(args.workspace), console.emit, cancel))
+    console.result(outcome.to_json(), outcome.text)
+    return 0
+
+
+_COMMANDS: dict[str, Command] = {
+    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
+    **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy"), _step),
+}

@@ -1,0 +1,93 @@
+"""The entry point of `ai-nano`: parse, dispatch, and turn every failure into sentences and an exit code."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from ai_nano.cli.console import Console, JsonConsole, make_console
+from ai_nano.cli.parser import get_parser
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, WorkFailed
+
+log = logging.getLogger("ai_nano")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        args = _parse(words)
+    except AiNanoError as error:
+        # Not parsed, so --json is looked for by hand.
+        (JsonConsole() if "--json" in words else make_console(False, False)).failure(error)
+        return error.exit_code
+    console = make_console(args.json, args.quiet)
+    try:
+        _log_to(args.log_file)
+        return _dispatch(args, console)
+    except AiNanoError as error:
+        log.info("ended with %s", error.code, exc_info=error)
+        console.failure(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.failure(Cancelled())
+        return Cancelled.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone (`ai-nano ... | head`): no more output, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        failure = WorkFailed("program.unexpected", error=type(error).__name__, file=_keep_traceback())
+        console.failure(failure)
+        return failure.exit_code
+    finally:
+        console.close()
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    args = get_parser().parse_args(words)
+    for name, default in (("config", None), ("json", False), ("yes", False), ("quiet", False), ("log_file", None)):
+        if not hasattr(args, name):
+            setattr(args, name, default)
+    return args
+
+
+def _dispatch(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli import commands
+
+    if args.command is None:
+        raise BadInput("cli.no_window")
+    return commands.run(args, console)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _log_to(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise BadInput("cli.log_file.open", file=path, reason=error.strerror) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+def _keep_traceback() -> Path:
+    """An unexpected error's traceback goes to a file of its own: for the developers, not for the student's screen."""
+    log.exception("unexpected")
+    descriptor, name = tempfile.mkstemp(prefix="ai-nano-error-", suffix=".txt")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        traceback.print_exc(file=stream)
+    return Path(name)
+

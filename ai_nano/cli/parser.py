@@ -1,0 +1,124 @@
+"""The command line: every command of the contract page that belongs to the eight steps."""
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from ai_nano import __version__
+from ai_nano.core.errors import BadInput
+from ai_nano.core.texts import t
+
+COMMANDS_WITH_WORKSPACE = ("new", "record", "import", "split", "upload", "train", "export", "try", "deploy", "run", "status")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as one of the project's errors, so that --json and the exit code hold here too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput("cli.usage", reason=message, command=self.prog)
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = common.add_argument_group(t("cli.common"))
+    group.add_argument("--config", type=Path, metavar="FILE", help=t("cli.config"))
+    group.add_argument("--json", action="store_true", help=t("cli.json"))
+    group.add_argument("--yes", action="store_true", help=t("cli.yes"))
+    group.add_argument("--quiet", action="store_true", help=t("cli.quiet"))
+    group.add_argument("--log-file", type=Path, metavar="FILE", help=t("cli.log_file"))
+    return common
+
+
+def get_parser() -> Parser:
+    common = _common()
+    parser = Parser(prog="ai-nano", description=t("cli.description"), parents=[common])
+    parser.add_argument("--version", action="version", version=f"ai-nano {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar=t("cli.command"), parser_class=Parser)
+
+    def command(name: str) -> argparse.ArgumentParser:
+        text = t(f"cli.{name}.help")
+        added = commands.add_parser(name, help=text, description=text, parents=[common])
+        if name in COMMANDS_WITH_WORKSPACE:
+            added.add_argument("workspace", type=Path, metavar="WORKSPACE", help=t("cli.workspace"))
+        return added
+
+    demo = command("demo")
+    demo.add_argument("--headless", action="store_true", help=t("cli.demo.headless"))
+    demo.add_argument("--workspace", type=Path, metavar="DIR", help=t("cli.demo.workspace"))
+
+    new = command("new")
+    new.add_argument("--classes", required=True, metavar="A,B,...", help=t("cli.new.classes"))
+    new.add_argument("--name", help=t("cli.new.name"))
+
+    record = command("record")
+    record.add_argument("--class", dest="class_name", required=True, metavar="CLASS", help=t("cli.class"))
+    record.add_argument("--camera", metavar="URI", help=t("cli.camera"))
+    until = record.add_mutually_exclusive_group()
+    until.add_argument("--seconds", type=float, metavar="S", help=t("cli.record.seconds"))
+    until.add_argument("--count", type=int, metavar="N", help=t("cli.record.count"))
+    record.add_argument("--fps", type=float, default=10.0, help=t("cli.record.fps"))
+
+    brought = command("import")
+    brought.add_argument("--class", dest="class_name", required=True, metavar="CLASS", help=t("cli.class"))
+    brought.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=t("cli.import.paths"))
+
+    _add_split(command("split"))
+    command("upload")
+    _add_train(command("train"))
+    command("export")
+    preview = command("try")
+    preview.add_argument("--camera", metavar="URI", help=t("cli.camera"))
+    preview.add_argument("--frames", type=int, metavar="N", help=t("cli.infer.frames"))
+    preview.add_argument("--seconds", type=float, metavar="S", help=t("cli.infer.seconds"))
+    preview.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))
+    command("deploy").add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
+
+    infer = command("infer")
+    infer.add_argument("workspace", type=Path, nargs="?", metavar="WORKSPACE", help=t("cli.workspace"))
+    infer.add_argument("--model", metavar="NAME", help=t("cli.infer.model"))
+    infer.add_argument("--nano", metavar="NAME", help=t("cli.nano"))
+    _add_infer(infer)
+
+    run = command("run")
+    run.add_argument("--from", dest="first", default="split", choices=STEPS, help=t("cli.run.from"))
+    run.add_argument("--to", dest="last", default="infer", choices=STEPS, help=t("cli.run.to"))
+    _add_split(run)
+    _add_train(run, seed=False)
+    run.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
+    _add_infer(run)
+
+    command("status")
+    models = command("models")
+    models.add_argument("--nano", metavar="NAME", help=t("cli.models.nano"))
+    models.add_argument("--delete", metavar="MODEL", help=t("cli.models.delete"))
+    jobs = command("jobs")
+    which = jobs.add_mutually_exclusive_group()
+    which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))
+    which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
+    return parser
+
+
+STEPS = ("split", "upload", "train", "export", "deploy", "infer")
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--val", type=float, default=0.1, metavar="SHARE", help=t("cli.split.val"))
+    parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help=t("cli.split.test"))
+    parser.add_argument("--seed", type=int, default=0, help=t("cli.seed"))
+    parser.add_argument("--strategy", choices=("blocks", "random"), default="blocks", help=t("cli.split.strategy"))
+    parser.add_argument("--fresh", action="store_true", help=t("cli.split.fresh"))
+
+
+def _add_train(parser: argparse.ArgumentParser, seed: bool = True) -> None:
+    parser.add_argument("--recipe", default="quick", help=t("cli.train.recipe"))
+    parser.add_argument("--arch", default="efficientnet_lite0", help=t("cli.train.arch"))
+    parser.add_argument("--epochs", type=int, metavar="N", help=t("cli.train.epochs"))
+    if seed:
+        parser.add_argument("--seed", type=int, default=0, help=t("cli.seed"))
+
+
+def _add_infer(parser: argparse.ArgumentParser) -> None:
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--frames", type=int, metavar="N", help=t("cli.infer.frames"))
+    until.add_argument("--seconds", type=float, metavar="S", help=t("cli.infer.seconds"))
+    parser.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))

@@ -1,0 +1,39 @@
+"""Questions that only the person at the terminal can answer."""
+
+import getpass
+import sys
+
+from ai_nano.cli.console import Console
+from ai_nano.core.texts import t
+
+
+class TerminalQuestions:
+    """`--yes` accepts an unknown host key and prints it; without a terminal nobody is there to ask."""
+
+    def __init__(self, console: Console, yes: bool) -> None:
+        self._console = console
+        self._yes = yes
+
+    def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
+        if self._yes:
+            # Always to be seen, with --json too: on standard error, which is for people.
+            print(t("ask.host_key_accepted", machine=machine, kind=kind, fingerprint=fingerprint), file=sys.stderr)
+            return True
+        if not sys.stdin.isatty():
+            return False
+        return self._ask(t("ask.host_key", machine=machine, kind=kind, fingerprint=fingerprint))
+
+    def password(self, machine: str, login: str) -> str | None:
+        if not sys.stdin.isatty():
+            return None
+        self._console.close()
+        return getpass.getpass(t("ask.password", machine=machine, login=login) + " ") or None
+
+    def confirm(self, text: str) -> bool:
+        """A yes-or-no question; `--yes` answers it, and nobody there means no."""
+        return self._yes or (sys.stdin.isatty() and self._ask(text))
+
+    def _ask(self, text: str) -> bool:
+        self._console.close()
+        print(f"{text} [{t('ask.yes')}/{t('ask.no')}] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in (t("ask.yes"), t("ask.yes")[0])

@@ -1,0 +1,26 @@
+"""A cancel token: asked for in one thread, noticed in another, without a queue between them."""
+
+import threading
+
+from ai_nano.core.errors import Cancelled
+
+
+class CancelToken:
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise Cancelled if somebody asked for it."""
+        if self._event.is_set():
+            raise Cancelled()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep at most `seconds`; True as soon as it is cancelled."""
+        return self._event.wait(seconds)

@@ -1,0 +1,94 @@
+"""One tree of errors. Each knows its code, its parameters and its exit code; the catalogue knows its words.
+
+Every code has three texts: `<code>.what` (what happened), `<code>.why`, `<code>.hint` (what to try).
+"""
+
+from collections.abc import Sequence
+
+from ai_nano.core import texts
+
+
+class AiNanoError(Exception):
+    """An expected failure. `details` are lines of a program's own output, shown below the sentences."""
+
+    exit_code = 1
+
+    def __init__(self, code: str, /, *, details: Sequence[str] = (), **params: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.params = params
+        self.details = list(details)
+
+    @property
+    def what(self) -> str:
+        return texts.t(self.code + ".what", **self.params)
+
+    @property
+    def why(self) -> str:
+        return texts.t(self.code + ".why", **self.params)
+
+    @property
+    def hint(self) -> str:
+        return texts.t(self.code + ".hint", **self.params)
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.why} {self.hint}"
+
+    def to_json(self) -> dict[str, object]:
+        told: dict[str, object] = {"code": self.code, "what": self.what, "why": self.why, "hint": self.hint}
+        if self.details:
+            told["details"] = self.details
+        return told
+
+
+class WorkFailed(AiNanoError):
+    """The work itself failed: training, export, a full disk."""
+
+    exit_code = 1
+
+
+class BadInput(AiNanoError):
+    """Wrong usage or bad input: configuration, class names, a read-only workspace."""
+
+    exit_code = 2
+
+
+class ConfigError(BadInput):
+    """config.json is missing, broken or says something that cannot be."""
+
+
+class MachineError(AiNanoError):
+    """A machine refused or is not there."""
+
+    exit_code = 3
+
+
+class HostKeyError(MachineError):
+    """A host key is unknown or has changed."""
+
+
+class CameraError(AiNanoError):
+    """A camera is missing, busy or was unplugged."""
+
+    exit_code = 3
+
+
+class MissingPrerequisite(AiNanoError):
+    """An artefact that the step needs is not there, or the workspace is open elsewhere."""
+
+    exit_code = 4
+
+
+class ContactLost(AiNanoError):
+    """The machine cannot be reached while work goes on there."""
+
+    exit_code = 5
+
+
+class Cancelled(AiNanoError):
+    """The user cancelled."""
+
+    exit_code = 130
+
+    def __init__(self, code: str = "cancelled", /, **params: object) -> None:
+        super().__init__(code, **params)

@@ -1,0 +1,124 @@
+"""What a running step says, to the terminal and the window alike.
+
+`to_json` gives the lines of `--json` (the contract's shapes); `text` the sentence for a person.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ai_nano.core import texts
+
+WIRE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+    def to_json(self) -> dict[str, object]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """`done` of `total` units (`total` 0: not known yet); `eta_s` seconds left, None when unknown."""
+
+    step: str
+    done: float
+    total: float
+    unit: str
+    eta_s: float | None = None
+    what: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return {"v": WIRE_VERSION, "type": "progress", "step": self.step, "done": self.done, "total": self.total,
+                "unit": self.unit, "eta_s": self.eta_s}
+
+
+@dataclass(frozen=True)
+class Log(Event):
+    """A sentence by its code, or a program's own output line (`code` empty, `raw` set)."""
+
+    code: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    level: str = "info"
+    machine: str = "laptop"
+    raw: str = ""
+
+    @property
+    def text(self) -> str:
+        return texts.t(self.code, **self.params) if self.code else self.raw
+
+    def to_json(self) -> dict[str, object]:
+        return {"v": WIRE_VERSION, "type": "log", "machine": self.machine, "level": self.level, "code": self.code,
+                "text": self.text}
+
+
+@dataclass(frozen=True)
+class Metric(Event):
+    """One epoch. Accuracies are fractions; validation figures are None where there is no validation image."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    train_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
+    lr: float | None
+    images_per_s: float | None
+
+    def to_json(self) -> dict[str, object]:
+        return {"v": WIRE_VERSION, "type": "metric", **self.__dict__}
+
+
+@dataclass(frozen=True)
+class Prediction(Event):
+    """One frame on the Nano. `class_name` is None and `class_index` -1 below the threshold; `t` is the Nano's unix time."""
+
+    machine: str
+    frame: int
+    t: float
+    class_name: str | None
+    class_index: int
+    confidence: float
+    probabilities: Mapping[str, float]
+    lit: tuple[int, ...]
+
+    @property
+    def text(self) -> str:
+        """For example `cat 97.3 %, pin 12 is lit`."""
+        confidence = f"{100 * self.confidence:.1f} %"
+        if self.class_name is None:
+            return texts.t("infer.nothing_recognised", confidence=confidence)
+        if not self.lit:
+            return texts.t("infer.seen_dark", name=self.class_name, confidence=confidence)
+        return texts.t("infer.seen", name=self.class_name, confidence=confidence, pins=self.lit)
+
+    def to_json(self) -> dict[str, object]:
+        return {"v": WIRE_VERSION, "type": "prediction", "machine": self.machine, "frame": self.frame, "t": self.t,
+                "class": self.class_name, "class_index": self.class_index, "confidence": self.confidence,
+                "probabilities": dict(self.probabilities), "lit": list(self.lit)}
+
+
+@dataclass(frozen=True)
+class State(Event):
+    """A step's status changed (or was asked for)."""
+
+    step: str
+    status: str
+    code: str
+    params: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def why(self) -> str:
+        return texts.t(self.code, **self.params)
+
+    def to_json(self) -> dict[str, object]:
+        return {"v": WIRE_VERSION, "type": "state", "step": self.step, "status": self.status, "why": self.why}
+
+
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """A listener for whom nothing matters."""

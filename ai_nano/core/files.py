@@ -1,0 +1,69 @@
+"""Writing files so that they are whole or not there."""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ai_nano.core.errors import AiNanoError, BadInput, WorkFailed
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF")
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> None:
+    """Write beside the target, then rename: a reader sees the old file or the new one.
+
+    `sync=False` leaves the moment of writing to the system: for images, of which many a second may come.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            if sync:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, document: Any) -> None:
+    write_atomically(path, (json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
+
+
+def is_image_name(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
+def looks_like_an_image(path: Path) -> bool:
+    """By its first bytes: enough to keep a text file named .jpg out, cheap enough for thousands of files."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(8).startswith(_MAGIC)
+    except OSError:
+        return False
+
+
+def storage_error(error: OSError, path: Path) -> AiNanoError:
+    """The project's error for a failed write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WorkFailed("workspace.disk_full", folder=path)
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return BadInput("workspace.read_only", folder=path)
+    return WorkFailed("workspace.write", folder=path, reason=error.strerror or str(error))
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a write below `path` into the project's errors."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error

@@ -1,0 +1,68 @@
+"""Names: of classes (any script), and of models (ASCII, safe in every path and shell)."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from ai_nano.core.errors import BadInput
+
+LONGEST_CLASS_NAME = 60
+_APOSTROPHES = "'’"
+
+
+def class_name(raw: str) -> str:
+    """The name in its kept form (NFC, no space around it). Raises BadInput with the reason."""
+    name = unicodedata.normalize("NFC", raw).strip()
+    if not name:
+        raise BadInput("class_name.empty")
+    if len(name) > LONGEST_CLASS_NAME:
+        raise BadInput("class_name.long", name=name[:20] + "…", length=len(name), longest=LONGEST_CLASS_NAME)
+    if name.startswith("."):
+        raise BadInput("class_name.hidden", name=name)
+    if "/" in name or "\\" in name:
+        raise BadInput("class_name.path", name=name)
+    for character in name:
+        kind = unicodedata.category(character)
+        if not (kind[0] in "LM" or kind == "Nd" or character in " _-" or character in _APOSTROPHES):
+            raise BadInput("class_name.character", name=name, character=character)
+    if name.startswith("-"):
+        raise BadInput("class_name.character", name=name, character="-")
+    if is_synset_line(name):
+        raise BadInput("class_name.synset", name=name)
+    return name
+
+
+def is_synset_line(name: str) -> bool:
+    """jetson-inference takes a label that begins with `n` and has a space at byte 9 for a WordNet id and a name."""
+    encoded = name.encode("utf-8")
+    return len(encoded) > 9 and encoded[:1] == b"n" and encoded[9:10] == b" "
+
+
+def class_names(raw: Sequence[str]) -> list[str]:
+    """All names of a project, in order. Raises BadInput when one is bad, two are equal, or there are fewer than two."""
+    names = [class_name(one) for one in raw]
+    seen: dict[str, str] = {}
+    for name in names:
+        twin = seen.setdefault(name.casefold(), name)
+        if twin is not name:
+            raise BadInput("class_name.equal", name=name, other=twin)
+    if len(names) < 2:
+        raise BadInput("class_name.one", count=len(names))
+    return names
+
+
+def slug(text: str, fallback: str) -> str:
+    """An ASCII word of `[a-z0-9-]`, at most 24 characters; `fallback` where nothing is left."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    word = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:24].strip("-")
+    return word or fallback
+
+
+def model_name(student: str, project: str, number: int) -> str:
+    """For example `ada-lab3-animals-001`."""
+    return f"{slug(student, 'student')}-{slug(project, 'project')}-{number:03d}"
+
+
+def is_model_name(name: str) -> bool:
+    """True for one path component that both sides of the wire accept."""
+    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}", name) is not None

@@ -1,0 +1,140 @@
+"""The report of a training as one HTML file that needs nothing else: curves, confusion matrix, samples.
+
+Its figures are report.json's, written by the training; its pictures are the workspace's own images.
+"""
+
+import base64
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ai_nano.core.texts import current_language, t
+
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}
+.facts{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}.facts div{background:#f2f5f9;border-radius:8px;padding:.7rem 1rem}
+.facts b{display:block;font-size:1.5rem}table{border-collapse:collapse}td,th{padding:.35rem .7rem;text-align:right}
+th{font-weight:600}.samples{display:flex;flex-wrap:wrap;gap:.8rem}.samples figure{margin:0;width:200px}
+.samples img{width:200px;border-radius:6px;display:block}.wrong img{outline:3px solid #c4372f}
+figcaption{font-size:.85rem}svg{max-width:100%;height:auto}
+"""
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Figures of takes that the split never saw: top-1 accuracy, frames, confusion matrix (rows: shown)."""
+
+    accuracy: float
+    frames: int
+    confusion: Sequence[Sequence[int]]
+
+
+def render(report: Mapping[str, Any], thumbnail: Callable[[str], bytes | None], fresh: Fresh | None = None) -> str:
+    """The page for report.json's content; `thumbnail(file)` gives a small JPEG of an image of the split, or None."""
+    parts = [
+        f"<h1>{_text('report.title', model=report['model'])}</h1>",
+        _facts(report),
+        f"<h2>{_text('report.curves')}</h2>", _curves(report["history"]),
+        f"<h2>{_text('report.confusion')}</h2>", f"<p>{_text('report.confusion.how')}</p>",
+        _confusion(report["classes"], report["confusion"]),
+        f"<h2>{_text('report.per_class')}</h2>", _per_class(report["per_class"]),
+        f"<h2>{_text('report.samples')}</h2>", _samples(report["samples"], thumbnail),
+    ]
+    if fresh is not None:
+        words = _text("report.fresh.how", frames=fresh.frames, accuracy=_percent(fresh.accuracy),
+                      test=_percent(report["test_accuracy"]))
+        parts += [f"<h2>{_text('report.fresh')}</h2>", f"<p>{words}</p>", _confusion(report["classes"], fresh.confusion)]
+    title = _text("report.title", model=report["model"])
+    return (f'<!doctype html><html lang="{current_language()}"><meta charset="utf-8"><title>{title}</title>'
+            f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><body>{"".join(parts)}</body></html>\n')
+
+
+def _text(code: str, **params: object) -> str:
+    return html.escape(t(code, **params))
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _facts(report: Mapping[str, Any]) -> str:
+    images = report["images"]
+    facts = [
+        (_percent(report["test_accuracy"]), t("report.test_accuracy")),
+        (_percent(report["val_accuracy"]), t("report.val_accuracy")),
+        (f"{images['train']} / {images['val']} / {images['test']}", t("report.images")),
+        (f"{report['seconds']['total']:.1f} s", t("report.seconds")),
+        (f"{report['recipe']}, {report['arch']}", t("report.recipe")),
+    ]
+    return '<div class="facts">' + "".join(
+        f"<div><b>{html.escape(value)}</b>{html.escape(name)}</div>" for value, name in facts) + "</div>"
+
+
+def _curves(history: Sequence[Mapping[str, Any]]) -> str:
+    return _chart(history, "accuracy", t("report.accuracy"), 1.0) + _chart(history, "loss", t("report.loss"), None)
+
+
+def _chart(history: Sequence[Mapping[str, Any]], what: str, title: str, top: float | None) -> str:
+    """Two polylines, train and validation, over epochs."""
+    width, height, left, bottom = 460, 220, 46, 30
+    series = [(f"train_{what}", "#2f6fb5", t("report.train")), (f"val_{what}", "#d0691c", t("report.val"))]
+    values = [one[key] for one in history for key, _, _ in series if one.get(key) is not None]
+    highest = top or max(values, default=1.0) or 1.0
+    epochs = max((int(one["epoch"]) for one in history), default=1)
+
+    def x(epoch: float) -> float:
+        return left + (width - left - 10) * (epoch - 1) / max(1, epochs - 1)
+
+    def y(value: float) -> float:
+        return 24 + (height - 24 - bottom) * (1 - min(value, highest) / highest)
+
+    lines = [f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{html.escape(title)}">'
+             f'<text x="{left}" y="15" font-size="13" font-weight="600">{html.escape(title)}</text>']
+    for share in (0, 0.5, 1):
+        value = highest * share
+        label = f"{100 * value:.0f} %" if what == "accuracy" else f"{value:.2f}"
+        lines.append(f'<line x1="{left}" x2="{width - 10}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#d7dde5"/>'
+                     f'<text x="{left - 6}" y="{y(value) + 4:.1f}" font-size="11" text-anchor="end">{label}</text>')
+    for number, (key, colour, name) in enumerate(series):
+        points = " ".join(f"{x(one['epoch']):.1f},{y(one[key]):.1f}" for one in history if one.get(key) is not None)
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+                     f'<text x="{left + 130 * number}" y="{height - 6}" font-size="12" fill="{colour}">— {html.escape(name)}'
+                     '</text>')
+    lines.append(f'<text x="{width - 10}" y="{height - 6}" font-size="12" text-anchor="end">'
+                 f'{_text("report.epochs", count=epochs)}</text></svg>')
+    return "".join(lines)
+
+
+def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in classes)
+    rows = []
+    for number, (name, row) in enumerate(zip(classes, matrix)):
+        total = sum(row) or 1
+        cells = "".join(
+            f'<td style="background:rgba({"47,111,181" if number == column else "196,55,47"},{0.75 * count / total:.2f})">'
+            f"{count}</td>" for column, count in enumerate(row))
+        rows.append(f"<tr><th>{html.escape(name)}</th>{cells}</tr>")
+    return f"<table><tr><th></th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _per_class(per_class: Mapping[str, Mapping[str, Any]]) -> str:
+    head = f"<tr><th></th><th>{_text('report.precision')}</th><th>{_text('report.recall')}</th><th>{_text('report.count')}</th></tr>"
+    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{_percent(one['precision'])}</td><td>{_percent(one['recall'])}</td>"
+                   f"<td>{one['images']}</td></tr>" for name, one in per_class.items())
+    return f"<table>{head}{rows}</table>"
+
+
+def _samples(samples: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], bytes | None]) -> str:
+    figures = []
+    for sample in samples:
+        picture = thumbnail(str(sample["file"]))
+        right = sample["class"] == sample["predicted"]
+        image = ""
+        if picture is not None:
+            image = f'<img alt="{html.escape(sample["class"])}" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
+        code = "report.right" if right else "report.wrong"
+        words = _text(code, name=sample["class"], predicted=sample["predicted"], confidence=_percent(sample["confidence"]))
+        figures.append(f'<figure class="{"right" if right else "wrong"}">{image}<figcaption>{words}</figcaption></figure>')
+    return f'<div class="samples">{"".join(figures)}</div>'

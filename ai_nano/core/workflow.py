@@ -1,0 +1,239 @@
+"""The workflow: what each step's status is, computed from receipts, files and artefacts, and the one way to start a step."""
+
+import enum
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ai_nano.core import bundle
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.dataset import FEWEST_IMAGES
+from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost
+from ai_nano.core.events import Listener, State
+from ai_nano.core.lanes import Lanes
+from ai_nano.core.ports import Lab, StepContext
+from ai_nano.core.workspace import PARTS, Receipt, Workspace
+
+STEPS = ("project", "record", "split", "upload", "train", "export", "deploy", "infer")
+
+
+class Status(enum.Enum):
+    BLOCKED = "blocked"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    STALE = "stale"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class StepStatus:
+    """A step's status and why, as a code of the catalogue."""
+
+    step: str
+    status: Status
+    code: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def event(self) -> State:
+        return State(self.step, self.status.value, self.code, self.params)
+
+
+class BatchStep(Protocol):
+    """A step with a beginning and an end. `lane` is where it waits its turn; None: it has a thread of its own."""
+
+    name: str
+    lane: str | None
+
+    def check(self, workspace: Workspace, options: Any) -> list[AiNanoError]:
+        """What stands in the way, without side effects."""
+
+    def run(self, workspace: Workspace, options: Any, context: StepContext) -> Receipt:
+        """Do it. The receipt's facts say what was made."""
+
+
+class Running:
+    """A started step: wait for it, or cancel it."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.cancel_token = CancelToken()
+        self.future: Future[Receipt] = Future()
+
+    def cancel(self) -> None:
+        self.cancel_token.cancel()
+
+    def result(self, timeout: float | None = None) -> Receipt:
+        """The receipt; raises what the step raised."""
+        return self.future.result(timeout)
+
+
+class Workflow:
+    """The eight steps of one workspace in one room."""
+
+    def __init__(self, workspace: Workspace, lab: Lab, steps: Mapping[str, BatchStep], lanes: Lanes) -> None:
+        self.workspace = workspace
+        self.lab = lab
+        self._steps = steps
+        self._lanes = lanes
+        self._running: dict[str, Running] = {}
+
+    # ---- starting ----------------------------------------------------------------------------------------------------
+
+    def start(self, step: str, options: Any, listener: Listener) -> Running:
+        """Start a batch step in the background. Problems that its check finds are raised at once."""
+        work = self._steps[step]
+        problems = work.check(self.workspace, options)
+        if problems:
+            raise problems[0]
+        running = Running(step)
+        self._running[step] = running
+        context = StepContext(self.lab, listener, running.cancel_token)
+
+        def carry_out() -> None:
+            try:
+                listener(State(step, Status.RUNNING.value, "status.running"))
+                running.future.set_result(self._carry_out(work, options, context))
+            except BaseException as error:
+                running.future.set_exception(error)
+            finally:
+                self._running.pop(step, None)
+
+        if work.lane is None:
+            threading.Thread(target=carry_out, name=f"step-{step}", daemon=True).start()
+        else:
+            self._lanes.submit(work.lane, carry_out)
+        return running
+
+    def _carry_out(self, work: BatchStep, options: Any, context: StepContext) -> Receipt:
+        workspace = self.workspace
+        with workspace.writing():
+            try:
+                receipt = work.run(workspace, options, context)
+            except AiNanoError as error:
+                outcome = {Cancelled: "cancelled", ContactLost: "lost"}.get(type(error), "failed")
+                # What the step noted on its way (a reserved name, a run to follow again) stays beside the failure.
+                noted = workspace.receipts.get(work.name)
+                under_way = noted if noted is not None and noted.outcome != "done" else Receipt(work.name, outcome, "")
+                workspace.note(Receipt(work.name, outcome, under_way.inputs,
+                                       facts={**under_way.facts, "error": error.code, "what": error.what}))
+                raise
+            workspace.note(receipt)
+        return receipt
+
+    # ---- status ------------------------------------------------------------------------------------------------------
+
+    def status(self) -> list[StepStatus]:
+        """All eight, in order. Reads the disk, never the network."""
+        return [self.step_status(step) for step in STEPS]
+
+    def step_status(self, step: str) -> StepStatus:
+        if step in self._running:
+            return StepStatus(step, Status.RUNNING, "status.running")
+        compute: Callable[[], StepStatus] = getattr(self, f"_{step}_status")
+        status = compute()
+        receipt = self.workspace.receipts.get(step)
+        if receipt is not None and receipt.outcome != "done" and status.status in (Status.READY, Status.STALE):
+            return StepStatus(step, Status(receipt.outcome), f"status.{receipt.outcome}",
+                              {"what": receipt.facts.get("what", "")})
+        return status
+
+    def _project_status(self) -> StepStatus:
+        return StepStatus("project", Status.DONE, "status.project.done",
+                          {"classes": self.workspace.classes, "count": len(self.workspace.classes)})
+
+    def _record_status(self) -> StepStatus:
+        counts = {name: self.workspace.count(name) for name in self.workspace.classes}
+        few = {name: count for name, count in counts.items() if count < FEWEST_IMAGES}
+        if few and self.workspace.has_split() and not any(counts.values()):
+            return StepStatus("record", Status.DONE, "status.record.given")
+        if few:
+            name, count = next(iter(few.items()))
+            return StepStatus("record", Status.READY, "status.record.few",
+                              {"name": name, "count": count, "fewest": FEWEST_IMAGES})
+        return StepStatus("record", Status.DONE, "status.record.done", {"count": sum(counts.values())})
+
+    def _split_status(self) -> StepStatus:
+        workspace = self.workspace
+        recorded = self._record_status()
+        receipt = workspace.done("split")
+        if workspace.has_split():
+            if receipt is None and workspace.split_given:
+                return StepStatus("split", Status.DONE, "status.split.given")
+            if receipt is not None and recorded.status is Status.DONE:
+                if receipt.inputs == workspace.images_fingerprint():
+                    return StepStatus("split", Status.DONE, "status.split.done", receipt.facts)
+                return StepStatus("split", Status.STALE, "status.split.stale")
+        if recorded.status is not Status.DONE:
+            return StepStatus("split", Status.BLOCKED, recorded.code, recorded.params)
+        return StepStatus("split", Status.READY, "status.split.ready")
+
+    def _upload_status(self) -> StepStatus:
+        if not self.workspace.has_split():
+            return StepStatus("upload", Status.BLOCKED, "status.upload.blocked")
+        receipt = self.workspace.done("upload")
+        if receipt is None:
+            return StepStatus("upload", Status.READY, "status.upload.ready")
+        if receipt.inputs != self.workspace.split_fingerprint() or self._split_status().status is Status.STALE:
+            return StepStatus("upload", Status.STALE, "status.upload.stale", receipt.facts)
+        return StepStatus("upload", Status.DONE, "status.upload.done", receipt.facts)
+
+    def _train_status(self) -> StepStatus:
+        upload, receipt = self.workspace.done("upload"), self.workspace.done("train")
+        if upload is None:
+            return StepStatus("train", Status.BLOCKED, "status.train.blocked")
+        if receipt is None:
+            return StepStatus("train", Status.READY, "status.train.ready")
+        if receipt.inputs != upload.inputs or self._upload_status().status is Status.STALE:
+            return StepStatus("train", Status.STALE, "status.train.stale", receipt.facts)
+        return StepStatus("train", Status.DONE, "status.train.done", receipt.facts)
+
+    def _export_status(self) -> StepStatus:
+        train, receipt = self.workspace.done("train"), self.workspace.done("export")
+        if train is None:
+            return StepStatus("export", Status.BLOCKED, "status.export.blocked")
+        if receipt is None:
+            return StepStatus("export", Status.READY, "status.export.ready", train.facts)
+        if receipt.facts["model"] != train.facts["model"]:
+            return StepStatus("export", Status.STALE, "status.export.stale", train.facts)
+        return StepStatus("export", Status.DONE, "status.export.done", receipt.facts)
+
+    def _deploy_status(self) -> StepStatus:
+        model, receipt = newest_bundle(self.workspace), self.workspace.done("deploy")
+        if model is None:
+            return StepStatus("deploy", Status.BLOCKED, "status.deploy.blocked")
+        if receipt is None:
+            return StepStatus("deploy", Status.READY, "status.deploy.ready", {"model": model})
+        if receipt.facts["model"] != model:
+            return StepStatus("deploy", Status.STALE, "status.deploy.stale", {"model": model})
+        return StepStatus("deploy", Status.DONE, "status.deploy.done", receipt.facts)
+
+    def _infer_status(self) -> StepStatus:
+        deploy, receipt = self.workspace.done("deploy"), self.workspace.done("infer")
+        if deploy is None:
+            return StepStatus("infer", Status.BLOCKED, "status.infer.blocked")
+        if receipt is not None and receipt.facts.get("model") == deploy.facts["model"]:
+            return StepStatus("infer", Status.DONE, "status.infer.done", receipt.facts)
+        return StepStatus("infer", Status.READY, "status.infer.ready", deploy.facts)
+
+
+def newest_bundle(workspace: Workspace) -> str | None:
+    """The model of the last export, if its bundle is in the workspace."""
+    receipt = workspace.done("export")
+    if receipt is None:
+        return None
+    model = str(receipt.facts["model"])
+    return model if all((workspace.model_folder(model) / name).is_file() for name in bundle.FILES) else None
+
+
+def split_counts(workspace: Workspace) -> dict[str, dict[str, int]]:
+    """`{class: {"train": n, "val": n, "test": n}}` from the folders."""
+    counts = {}
+    for name in workspace.classes:
+        folders = {part: workspace.path / part / name for part in PARTS}
+        counts[name] = {part: len(list(folder.iterdir())) if folder.is_dir() else 0 for part, folder in folders.items()}
+    return counts

@@ -1,0 +1,232 @@
+"""The workspace: one folder with everything of a project. See the contract page for its layout."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from ai_nano.core import names
+from ai_nano.core.errors import BadInput, MissingPrerequisite
+from ai_nano.core.files import is_image_name, storage_errors, write_atomically, write_json
+
+SCHEMA = 1
+STATE_FILE = "ai_nano.json"
+PARTS = ("train", "val", "test")
+
+
+@dataclass
+class Receipt:
+    """What a run of a step left behind. `outcome` is done, failed or cancelled; `inputs` the fingerprint of what it used."""
+
+    step: str
+    outcome: str
+    inputs: str
+    at: float = field(default_factory=time.time)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"outcome": self.outcome, "inputs": self.inputs, "at": self.at, "facts": self.facts}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One recorded or imported image; `take` groups frames that were recorded in one go."""
+
+    path: Path
+    class_name: str
+    take: str
+    t: float
+
+    @property
+    def key(self) -> str:
+        """`<class>/<file>`, the name by which the split remembers it."""
+        return f"{self.class_name}/{self.path.name}"
+
+
+class Workspace:
+    """An open workspace. Reading needs no lock; everything that writes goes through `writing()`."""
+
+    def __init__(self, path: Path, name: str, classes: list[str], receipts: dict[str, Receipt] | None = None,
+                 settings: dict[str, Any] | None = None) -> None:
+        self.path = path
+        self.name = name
+        self.classes = classes
+        self.receipts = receipts or {}
+        self.settings = settings or {}
+        self._lock = filelock.FileLock(str(self.hidden / "lock"))
+
+    # ---- opening -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, classes: list[str], name: str | None = None) -> "Workspace":
+        """A new workspace at `path`. BadInput when one is there already or the folder cannot be written."""
+        if (path / STATE_FILE).exists():
+            raise BadInput("workspace.exists", folder=path)
+        if path.exists() and not path.is_dir():
+            raise BadInput("workspace.not_a_folder", folder=path)
+        workspace = cls(path, name or path.resolve().name, names.class_names(classes))
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        with workspace.writing():
+            for one in workspace.classes:
+                workspace.image_folder(one).mkdir(parents=True, exist_ok=True)
+        return workspace
+
+    @classmethod
+    def open(cls, path: Path) -> "Workspace":
+        """The workspace at `path`; also one that the older program made. BadInput when there is none."""
+        state = path / STATE_FILE
+        if state.exists():
+            try:
+                return cls._from_json(path, json.loads(state.read_text(encoding="utf-8")))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise BadInput("workspace.damaged", file=state, reason=str(error)) from error
+        if any((path / part).is_dir() for part in ("images", *PARTS)):
+            return cls._from_older_program(path)
+        raise BadInput("workspace.none" if path.exists() else "workspace.missing", folder=path)
+
+    @classmethod
+    def _from_json(cls, path: Path, document: Mapping[str, Any]) -> "Workspace":
+        if document["schema"] > SCHEMA:
+            raise BadInput("workspace.newer", folder=path, schema=document["schema"])
+        receipts = {step: Receipt(step, **one) for step, one in document["receipts"].items()}
+        return cls(path, document["name"], list(document["classes"]), receipts, dict(document.get("settings", {})))
+
+    @classmethod
+    def _from_older_program(cls, path: Path) -> "Workspace":
+        labels = path / "labels.txt"
+        if labels.exists():
+            classes = [line for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
+        else:
+            folder = path / "images" if (path / "images").is_dir() else path / "train"
+            classes = sorted(one.name for one in folder.iterdir() if one.is_dir())
+        return cls(path, path.resolve().name, classes, settings={"split_given": True})
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the workspace's lock, then save. MissingPrerequisite when it is open elsewhere; re-entrant in one process."""
+        with storage_errors(self.path):
+            self.hidden.mkdir(exist_ok=True)
+        try:
+            with storage_errors(self.path):
+                self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise MissingPrerequisite("workspace.open_elsewhere", folder=self.path) from None
+        try:
+            yield
+            self.save()
+        finally:
+            self._lock.release()
+
+    def save(self) -> None:
+        with storage_errors(self.path):
+            write_json(self.path / STATE_FILE, {
+                "schema": SCHEMA, "name": self.name, "classes": self.classes, "settings": self.settings,
+                "receipts": {step: receipt.to_json() for step, receipt in self.receipts.items()}})
+
+    def note(self, receipt: Receipt) -> None:
+        """Keep a step's receipt (inside `writing()`)."""
+        self.receipts[receipt.step] = receipt
+        self.save()
+
+    def done(self, step: str) -> Receipt | None:
+        """The receipt of a step that succeeded last time."""
+        receipt = self.receipts.get(step)
+        return receipt if receipt is not None and receipt.outcome == "done" else None
+
+    @property
+    def split_given(self) -> bool:
+        """The split was made by the older program (or by hand), not by our step 3."""
+        return bool(self.settings.get("split_given"))
+
+    # ---- places ------------------------------------------------------------------------------------------------------
+
+    @property
+    def hidden(self) -> Path:
+        return self.path / ".ai_nano"
+
+    @property
+    def takes_file(self) -> Path:
+        return self.hidden / "takes.jsonl"
+
+    @property
+    def labels_file(self) -> Path:
+        return self.path / "labels.txt"
+
+    def image_folder(self, class_name: str) -> Path:
+        return self.path / "images" / class_name
+
+    def model_folder(self, model: str) -> Path:
+        return self.path / "models" / model
+
+    # ---- images ------------------------------------------------------------------------------------------------------
+
+    def image_paths(self, class_name: str) -> list[Path]:
+        folder = self.image_folder(class_name)
+        return sorted(path for path in folder.iterdir() if is_image_name(path)) if folder.is_dir() else []
+
+    def count(self, class_name: str) -> int:
+        return len(self.image_paths(class_name))
+
+    def images(self, class_name: str) -> list[ImageFile]:
+        """A class's images in the order of their recording. Images without a noted take share the take `""`."""
+        takes = self.takes()
+        found = []
+        for path in self.image_paths(class_name):
+            note = takes.get(f"{class_name}/{path.name}")
+            t = float(note["t"]) if note else path.stat().st_mtime
+            found.append(ImageFile(path, class_name, str(note["take"]) if note else "", t))
+        return sorted(found, key=lambda image: (image.t, image.path.name))
+
+    def takes(self) -> dict[str, dict[str, Any]]:
+        """takes.jsonl by `<class>/<file>`; a line that is not whole (a crash, a full disk) is passed over."""
+        noted = {}
+        if self.takes_file.exists():
+            for line in self.takes_file.read_text(encoding="utf-8").splitlines():
+                try:
+                    note = json.loads(line)
+                    noted[f"{note['class']}/{note['file']}"] = note
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return noted
+
+    def note_image(self, note: Mapping[str, Any]) -> None:
+        with self.takes_file.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"v": 1, **note}, ensure_ascii=False) + "\n")
+
+    # ---- fingerprints ------------------------------------------------------------------------------------------------
+
+    def images_fingerprint(self) -> str:
+        """Changes whenever an image is added, removed or rewritten, or the classes change. Reads no image."""
+        return self._fingerprint([self.image_folder(one) for one in self.classes], "\n".join(self.classes))
+
+    def split_fingerprint(self) -> str:
+        """The same for train/, val/, test/ and labels.txt: what an upload sends."""
+        labels = self.labels_file.read_text(encoding="utf-8") if self.labels_file.exists() else ""
+        return self._fingerprint([self.path / part / one for part in PARTS for one in self.classes], labels)
+
+    def _fingerprint(self, folders: list[Path], salt: str) -> str:
+        digest = hashlib.sha256(salt.encode())
+        for folder in folders:
+            if folder.is_dir():
+                for path in sorted(folder.iterdir()):
+                    if is_image_name(path):
+                        status = path.stat()
+                        line = f"{path.relative_to(self.path)}\0{status.st_size}\0{status.st_mtime_ns}\n"
+                        digest.update(line.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()[:32]
+
+    def has_split(self) -> bool:
+        return self.labels_file.exists() and (self.path / "train").is_dir()
+
+    def write_labels(self) -> None:
+        """One class a line, in order, no empty line at the end: a trailing one would count as a class on the Nano."""
+        write_atomically(self.labels_file, "\n".join(self.classes).encode("utf-8"))

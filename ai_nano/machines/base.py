@@ -1,0 +1,79 @@
+"""What an SSH machine and this computer have in common: programs, short operations, jobs."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from ai_nano.core.errors import MachineError, WorkFailed
+from ai_nano.core.wire import check_version
+from ai_nano.machines.channel import Channel
+from ai_nano.machines.job import Job
+
+ANSWER_TIMEOUT_S = 60.0
+
+
+class ProgramMachine:
+    """Runs programs of `remote/` by exec; where and how, the subclasses say."""
+
+    name: str
+    # How long a followed job may be out of reach before the laptop gives up following it (it runs on).
+    patience_s: float = 20.0
+
+    def exec_program(self, program: str, *words: str) -> Channel:
+        """Start `PYTHON PROGRAMS/<program> --root ROOT words...`; the programs are put there first if need be."""
+        raise NotImplementedError
+
+    def store(self, operation: str, *words: str) -> Mapping[str, Any]:
+        return self._answer(self.exec_program("shared/store.py", operation, *words))
+
+    def runner(self, *words: str) -> Channel:
+        return self.exec_program("shared/runner.py", *words)
+
+    def runner_result(self, *words: str, stdin: bytes = b"") -> Mapping[str, Any]:
+        return self._answer(self.runner(*words), stdin)
+
+    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> Job:
+        run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
+        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s}
+        self.runner_result("start", stdin=json.dumps(spec, ensure_ascii=False).encode("utf-8"))
+        return Job(self, run_id)
+
+    def attach(self, run_id: str) -> Job:
+        return Job(self, run_id)
+
+    def jobs(self) -> Sequence[Mapping[str, Any]]:
+        runs: Sequence[Mapping[str, Any]] = self.runner_result("list")["runs"]
+        return runs
+
+    def _answer(self, channel: Channel, stdin: bytes = b"") -> Mapping[str, Any]:
+        """The one JSON line that a short operation prints."""
+        try:
+            if stdin:
+                channel.write(stdin)
+            channel.close_stdin()
+            line = channel.readline(ANSWER_TIMEOUT_S)
+            if line is None:
+                raise MachineError("machine.silent", machine=self.name)
+            status, errors = channel.finish()
+        finally:
+            channel.close()
+        try:
+            answer: Mapping[str, Any] = json.loads(line)
+            kind = answer["type"]
+        except (ValueError, KeyError, TypeError):
+            raise self._no_answer(status, errors) from None
+        check_version(answer, self.name)
+        if kind == "error":
+            raise WorkFailed(answer["code"], **{"machine": self.name, **answer.get("params", {})})
+        return answer
+
+    def _no_answer(self, status: int, errors: str) -> MachineError:
+        details = errors.strip().splitlines()[-10:]
+        if status in (126, 127):
+            return MachineError("machine.no_python", machine=self.name, details=details)
+        if status == -1:
+            return MachineError("machine.lost", machine=self.name)
+        return MachineError("machine.no_answer", machine=self.name, status=status, details=details)
+

@@ -1,0 +1,125 @@
+"""A running command's three streams, over SSH or as a local process."""
+
+import os
+import select
+import socket
+import subprocess
+import time
+from typing import Protocol
+
+import paramiko
+
+from ai_nano.core.errors import MachineError
+
+_BLOCK = 65536
+
+
+class Channel(Protocol):
+    def write(self, data: bytes) -> None: ...
+
+    def close_stdin(self) -> None: ...
+
+    def readline(self, timeout: float) -> bytes | None:
+        """A line with its newline, b"" at the end of the stream, None when none came in time."""
+
+    def finish(self) -> tuple[int, str]:
+        """Wait for the end: exit status (-1 when the connection broke) and standard error."""
+
+    def close(self) -> None: ...
+
+
+class SshChannel:
+    def __init__(self, channel: paramiko.Channel, machine: str) -> None:
+        self._channel = channel
+        self._machine = machine
+        self._buffer = b""
+        self._stderr = b""
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except (OSError, EOFError) as error:
+            raise MachineError("machine.lost", machine=self._machine) from error
+
+    def close_stdin(self) -> None:
+        self._channel.shutdown_write()
+
+    def readline(self, timeout: float) -> bytes | None:
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            self._drain_stderr()
+            self._channel.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                block = self._channel.recv(_BLOCK)
+            except socket.timeout:
+                return None
+            if not block:
+                rest, self._buffer = self._buffer, b""
+                return rest
+            self._buffer += block
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line + b"\n"
+
+    def _drain_stderr(self) -> None:
+        while self._channel.recv_stderr_ready():
+            self._stderr = (self._stderr + self._channel.recv_stderr(_BLOCK))[-_BLOCK:]
+
+    def finish(self) -> tuple[int, str]:
+        status = self._channel.recv_exit_status()
+        self._drain_stderr()
+        self._channel.close()
+        return status, self._stderr.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class LocalChannel:
+    def __init__(self, command: list[str], cwd: str) -> None:
+        self._process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, bufsize=0)
+        self._buffer = b""
+
+    def write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+        except OSError as error:
+            raise MachineError("machine.lost", machine="laptop") from error
+
+    def close_stdin(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def readline(self, timeout: float) -> bytes | None:
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                return None
+            block = os.read(descriptor, _BLOCK)
+            if not block:
+                rest, self._buffer = self._buffer, b""
+                return rest
+            self._buffer += block
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line + b"\n"
+
+    def finish(self) -> tuple[int, str]:
+        assert self._process.stderr is not None
+        stderr = self._process.stderr.read().decode("utf-8", "replace")
+        status = self._process.wait()
+        self._close_pipes()
+        return status, stderr
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()

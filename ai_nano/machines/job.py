@@ -1,0 +1,134 @@
+"""A detached program on a machine, followed over a channel from a byte offset, across lost connections."""
+
+import json
+import logging
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
+from ai_nano.core.ports import JobEnd
+from ai_nano.core.wire import check_version
+from ai_nano.machines.channel import Channel
+
+# runner.py says something every second; ten of silence are a lost machine.
+SILENCE_S = 10.0
+LEASE_EVERY_S = 1.0
+KEPT_LINES = 40
+
+log = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """How a job reaches runner.py on its machine."""
+
+    name: str
+    patience_s: float
+
+    def runner(self, *words: str) -> Channel:
+        """Start `runner.py ...` there. MachineError when the machine cannot be reached."""
+
+    def runner_result(self, *words: str) -> Mapping[str, Any]:
+        """Run it to its end and read its one line."""
+
+
+class Job:
+    def __init__(self, runner: Runner, run_id: str) -> None:
+        self.id = run_id
+        self._runner = runner
+        self._commands: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._events_at = 0
+        self._log_at = 0
+        self._result: Mapping[str, Any] = {}
+        self._error: tuple[str, Mapping[str, Any]] | None = None
+        self._lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def send(self, command: Mapping[str, Any]) -> None:
+        self._commands.put(command)
+
+    def cancel(self) -> bool:
+        return bool(self._runner.runner_result("cancel", self.id)["gone"])
+
+    def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
+               cancel: CancelToken) -> JobEnd:
+        lost_since: float | None = None
+        asked_to_cancel = False
+        while True:
+            before = (self._events_at, self._log_at)
+            try:
+                if cancel.cancelled and not asked_to_cancel:
+                    asked_to_cancel = True
+                    if not self.cancel():
+                        raise WorkFailed("job.not_cancelled", machine=self._runner.name, run=self.id)
+                end = self._follow_once(on_event, on_log, cancel if not asked_to_cancel else CancelToken())
+                if end is not None:
+                    return end
+                if cancel.cancelled and not asked_to_cancel:
+                    continue
+                raise MachineError("machine.lost", machine=self._runner.name)
+            except MachineError as error:
+                if (self._events_at, self._log_at) != before:
+                    lost_since = None
+                lost_since = lost_since or time.monotonic()
+                log.info("lost %s while following %s: %s", self._runner.name, self.id, error.code)
+                if time.monotonic() - lost_since > self._runner.patience_s:
+                    raise ContactLost("job.lost", machine=self._runner.name, run=self.id) from error
+                time.sleep(1.0)
+
+    def _follow_once(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
+                     cancel: CancelToken) -> JobEnd | None:
+        """One connection's worth. None when it broke, or when it is time to cancel."""
+        channel = self._runner.runner("follow", self.id, "--events", str(self._events_at), "--log", str(self._log_at))
+        try:
+            heard = leased = time.monotonic()
+            channel.write(_line({"type": "lease"}))
+            while not cancel.cancelled:
+                line = channel.readline(0.2)
+                now = time.monotonic()
+                if now - leased >= LEASE_EVERY_S:
+                    channel.write(_line({"type": "lease"}))
+                    leased = now
+                while not self._commands.empty():
+                    channel.write(_line(self._commands.get()))
+                if line is None:
+                    if now - heard > SILENCE_S:
+                        return None
+                    continue
+                heard = now
+                if not line.endswith(b"\n"):
+                    return None
+                end = self._take(json.loads(line), on_event, on_log)
+                if end is not None:
+                    return end
+            return None
+        finally:
+            channel.close()
+
+    def _take(self, message: Mapping[str, Any], on_event: Callable[[Mapping[str, Any]], None],
+              on_log: Callable[[str], None]) -> JobEnd | None:
+        check_version(message, self._runner.name)
+        match message["type"]:
+            case "event":
+                event = message["event"]
+                if event.get("type") == "result":
+                    self._result = event
+                elif event.get("type") == "error":
+                    self._error = (event["code"], event.get("params", {}))
+                on_event(event)
+                self._events_at = message["end"]
+            case "log":
+                self._lines.extend(message["text"].splitlines())
+                on_log(message["text"])
+                self._log_at = message["end"]
+            case "error":
+                raise WorkFailed(message["code"], **{"machine": self._runner.name, **message.get("params", {})})
+            case "end":
+                return JobEnd(message["state"], self._result, self._error, message["exit"], tuple(self._lines))
+        return None
+
+
+def _line(message: Mapping[str, Any]) -> bytes:
+    return (json.dumps({"v": 1, **message}, ensure_ascii=False) + "\n").encode("utf-8")

@@ -1,0 +1,109 @@
+"""A machine reached by SSH: the GPU server or a Nano."""
+
+import shlex
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import paramiko
+
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.config import MachineConfig
+from ai_nano.core.errors import AiNanoError, MachineError, WorkFailed
+from ai_nano.core.ports import Questions, Upload
+from ai_nano.machines.base import ProgramMachine
+from ai_nano.machines.channel import SshChannel
+from ai_nano.machines.connection import Connection
+from ai_nano.machines.hostkeys import HostKeys
+from ai_nano.machines.programs import Programs
+from ai_nano.machines.transfer import SftpTransfer
+
+CHANNEL_TIMEOUT_S = 15.0
+FULL_BELOW_BYTES = 1 << 20
+
+
+class SshMachine(ProgramMachine):
+    """Constructing never connects."""
+
+    def __init__(self, config: MachineConfig, role: str, host_keys: HostKeys, ask: Questions) -> None:
+        self.name = config.name
+        self._config = config
+        self._programs = Programs(role)
+        self._connection = Connection(config, host_keys, ask)
+        self._lock = threading.RLock()
+        self._sftp_client: paramiko.SFTPClient | None = None
+        self._sftp_transport: paramiko.Transport | None = None
+        self._programs_there = False
+        self._transfer = SftpTransfer(config.name, config.root, self._sftp)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # ---- files -------------------------------------------------------------------------------------------------------
+
+    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
+        there: dict[str, Any] = {}
+        for model in sorted({file.target.parts[1] for file in files}):
+            listing: Mapping[str, Any] = self.store("listing", model)["files"]
+            there.update({f"models/{model}/{name}": entry for name, entry in listing.items()})
+        try:
+            return self._transfer.upload(files, there, progress, cancel)
+        except WorkFailed as error:
+            # SFTP has no word for a full disk (version 3 says just "Failure"); the machine itself is asked.
+            if error.code == "transfer.refused" and self._is_full():
+                raise WorkFailed("transfer.disk_full", machine=self.name) from error
+            raise
+
+    def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
+        self._transfer.download(source, target, cancel)
+
+    def _is_full(self) -> bool:
+        try:
+            return int(self.store("free")["free_bytes"]) < FULL_BELOW_BYTES
+        except AiNanoError:
+            return False
+
+    def _sftp(self) -> paramiko.SFTPClient:
+        with self._lock:
+            transport = self._connection.transport()
+            if self._sftp_client is None or self._sftp_transport is not transport:
+                try:
+                    self._sftp_client = paramiko.SFTPClient.from_transport(transport)
+                except (paramiko.SSHException, EOFError) as error:
+                    raise MachineError("machine.no_sftp", machine=self.name) from error
+                self._sftp_transport = transport
+            assert self._sftp_client is not None, "from_transport gives None only for a channel that was refused"
+            return self._sftp_client
+
+    # ---- programs ----------------------------------------------------------------------------------------------------
+
+    def exec_program(self, program: str, *words: str) -> SshChannel:
+        self._send_programs()
+        folder = self._programs.folder(self._config.root)
+        command = [str(folder / program), "--root", self._config.root, *words]
+        if self._config.python:
+            line = shlex.join([self._config.python, *command])
+        else:
+            # Provisioning makes a virtual environment there; without one, the system's Python.
+            own = shlex.quote(str(PurePosixPath(self._config.root) / "venv/bin/python"))
+            line = f"p={own}; [ -x \"$p\" ] || p=python3; exec \"$p\" {shlex.join(command)}"
+        return self._exec(shlex.join(["sh", "-c", line]))
+
+    def _exec(self, line: str) -> SshChannel:
+        transport = self._connection.transport()
+        try:
+            channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
+            channel.exec_command(line)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise MachineError("machine.lost", machine=self.name) from error
+        return SshChannel(channel, self.name)
+
+    def _send_programs(self) -> None:
+        with self._lock:
+            if self._programs_there:
+                return
+            folder = self._programs.folder(self._config.root)
+            if not self._transfer.has_folder(folder):
+                self._transfer.put_folder(self._programs.files, folder)
+            self._programs_there = True

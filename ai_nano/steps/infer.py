@@ -1,0 +1,150 @@
+"""Step 8: live classification on the Nano, its LEDs, and `try`, the same program on this computer."""
+
+import collections
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ai_nano.core import names, wire
+from ai_nano.core.bundle import load as load_bundle
+from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MissingPrerequisite
+from ai_nano.core.events import Event, Prediction
+from ai_nano.core.ports import Machine, StepContext
+from ai_nano.core.workflow import newest_bundle
+from ai_nano.core.workspace import Receipt, Workspace
+
+# The program on the Nano ends, LEDs dark, when it has heard nothing from the laptop for so long.
+LEASE_S = 5.0
+
+
+@dataclass(frozen=True)
+class InferOptions:
+    """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled."""
+
+    model: str | None = None
+    nano: str | None = None
+    frames: int | None = None
+    seconds: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class TryOptions:
+    camera: str | None = None
+    frames: int | None = None
+    seconds: float | None = None
+    threshold: float | None = None
+
+
+class Tally:
+    """What a session saw: frames in all, and how many of each class (None: nothing recognised)."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.classes: collections.Counter[str | None] = collections.Counter()
+
+    def watch(self, event: Event) -> None:
+        if isinstance(event, Prediction):
+            self.frames += 1
+            self.classes[event.class_name] += 1
+
+    def facts(self) -> dict[str, Any]:
+        seen = {name: count for name, count in self.classes.items() if name is not None}
+        return {"frames": self.frames, "seen": seen, "unrecognised": self.classes[None]}
+
+
+class InferStep:
+    name = "infer"
+    lane: str | None = None
+
+    def check(self, workspace: Workspace | None, options: InferOptions) -> list[AiNanoError]:
+        problems = check_limits(options.frames, options.seconds, options.threshold)
+        if options.model is not None:
+            if not names.is_model_name(options.model):
+                problems.append(BadInput("infer.model_name", model=options.model))
+        elif workspace is None or workspace.done("deploy") is None:
+            problems.append(MissingPrerequisite("infer.no_model"))
+        return problems
+
+    def run(self, workspace: Workspace | None, options: InferOptions, context: StepContext) -> Receipt:
+        nano = context.lab.nano_config(options.nano or self._deployed_to(workspace))
+        machine = context.lab.nano(nano.name)
+        model = options.model or self._deployed(workspace)
+        params = {**classify_params(machine, nano, model, options.threshold),
+                  "frames": options.frames, "seconds": options.seconds}
+        tally = Tally()
+        run_session(machine, nano.name, self.name, params, context, tally)
+        return Receipt(self.name, "done", "", facts={"model": model, "nano": nano.name, **tally.facts()})
+
+    def _deployed(self, workspace: Workspace | None) -> str:
+        receipt = workspace.done("deploy") if workspace is not None else None
+        assert receipt is not None, "check() looked"
+        return str(receipt.facts["model"])
+
+    def _deployed_to(self, workspace: Workspace | None) -> str | None:
+        receipt = workspace.done("deploy") if workspace is not None else None
+        return str(receipt.facts["nanos"][0]) if receipt is not None else None
+
+
+class TryStep:
+    """The exported model on this computer's camera: the Nano's own program as a local process."""
+
+    name = "try"
+    lane: str | None = None
+
+    def check(self, workspace: Workspace, options: TryOptions) -> list[AiNanoError]:
+        problems = check_limits(options.frames, options.seconds, options.threshold)
+        if newest_bundle(workspace) is None:
+            problems.append(MissingPrerequisite("deploy.no_export"))
+        return problems
+
+    def run(self, workspace: Workspace, options: TryOptions, context: StepContext) -> Receipt:
+        model = newest_bundle(workspace)
+        assert model is not None, "check() looked"
+        checked = load_bundle(workspace.model_folder(model))
+        nanos = context.lab.config.nanos
+        usual = nanos[0].threshold if nanos else DEFAULT_THRESHOLD
+        threshold = usual if options.threshold is None else options.threshold
+        params = {"model_dir": str(checked.folder.resolve()), "camera": options.camera or context.lab.config.camera,
+                  "flip": None, "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None,
+                  "threshold": threshold, "frames": options.frames, "seconds": options.seconds}
+        tally = Tally()
+        run_session(context.lab.here(), "laptop", self.name, params, context, tally)
+        return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})
+
+
+def check_limits(frames: int | None, seconds: float | None, threshold: float | None) -> list[AiNanoError]:
+    problems: list[AiNanoError] = []
+    if frames is not None and frames < 1:
+        problems.append(BadInput("infer.limit", option="--frames", value=frames))
+    if seconds is not None and not seconds > 0:
+        problems.append(BadInput("infer.limit", option="--seconds", value=seconds))
+    if threshold is not None and not 0 <= threshold <= 1:
+        problems.append(BadInput("infer.threshold", value=threshold))
+    return problems
+
+
+def classify_params(machine: Machine, nano: NanoConfig, model: str, threshold: float | None) -> dict[str, Any]:
+    """The parameters of jetson_nano/classify.py (doc/design/wire.md). MissingPrerequisite when the model is not there."""
+    there: list[Mapping[str, Any]] = machine.store("models")["models"]
+    found = next((one for one in there if one["model"] == model), None)
+    if found is None:
+        raise MissingPrerequisite("infer.model_not_there", model=model, machine=nano.name,
+                                  known=[one["model"] for one in there])
+    return {"model_dir": found["path"], "camera": nano.camera, "flip": nano.flip, "engine": nano.engine,
+            "leds": nano.leds, "pins": list(nano.pins), "leds_file": None,
+            "threshold": nano.threshold if threshold is None else threshold}
+
+
+def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any], context: StepContext,
+                tally: Tally) -> None:
+    """Run classify.py until its limit; a session without a limit ends well when it is cancelled."""
+    job = machine.start(step, "jetson_nano/classify.py", params, lease_s=LEASE_S)
+    try:
+        wire.follow(job, step, name, context.emit, context.cancel, tally.watch)
+    except Cancelled:
+        if params["frames"] is not None or params["seconds"] is not None:
+            raise
+
+

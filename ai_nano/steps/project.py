@@ -1,0 +1,20 @@
+"""Step 1: the project. The workspace, the classes by name, the camera."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ai_nano.core.workspace import Receipt, Workspace
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    classes: tuple[str, ...]
+    name: str | None = None
+
+
+def create(path: Path, options: ProjectOptions) -> Workspace:
+    """A new workspace with a folder for each class. Raises BadInput."""
+    workspace = Workspace.create(path, list(options.classes), options.name)
+    with workspace.writing():
+        workspace.note(Receipt("project", "done", "", facts={"classes": len(workspace.classes)}))
+    return workspace

@@ -1,0 +1,83 @@
+"""Step 5: training on the GPU server, followed live."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ai_nano.core import wire
+from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
+from ai_nano.core.events import Log
+from ai_nano.core.ports import Machine, RemoteJob, StepContext
+from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.steps.upload import reserve_clone
+
+RECIPES = ("quick",)
+ARCHITECTURES = ("efficientnet_lite0",)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """`epochs` None: as many as the recipe takes."""
+
+    recipe: str = "quick"
+    arch: str = "efficientnet_lite0"
+    epochs: int | None = None
+    seed: int = 0
+
+
+class TrainStep:
+    name = "train"
+    lane: str | None = None
+
+    def check(self, workspace: Workspace, options: TrainOptions) -> list[AiNanoError]:
+        problems: list[AiNanoError] = []
+        if workspace.done("upload") is None:
+            problems.append(MissingPrerequisite("train.no_upload"))
+        if options.recipe not in RECIPES:
+            problems.append(BadInput("train.recipe", recipe=options.recipe, known=RECIPES))
+        if options.arch not in ARCHITECTURES:
+            problems.append(BadInput("train.arch", arch=options.arch, known=ARCHITECTURES))
+        if options.epochs is not None and options.epochs < 1:
+            problems.append(BadInput("train.epochs", epochs=options.epochs))
+        return problems
+
+    def run(self, workspace: Workspace, options: TrainOptions, context: StepContext) -> Receipt:
+        upload = workspace.done("upload")
+        assert upload is not None, "check() looked"
+        server = context.lab.server
+        job, model = self._taken_up(workspace, upload, server, context)
+        if job is None:
+            model = self._model(workspace, upload, server, context.lab.config.student)
+            job = server.start("train", "gpu_server/train.py", {
+                "model": model, "recipe": options.recipe, "arch": options.arch, "epochs": options.epochs,
+                "seed": options.seed, "weights": context.lab.server_config.weights})
+            # Noted before it is followed: a laptop that goes away finds its training again.
+            workspace.note(Receipt(self.name, "lost", upload.inputs, facts={"model": model, "run": job.id}))
+        result: Mapping[str, Any] = wire.follow(job, self.name, server.name, context.emit, context.cancel)
+        context.emit(Log("train.end", machine=server.name))
+        keep = ("recipe", "arch", "epochs", "images", "val_accuracy", "test_accuracy", "seconds", "checkpoint_sha256")
+        return Receipt(self.name, "done", upload.inputs,
+                       facts={"model": model, "run": job.id, **{key: result.get(key) for key in keep}})
+
+    def _taken_up(self, workspace: Workspace, upload: Receipt, server: Machine,
+                  context: StepContext) -> tuple[RemoteJob | None, str]:
+        """The training that an earlier start of ours left running, if it is still there."""
+        receipt = workspace.receipts.get(self.name)
+        if receipt is None or receipt.outcome != "lost" or receipt.inputs != upload.inputs or "run" not in receipt.facts:
+            return None, ""
+        run = str(receipt.facts["run"])
+        if not any(one["id"] == run and one["state"] in ("running", "done") for one in server.jobs()):
+            return None, ""
+        context.emit(Log("job.taken_up", {"run": run}, machine=server.name))
+        return server.attach(run), str(receipt.facts["model"])
+
+    def _model(self, workspace: Workspace, upload: Receipt, server: Machine, student: str) -> str:
+        """The uploaded model's folder; for another training, a new one whose images are hard links."""
+        uploaded = str(upload.facts["model"])
+        receipt = workspace.receipts.get(self.name)
+        if receipt is None or receipt.inputs != upload.inputs:
+            return uploaded
+        if receipt.outcome != "done":
+            return str(receipt.facts.get("model", uploaded))
+        return reserve_clone(server, uploaded, student, workspace.name)
+
