@@ -10,14 +10,14 @@ from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
 from ai_nano.core import config as configuration
 from ai_nano.core import names
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ConfigError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow, split_counts
-from ai_nano.core.workspace import PARTS, Receipt, Workspace
-from ai_nano.lab import Lab, build_lab, build_workflow, user_folder
+from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.lab import Lab, build_lab, build_workflow, steps, user_folder
 from ai_nano.steps import project
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
@@ -45,7 +45,7 @@ def _lab(args: argparse.Namespace, console: Console, needs_machines: bool = True
     folder = user_folder()
     try:
         config = configuration.find(args.config, folder)
-    except configuration.ConfigError as error:
+    except ConfigError as error:
         if needs_machines or error.code not in ("config.missing", "config.empty") or args.config is not None:
             raise
         nowhere = configuration.ServerConfig(name="DL", host="", login="")
@@ -107,10 +107,18 @@ def _options(args: argparse.Namespace, step: str) -> Any:
 
 def _step(args: argparse.Namespace, console: Console) -> int:
     step = args.command
+    _check(args, step)
     with _workflow(args, console, needs_machines=step not in (*LOCAL_STEPS, "try")) as workflow:
         receipt = carry_out(workflow, step, _options(args, step), console)
         console.result({"step": step, **receipt.facts}, summary(workflow.workspace, receipt))
     return 0
+
+
+def _check(args: argparse.Namespace, step: str) -> None:
+    """What is missing in the workspace is said before what is missing in the room."""
+    problems = steps()[step].check(Workspace.open(args.workspace), _options(args, step))
+    if problems:
+        raise problems[0]
 
 
 def _infer(args: argparse.Namespace, console: Console) -> int:
@@ -134,6 +142,7 @@ def _run(args: argparse.Namespace, console: Console) -> int:
     if first > last:
         raise BadInput("run.order", first=args.first, last=args.last)
     done = []
+    _check(args, args.first)
     with _workflow(args, console) as workflow:
         for step in STEPS[first:last + 1]:
             receipt = carry_out(workflow, step, _options(args, step), console)
@@ -146,9 +155,12 @@ def _run(args: argparse.Namespace, console: Console) -> int:
 def summary(workspace: Workspace, receipt: Receipt) -> str:
     """What a step made, in a sentence or a table."""
     if receipt.step == "split":
+        from rich.cells import cell_len, set_cell_size
+
         counts = split_counts(workspace)
-        width = max(len(name) for name in counts)
-        lines = [f"  {name:<{width}}  " + "  ".join(f"{part} {counts[name][part]:>4}" for part in PARTS) for name in counts]
+        width = max(cell_len(name) for name in counts)
+        lines = ["  ".join(["", set_cell_size(name, width), *(f"{part} {count:>4}" for part, count in parts.items())])
+                 for name, parts in counts.items()]
         return "\n".join([t("summary.split", **receipt.facts), *lines])
     facts = dict(receipt.facts)
     for key in ("val_accuracy", "test_accuracy"):
@@ -213,13 +225,13 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
             console.result({"step": "jobs", "jobs": found}, "" if found else t("jobs.none"))
             return 0
         owner = next((run["machine"] for run in found if run["id"] == wanted), None)
-        machine = next((one for one in machines if one.name == owner), None)
-        if machine is None:
+        if owner is None:
             raise MissingPrerequisite("jobs.unknown", run=wanted)
+        machine = next(one for one in machines if one.name == owner)
         job = machine.attach(wanted)
         if args.cancel:
             if not job.cancel():
-                raise Cancelled("job.not_cancelled", machine=machine.name, run=wanted)
+                raise WorkFailed("job.not_cancelled", machine=machine.name, run=wanted)
             console.result({"step": "jobs", "cancelled": wanted}, t("jobs.cancelled", run=wanted))
         else:
             result = wait(lambda cancel: wire.follow(job, "train", machine.name, console.emit, cancel))

@@ -128,6 +128,8 @@ class TextConsole:
         label = t(event.what) if event.what and known(event.what) else t("step." + event.step)
         if not self._out.is_terminal:
             now = time.monotonic()
+            if self._bar[0] != label:
+                self._last_plain, self._bar = now, (label, "")
             if event.total and (event.done >= event.total or now - self._last_plain > PLAIN_PROGRESS_EVERY_S):
                 if self._bar != (label, "done"):
                     self._print(f"  {label}: {_amount(event.done, event.unit)} / {_amount(event.total, event.unit)}")
@@ -143,8 +145,8 @@ class TextConsole:
     def _start_bar(self, label: str, unit: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._progress = Progress(TextColumn("  {task.description}", markup=False), BarColumn(), TextColumn("{task.fields[amount]}"),
-                                  TimeRemainingColumn(), console=self._out)
+        self._progress = Progress(TextColumn("  {task.description}", markup=False), BarColumn(),
+                                  TextColumn("{task.fields[amount]}"), TimeRemainingColumn(), console=self._out)
         self._task = self._progress.add_task(label, amount="", total=None)
         self._bar = (label, unit)
         self._progress.start()

@@ -18,8 +18,8 @@ class Parser(argparse.ArgumentParser):
         raise BadInput("cli.usage", reason=message, command=self.prog)
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+def _common() -> Parser:
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = common.add_argument_group(t("cli.common"))
     group.add_argument("--config", type=Path, metavar="FILE", help=t("cli.config"))
     group.add_argument("--json", action="store_true", help=t("cli.json"))

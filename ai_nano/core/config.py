@@ -117,8 +117,8 @@ class _Place:
     line: int = 1
     column: int = 1
 
-    def error(self, code: str, **params: object) -> ConfigError:
-        return ConfigError(code, key=self.key, line=self.line, column=self.column, **params)
+    def error(self, code: str, /, **params: object) -> ConfigError:
+        return ConfigError(code, details=(), key=self.key, line=self.line, column=self.column, **params)
 
     def wrong(self, expected: str) -> ConfigError:
         return self.error("config.type", expected=expected)
@@ -259,7 +259,7 @@ def read(text: str, path: Path | None = None) -> Config:
         raise _Place(FILE_NAME).error("config.missing_key", missing="DL_server")
     server_place = _Place("").inside(document, "DL_server")
     server = ServerConfig(**_machine(server_place, document["DL_server"], _SERVER, "DL"))
-    nanos = []
+    nanos: list[NanoConfig] = []
     listed = document.get("jetson_nano", [])
     nanos_place = _Place("").inside(document, "jetson_nano") if "jetson_nano" in document else _Place("")
     if not isinstance(listed, list):

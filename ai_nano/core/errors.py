@@ -90,5 +90,5 @@ class Cancelled(AiNanoError):
 
     exit_code = 130
 
-    def __init__(self, code: str = "cancelled", /, **params: object) -> None:
-        super().__init__(code, **params)
+    def __init__(self) -> None:
+        super().__init__("cancelled")

@@ -115,7 +115,9 @@ class Lab(Protocol):
     """The room: what a step may use."""
 
     config: Config
-    images: Images
+
+    @property
+    def images(self) -> Images: ...
 
     @property
     def server(self) -> Machine: ...

@@ -110,7 +110,7 @@ def _chart(history: Sequence[Mapping[str, Any]], what: str, title: str, top: flo
 def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in classes)
     rows = []
-    for number, (name, row) in enumerate(zip(classes, matrix)):
+    for number, (name, row) in enumerate(zip(classes, matrix, strict=True)):
         total = sum(row) or 1
         cells = "".join(
             f'<td style="background:rgba({"47,111,181" if number == column else "196,55,47"},{0.75 * count / total:.2f})">'
@@ -120,7 +120,8 @@ def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
 
 
 def _per_class(per_class: Mapping[str, Mapping[str, Any]]) -> str:
-    head = f"<tr><th></th><th>{_text('report.precision')}</th><th>{_text('report.recall')}</th><th>{_text('report.count')}</th></tr>"
+    names = ("report.precision", "report.recall", "report.count")
+    head = f"<tr><th></th>{''.join(f'<th>{_text(name)}</th>' for name in names)}</tr>"
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{_percent(one['precision'])}</td><td>{_percent(one['recall'])}</td>"
                    f"<td>{one['images']}</td></tr>" for name, one in per_class.items())
     return f"<table>{head}{rows}</table>"
@@ -133,7 +134,8 @@ def _samples(samples: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], by
         right = sample["class"] == sample["predicted"]
         image = ""
         if picture is not None:
-            image = f'<img alt="{html.escape(sample["class"])}" src="data:image/jpeg;base64,{base64.b64encode(picture).decode()}">'
+            data = base64.b64encode(picture).decode()
+            image = f'<img alt="{html.escape(sample["class"])}" src="data:image/jpeg;base64,{data}">'
         code = "report.right" if right else "report.wrong"
         words = _text(code, name=sample["class"], predicted=sample["predicted"], confidence=_percent(sample["confidence"]))
         figures.append(f'<figure class="{"right" if right else "wrong"}">{image}<figcaption>{words}</figcaption></figure>')

@@ -73,9 +73,3 @@ def t(code: str, /, **params: object) -> str:
     if sentence == code:
         return f"{code} {dict(params)}" if params else code
     return _fill(sentence, params)
-
-
-def tn(code: str, n: int, /, **params: object) -> str:
-    """The sentence for `code` in the plural form that `n` asks for (`msgid_plural` is the code with `.plural`)."""
-    sentence = catalogue(current_language()).ngettext(code, code + ".plural", n)
-    return _fill(sentence, {"n": n, **params})

@@ -200,7 +200,7 @@ class Journey:
 
     def conclude(self, workspace: Workspace, lab: Lab, predictions: list[Prediction]) -> Outcome:
         nano = lab.nano_config(None)
-        pins = dict(zip(CLASSES, nano.pins))
+        pins = dict(zip(CLASSES, nano.pins, strict=False))
         verdict = judge(read_lines(self.classroom.stage.record), read_lines(self.classroom.leds_file), predictions, pins)
         write_json(self.folder / "showing.json", verdict.to_json())
         model = str(workspace.receipts["export"].facts["model"])

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import signal
 import socket
 import sys
@@ -32,6 +31,7 @@ import cv2
 
 from ai_nano.demo.cards import CARDS, PhotographMissing
 from ai_nano.demo.stage_camera import Record, StageCamera
+from ai_nano.demo.stage_process import say, watch_parent
 from ai_nano.demo.stage_ranges import PHASES
 from ai_nano.demo.stage_scene import warm_up
 
@@ -160,18 +160,6 @@ class StageServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def watch_parent(ended: threading.Event) -> None:
-    """Sets `ended` when standard input ends, which it does when the parent process dies."""
-
-    def read_to_end() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        ended.set()
-
-    threading.Thread(target=read_to_end, name="stage-parent", daemon=True).start()
-
-
 def get_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ai_nano.demo.stage", description="Serves what the cameras see.")
@@ -179,10 +167,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True, metavar="N", help="what every take is drawn from")
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 (the default) takes a free one")
     return parser
-
-
-def _say(message: dict[str, Any]) -> None:
-    print(json.dumps({"v": 1, **message}), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -199,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             cameras = {name: StageCamera(name, args.seed, record) for name in CAMERAS}
             server = stack.enter_context(StageServer(args.port, cameras))
         except PhotographMissing as error:
-            _say({"type": "error", "code": error.code, "params": error.params})
+            say({"type": "error", "code": error.code, "params": error.params})
             return 4
         except OSError as error:
             return _failed_to_start(error, args)
@@ -207,8 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stack.enter_context(camera)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="stage-http")
         thread.start()
-        watch_parent(ended)
-        _say({"type": "ready", "port": server.server_address[1]})
+        watch_parent(ended.set)
+        say({"type": "ready", "port": server.server_address[1]})
         ended.wait()
         server.shutdown()
         thread.join()
@@ -217,9 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed_to_start(error: OSError, args: argparse.Namespace) -> int:
     if error.filename is not None:
-        _say({"type": "error", "code": "stage.record_unwritable", "params": {"file": str(args.record)}})
+        say({"type": "error", "code": "stage.record_unwritable", "params": {"file": str(args.record)}})
         return 2
-    _say({"type": "error", "code": "stage.port_taken", "params": {"port": args.port}})
+    say({"type": "error", "code": "stage.port_taken", "params": {"port": args.port}})
     return 1
 
 

@@ -4,6 +4,7 @@ Neither file passes through the laptop's program, so that a mistake anywhere bet
 """
 
 import collections
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def showings(record: Iterable[Mapping[str, Any]], camera: str = "nano", phase: str = "show") -> list[Showing]:
     """From the stage's record; the last entry only ends the one before it."""
     entries = [one for one in record if one["camera"] == camera and one.get("phase") == phase]
-    return [Showing(one["show"] or EMPTY, one["t"] + SETTLE_S, after["t"]) for one, after in zip(entries, entries[1:])
+    return [Showing(one["show"] or EMPTY, one["t"] + SETTLE_S, after["t"]) for one, after in itertools.pairwise(entries)
             if after["t"] > one["t"] + SETTLE_S]
 
 

@@ -2,7 +2,6 @@
 
 import os
 import select
-import socket
 import subprocess
 import time
 from typing import Protocol
@@ -51,7 +50,7 @@ class SshChannel:
             self._channel.settimeout(max(0.001, deadline - time.monotonic()))
             try:
                 block = self._channel.recv(_BLOCK)
-            except socket.timeout:
+            except TimeoutError:
                 return None
             if not block:
                 rest, self._buffer = self._buffer, b""

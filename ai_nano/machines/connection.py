@@ -1,5 +1,6 @@
 """One SSH connection to one machine: opened when first needed, shared, opened again when it has dropped."""
 
+import functools
 import logging
 import socket
 import threading
@@ -46,9 +47,10 @@ class Connection:
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
-    def _error(self, code: str, **params: object) -> MachineError:
+    def _error(self, code: str, /, **params: object) -> MachineError:
         machine = self.machine
-        return MachineError(code, machine=machine.name, host=machine.host, port=machine.port, login=machine.login, **params)
+        return MachineError(code, details=(), machine=machine.name, host=machine.host, port=machine.port,
+                            login=machine.login, **params)
 
     def _open(self) -> paramiko.Transport:
         if self.machine.via:
@@ -111,7 +113,7 @@ class Connection:
             raise self._error("machine.auth", tried=tried)
         if machine.key_file is None:
             for key in paramiko.Agent().get_keys():
-                if self._try(transport, lambda key=key: transport.auth_publickey(machine.login, key), "agent", tried):
+                if self._try(transport, functools.partial(transport.auth_publickey, machine.login, key), "agent", tried):
                     return
             for name in DEFAULT_KEYS:
                 path = Path.home() / ".ssh" / name

@@ -106,9 +106,10 @@ class TryStep:
         nanos = context.lab.config.nanos
         usual = nanos[0].threshold if nanos else DEFAULT_THRESHOLD
         threshold = usual if options.threshold is None else options.threshold
-        params = {"model_dir": str(checked.folder.resolve()), "camera": options.camera or context.lab.config.camera,
-                  "flip": None, "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None,
-                  "threshold": threshold, "frames": options.frames, "seconds": options.seconds}
+        params: dict[str, Any] = {
+            "model_dir": str(checked.folder.resolve()), "camera": options.camera or context.lab.config.camera, "flip": None,
+            "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
+            "frames": options.frames, "seconds": options.seconds}
         tally = Tally()
         run_session(context.lab.here(), "laptop", self.name, params, context, tally)
         return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})

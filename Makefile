@@ -1,0 +1,35 @@
+# Everything that a newcomer types; the work is done by the scripts in .make/.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test lint wheel download-size clean
+.NOTPARALLEL:
+
+PYTHON := .venv/bin/python
+ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target text; do printf '%-22s %s\n' "  $$target" "$$text"; done
+
+demo: setup ## the embedded classroom: all eight steps, no server, Nano or webcam needed (ARGS=--headless)
+	@$(PYTHON) -m ai_nano demo $(ARGS)
+
+test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
+	@$(PYTHON) -m pytest $(ARGS)
+
+setup: ## what the demo needs, once: .venv with the packages
+	@bash .make/setup demo
+
+setup-test: ## what the tests need, once
+	@bash .make/setup test
+
+lint: setup-test ## ruff, mypy, vermin and the directions of import
+	@bash .make/lint
+
+wheel: setup-test ## dist/ai_nano-*.whl
+	@$(PYTHON) -m build --wheel --no-isolation
+
+download-size: setup-test ## measures what a first start downloads
+	@bash .make/download-size.sh
+
+clean: ## removes everything that make made, the environments too
+	rm -rf .venv .venv-nano build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""checkpoint.pth: the best network of a training, in the form of dusty-nv/pytorch-classification and some keys more."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Dict, List
+
+import torch
+
+from gpu_server.files import write_whole
+from gpu_server.networks import Classifier, architecture, frozen
+from shared.wire import Failure
+
+FILE = "checkpoint.pth"
+_KEYS = {
+    "epoch",
+    "arch",
+    "resolution",
+    "classes",
+    "num_classes",
+    "state_dict",
+    "accuracy",
+    "loss",
+    "optimizer",
+    "input",
+    "recipe",
+    "seed",
+    "images",
+}
+
+
+def save(folder: Path, classifier: Classifier, **facts: Any) -> None:
+    """Writes the whole state_dict of `classifier` and `facts`, which are the other keys; no time of day goes in."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
+    content = {**facts, "state_dict": state}
+    if content.keys() != _KEYS:
+        raise ValueError(f"keys of a checkpoint: {sorted(content.keys() ^ _KEYS)}")
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(folder / FILE, buffer.getvalue())
+
+
+def load(folder: Path) -> Dict[str, Any]:
+    """The content, on the CPU. Failures: `export.no_checkpoint` {model}, `model.bad_checkpoint` {model, reason}."""
+    path = folder / FILE
+    if not path.is_file():
+        raise Failure("export.no_checkpoint", model=folder.name)
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its unpickler meets in a damaged file
+        raise Failure("model.bad_checkpoint", model=folder.name, reason=type(error).__name__) from error
+    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+        raise Failure("model.bad_checkpoint", model=folder.name, reason="keys")
+    return content
+
+
+def classifier_of(content: Dict[str, Any], model: str) -> Classifier:
+    """The network of a checkpoint, frozen. Failure `model.bad_checkpoint` where its weights do not fit `arch`."""
+    classifier = Classifier(architecture(content["arch"]), content["num_classes"])
+    try:
+        classifier.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        raise Failure("model.bad_checkpoint", model=model, reason="state_dict") from error
+    return frozen(classifier)
+
+
+def require_same_classes(content: Dict[str, Any], classes: List[str], model: str) -> None:
+    """Failure `export.labels` {model, trained, found}: in another order, every answer would have a wrong name."""
+    if content["classes"] != classes:
+        raise Failure("export.labels", model=model, trained=", ".join(content["classes"]), found=", ".join(classes))

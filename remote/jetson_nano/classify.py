@@ -1,0 +1,147 @@
+"""Classifies what the Nano's camera sees: frame, engine, LED of the class, prediction, for every frame.
+
+    python PROGRAMS/jetson_nano/classify.py --run RUNDIR
+
+Also runs on the laptop, to try a model on the laptop's own camera. doc/design/wire.md has its parameters and events.
+"""
+
+import argparse
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from jetson_nano.camera import Camera
+from jetson_nano.engines import Answer, Engine, open_engine
+from jetson_nano.leds import Leds, open_leds
+from jetson_nano.model import Model, read_model
+from jetson_nano.sources import Source, SourceEnded, check_flip, open_source
+from shared.wire import Commands, Failure, Lease, Run, guard
+
+FRAME_WAIT_S = 0.1
+LISTEN_S = 0.05
+
+
+class Session:
+    """One classification from the first frame to the last."""
+
+    def __init__(self, run: Run, model: Model, engine: Engine, leds: Leds) -> None:
+        self._run = run
+        self._model = model
+        self._engine = engine
+        self._leds = leds
+        self._threshold = float(run.params["threshold"])
+        self._commands = Commands(run)
+        self._lease = Lease(run)
+        self._listen_at = 0.0
+        self._stopped = False
+        self._frames = 0
+        self._created = time.monotonic()
+        self._first: Optional[float] = None
+
+    def go(self, camera: Camera) -> None:
+        """Returns when the work is done or the laptop says stop or is gone; then sends the result."""
+        try:
+            while not self._over():
+                frame = camera.read(FRAME_WAIT_S)
+                if frame is not None:
+                    self._predict(self._engine.classify(frame.image), frame.t)
+        except SourceEnded:
+            pass
+        self._leds.show(())
+        seconds = 0.0 if self._first is None else time.monotonic() - self._first
+        self._run.result(frames=self._frames, seconds=round(seconds, 3),
+                         fps=round(self._frames / seconds, 2) if seconds > 0 else 0.0)
+
+    def _over(self) -> bool:
+        frames, seconds = self._run.params.get("frames"), self._run.params.get("seconds")
+        now = time.monotonic()
+        if now >= self._listen_at:
+            self._listen_at = now + LISTEN_S
+            self._listen()
+        return (self._stopped or (frames is not None and self._frames >= frames)
+                or (seconds is not None and self._first is not None and now - self._first >= seconds))
+
+    def _listen(self) -> None:
+        for command in self._commands.poll():
+            if command.get("type") == "stop":
+                self._stopped = True
+            elif command.get("type") == "set" and _is_fraction(command.get("threshold")):
+                self._threshold = float(command["threshold"])
+        if self._lease.expired() and not self._stopped:
+            self._stopped = True
+            self._leds.show(())
+            self._run.log("infer.lease_lost", level="warning")
+
+    def _predict(self, answer: Answer, grabbed: float) -> None:
+        if self._first is None:
+            self._first = time.monotonic()
+            self._run.log("infer.ready", model=self._model.name, engine=self._engine.name,
+                          classes=len(self._model.classes), seconds=round(self._first - self._created, 2))
+        index = answer.class_index if answer.confidence >= self._threshold else -1
+        pins = self._run.params.get("pins") or []
+        lit = [pins[index]] if 0 <= index < len(pins) else []
+        self._leds.show(lit)
+        name = self._model.classes[index] if index >= 0 else None
+        self._run.emit("prediction", frame=self._frames, t=grabbed, **{"class": name}, class_index=index,
+                       confidence=answer.confidence, probabilities=_named(self._model.classes, answer), lit=lit)
+        self._frames += 1
+
+
+def _named(classes: List[str], answer: Answer) -> Dict[str, float]:
+    """Older releases of jetson-inference tell the best class's probability only; then the others are left out."""
+    return {name: value for name, value in zip(classes, answer.probabilities) if value is not None}
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _open_camera(params: Dict[str, Any]) -> Source:
+    """With TensorRT the frames never leave the GPU, so its source is jetson-utils' own."""
+    if params["engine"] == "tensorrt":
+        from jetson_nano.tensorrt import JetsonSource
+
+        return JetsonSource(params["camera"], params.get("flip"))
+    return open_source(params["camera"], params.get("flip"))
+
+
+def classify(run: Run) -> None:
+    """The camera is closed after the LEDs are dark: closing may take seconds."""
+    check_params(run.params)
+    model = read_model(Path(run.params["model_dir"]))
+    lit: List[Leds] = []
+
+    def darken() -> None:
+        for leds in lit:
+            leds.show(())
+
+    with closing(Camera(run, run.params["camera"], lambda: _open_camera(run.params), darken)) as camera:
+        with open_leds(run.params, run.root) as leds:
+            lit.append(leds)
+            Session(run, model, open_engine(run.params["engine"], model, run), leds).go(camera)
+
+
+def check_params(params: Dict[str, Any]) -> None:
+    """Raises Failure infer.bad_params {key}, infer.bad_flip."""
+    for key in ("model_dir", "camera", "engine", "leds"):
+        if not isinstance(params.get(key), str):
+            raise Failure("infer.bad_params", key=key)
+    if not _is_fraction(params.get("threshold")):
+        raise Failure("infer.bad_params", key="threshold")
+    check_flip(params.get("flip"))
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Classify what the camera sees and light the LED of the class.")
+    parser.add_argument("--run", required=True, help="the run's folder, with spec.json")
+    return parser
+
+
+def main(argv: List[str]) -> int:
+    return guard(Run(get_parser().parse_args(argv).run), classify)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,123 @@
+"""Starts, follows, cancels and lists detached jobs on this machine: what one SSH command each does.
+
+    python PROGRAMS/shared/runner.py --root ROOT start < spec.json
+    python PROGRAMS/shared/runner.py --root ROOT follow ID [--events OFFSET] [--log OFFSET]
+    python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS]
+    python PROGRAMS/shared/runner.py --root ROOT list
+
+doc/design/wire.md says what goes in and out.
+"""
+
+import argparse
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+PROGRAMS = Path(os.path.abspath(__file__)).parent.parent
+if not __package__:  # run as a file: the folder with shared/ is not on the path, and it is immutable
+    sys.dont_write_bytecode = True
+    sys.path[0] = str(PROGRAMS)
+
+from shared import console, follow, supervisor  # noqa: E402
+from shared.runs import RunFolder, Runs  # noqa: E402
+from shared.wire import Failure, decode  # noqa: E402
+
+PROGRAM = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*\.py\Z")
+START_S = 10.0
+SETTLE_S = 5.0
+POLL_S = 0.05
+
+
+def start(runs: Runs, data: bytes) -> None:
+    """Raises Failure run.bad_spec, run.bad_id, run.exists, run.not_started."""
+    spec = check_spec(data)
+    spec.update(root=str(runs.root), started=time.time())
+    runs.prune()
+    folder = runs.create(spec)
+    supervisor.launch(folder, PROGRAMS)
+    console.say("started", id=folder.id, pid=folder.process().get("pid"))
+
+
+def check_spec(data: bytes) -> Dict[str, Any]:
+    """The spec in `data`. Raises Failure run.bad_spec {key}, `key` naming what is wrong with it."""
+    spec = decode(data)
+    if spec is None:
+        raise Failure("run.bad_spec", key="v")
+    if not isinstance(spec.get("id"), str):
+        raise Failure("run.bad_spec", key="id")
+    if not isinstance(spec.get("program"), str) or not PROGRAM.match(spec["program"]):
+        raise Failure("run.bad_spec", key="program")
+    if not isinstance(spec.get("params"), dict):
+        raise Failure("run.bad_spec", key="params")
+    lease_s = spec.setdefault("lease_s", None)
+    if lease_s is not None and (isinstance(lease_s, bool) or not isinstance(lease_s, (int, float)) or lease_s <= 0):
+        raise Failure("run.bad_spec", key="lease_s")
+    return spec
+
+
+def cancel(folder: RunFolder, grace_s: float) -> None:
+    """TERM, the grace period, KILL; says `gone` only when the process table does."""
+    if folder.state() == "running" or folder.members():
+        folder.ask_to_cancel()
+        wait_until(lambda: folder.process().get("pid") is not None or folder.state() != "running", START_S)
+        folder.kill(signal.SIGTERM)
+        if not wait_until(lambda: not folder.members(), grace_s):
+            folder.kill(signal.SIGKILL)
+        wait_until(lambda: folder.state() != "running" and not folder.members(), SETTLE_S)
+        if folder.state() == "failed" and folder.exit() is None:
+            folder.write_exit(None, None, True, None)  # its supervisor is dead
+    gone = folder.state() != "running" and not folder.members()
+    console.say("cancelled", id=folder.id, gone=gone, state=folder.state())
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition came true in that time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Detached jobs of ai_nano on this machine.")
+    parser.add_argument("--root", required=True, help="the machine's folder, relative to the login's home")
+    verbs = parser.add_subparsers(dest="verb")
+    verbs.required = True
+    verbs.add_parser("start", help="start the job whose spec comes on standard input")
+    following = verbs.add_parser("follow", help="send what a job writes, take its lease and commands")
+    following.add_argument("id")
+    following.add_argument("--events", type=int, default=0, help="byte offset in events.jsonl")
+    following.add_argument("--log", type=int, default=0, help="byte offset in output.log")
+    cancelling = verbs.add_parser("cancel", help="stop a job")
+    cancelling.add_argument("id")
+    cancelling.add_argument("--grace", type=float, default=5.0, help="seconds between TERM and KILL")
+    verbs.add_parser("list", help="list the jobs")
+    return parser
+
+
+def carry_out(options: argparse.Namespace) -> None:
+    runs = Runs(console.absolute_root(options.root))
+    if options.verb == "start":
+        start(runs, sys.stdin.buffer.read())
+    elif options.verb == "follow":
+        follow.follow(runs.existing(options.id), options.events, options.log)
+    elif options.verb == "cancel":
+        cancel(runs.existing(options.id), options.grace)
+    else:
+        console.say("runs", runs=runs.listing())
+
+
+def main(argv: List[str]) -> int:
+    options = get_parser().parse_args(argv)
+    return console.answer("shared/runner.py", lambda: carry_out(options))
+
+
+if __name__ == "__main__":
+    console.ensure_utf8_file_names()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,187 @@
+"""The folders of runs: ROOT/.ai_nano/runs/<run id>/, what is in them and what it says about the run."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from shared import processes
+from shared.wire import VERSION, Failure, encode
+
+KEPT_RUNS = 20
+RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
+STARTING = ".starting-"
+# exit.json is written into space taken at the start: a disk that has become full cannot keep it from being written.
+RESERVED_BYTES = 256
+
+
+def write_whole(path: Path, message: Dict[str, Any]) -> None:
+    """Writes one JSON file so that a reader sees all of it or nothing."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_bytes(encode(message))
+    os.replace(str(partial), str(path))
+
+
+def read(path: Path) -> Optional[Dict[str, Any]]:
+    """The JSON object in a file; None where there is no such file or it is damaged."""
+    try:
+        message = json.loads(path.read_bytes().decode("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+class RunFolder:
+    """One run's folder. Several processes read it at once; each of its files has one writer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.events = path / "events.jsonl"
+        self.output = path / "output.log"
+        self.commands = path / "commands.jsonl"
+        self.lease = path / "lease"
+        self._reserved = path / "exit.json.part"
+
+    def create(self, spec: Dict[str, Any]) -> None:
+        """Raises FileExistsError."""
+        os.mkdir(str(self.path), 0o755)
+        write_whole(self.path / "spec.json", spec)
+        self.lease.write_bytes(b"0")
+        self._reserved.write_bytes(b" " * RESERVED_BYTES)
+        self.note_process(None)
+
+    def spec(self) -> Optional[Dict[str, Any]]:
+        return read(self.path / "spec.json")
+
+    def exit(self) -> Optional[Dict[str, Any]]:
+        return read(self.path / "exit.json")
+
+    def process(self) -> Dict[str, Any]:
+        return read(self.path / "pid.json") or {}
+
+    def note_process(self, pid: Optional[int]) -> None:
+        """Writes pid.json with the caller as supervisor; `pid` is None until the program runs."""
+        supervisor, program = processes.look(os.getpid()), None if pid is None else processes.look(pid)
+        assert supervisor is not None
+        write_whole(self.path / "pid.json", {
+            "v": VERSION, "pid": pid, "pgid": pid, "start_time": None if program is None else program.start_time,
+            "supervisor": supervisor.pid, "supervisor_start_time": supervisor.start_time,
+            "boot_id": processes.boot_id()})
+
+    def write_exit(self, code: Optional[int], signal_number: Optional[int], cancelled: bool,
+                   duration_s: Optional[float]) -> None:
+        """The last word about a run, atomically. Raises OSError."""
+        data = encode({"v": VERSION, "code": code, "signal": signal_number, "cancelled": cancelled,
+                       "duration_s": None if duration_s is None else round(duration_s, 3)})
+        descriptor = os.open(str(self._reserved), os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, data)
+            os.ftruncate(descriptor, len(data))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(str(self._reserved), str(self.path / "exit.json"))
+
+    def ask_to_cancel(self) -> None:
+        (self.path / "cancel").write_bytes(b"")
+
+    def asked_to_cancel(self) -> bool:
+        return (self.path / "cancel").exists()
+
+    def supervised(self) -> bool:
+        note = self.process()
+        return processes.alive(note.get("supervisor"), note.get("supervisor_start_time"), note.get("boot_id"))
+
+    def members(self) -> List[int]:
+        """Ids of the program's living processes, itself and those it started in its group."""
+        note = self.process()
+        if note.get("pid") is None or note.get("boot_id") != processes.boot_id():
+            return []
+        return processes.group_members(note["pgid"], note["start_time"])
+
+    def kill(self, number: int) -> None:
+        """Signals the program's group, where it still is that group."""
+        if self.members():
+            try:
+                os.killpg(self.process()["pgid"], number)
+            except ProcessLookupError:
+                pass
+
+    def state(self) -> str:
+        """`running`, `done`, `failed` or `cancelled`."""
+        if self.exit() is None and (self.supervised() or self._program_alive()):
+            return "running"
+        ended = self.exit()  # read again: the supervisor may have written it and gone since
+        if ended is None:
+            return "failed"
+        if ended.get("cancelled"):
+            return "cancelled"
+        return "done" if ended.get("code") == 0 else "failed"
+
+    def _program_alive(self) -> bool:
+        note = self.process()
+        return processes.alive(note.get("pid"), note.get("start_time"), note.get("boot_id"))
+
+
+class Runs:
+    """All runs of a machine under one ROOT."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.path = root / ".ai_nano" / "runs"
+
+    def existing(self, run_id: str) -> RunFolder:
+        """Raises Failure run.bad_id, run.missing."""
+        folder = self._folder(run_id)
+        if not folder.path.is_dir():
+            raise Failure("run.missing", id=run_id)
+        return folder
+
+    def create(self, spec: Dict[str, Any]) -> RunFolder:
+        """Makes the run's folder, which appears under its name when whole. Raises Failure run.bad_id, run.exists."""
+        folder = self._folder(str(spec["id"]))
+        os.makedirs(str(self.path), exist_ok=True)
+        unfinished = RunFolder(self.path / f"{STARTING}{os.getpid()}-{folder.id}")
+        try:
+            unfinished.create(spec)
+            os.rename(str(unfinished.path), str(folder.path))  # refuses a folder that holds something
+        except OSError:
+            shutil.rmtree(str(unfinished.path), ignore_errors=True)
+            if folder.path.exists():
+                raise Failure("run.exists", id=folder.id) from None
+            raise
+        return folder
+
+    def listing(self) -> List[Dict[str, Any]]:
+        """Every run, the oldest first; `started` is this machine's unix time."""
+        found = []
+        for folder in self._folders():
+            spec = folder.spec()
+            if spec is not None and not folder.id.startswith("."):
+                found.append({"id": folder.id, "program": spec.get("program"), "state": folder.state(),
+                              "started": spec.get("started"), "params": spec.get("params")})
+        return sorted(found, key=lambda run: (run["started"] or 0, run["id"]))
+
+    def prune(self, kept: int = KEPT_RUNS) -> None:
+        """Removes the oldest ended runs beyond `kept`, and what a start that was killed left behind."""
+        ended = [run for run in self.listing() if run["state"] != "running"]
+        doomed = [self.path / run["id"] for run in ended[:max(0, len(ended) - kept)]]
+        unfinished = [folder for folder in self._folders() if folder.id.startswith(STARTING)]
+        doomed += [folder.path for folder in unfinished if not folder.supervised()]
+        for path in doomed:
+            shutil.rmtree(str(path), ignore_errors=True)
+
+    def _folders(self) -> List[RunFolder]:
+        try:
+            names = sorted(os.listdir(str(self.path)))
+        except FileNotFoundError:
+            return []
+        return [RunFolder(self.path / name) for name in names]
+
+    def _folder(self, run_id: str) -> RunFolder:
+        if not RUN_ID.match(run_id):
+            raise Failure("run.bad_id", id=run_id)
+        return RunFolder(self.path / run_id)

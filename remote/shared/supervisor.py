@@ -1,0 +1,157 @@
+"""The process that outlives the SSH connection: starts one program, waits for it and writes down how it ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from shared import processes
+from shared.runs import RunFolder
+from shared.wire import VERSION, Appender, Failure, encode
+
+EXIT_NOT_STARTED = 126
+EXIT_MISSING = 127
+# The exit of a run is worth some patience: a disk may be full for a moment only.
+EXIT_ATTEMPTS = 30
+
+
+def launch(folder: RunFolder, programs: Path) -> None:
+    """Starts the supervisor and returns once it has noted the program's process, or why there is none.
+
+    Raises Failure run.not_started when the supervisor itself died before that.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _detach(writer)
+            _supervise(folder, programs, writer)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    noted = os.read(reader, 1)
+    os.close(reader)
+    if not noted:
+        raise Failure("run.not_started", id=folder.id)
+
+
+def _detach(kept: int) -> None:
+    """Leaves the SSH session: its own session, no parent that waits, no stream or file of the caller's but `kept`."""
+    os.setsid()
+    if os.fork() != 0:
+        os._exit(0)
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != kept:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the descriptor that listed the folder
+
+
+def _supervise(folder: RunFolder, programs: Path, noted: int) -> None:
+    running: List[int] = []
+
+    def forward(number: int, frame: Any) -> None:
+        """Who stops the supervisor (a shutdown) means the program. The program inherits no handler, unlike SIG_IGN."""
+        if number == signal.SIGTERM and running:
+            os.killpg(running[0], signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, forward)
+    began = time.monotonic()
+    code = EXIT_NOT_STARTED
+    try:
+        folder.note_process(None)
+        code = _run(folder, programs, running, noted)
+    except Failure as failure:
+        code = EXIT_MISSING if failure.code == "program.missing" else EXIT_NOT_STARTED
+        _tell(folder.events, encode({"v": VERSION, "type": "error", "code": failure.code, "params": failure.params}))
+    except Exception:
+        _tell(folder.output, traceback.format_exc().encode("utf-8", "replace"))
+    finally:
+        _write_exit(folder, code, time.monotonic() - began)
+        _release(noted)
+
+
+def _run(folder: RunFolder, programs: Path, running: List[int], noted: int) -> int:
+    """The program's exit code, negative for the signal that ended it."""
+    program = _start(folder, programs)
+    if program is None:
+        return EXIT_NOT_STARTED
+    started = processes.look(program.pid)
+    assert started is not None  # at worst a zombie: nobody but this process can reap it
+    running.append(program.pid)
+    try:
+        folder.note_process(program.pid)
+        _release(noted)
+        return program.wait()
+    finally:
+        running.clear()
+        # What the program started does not outlive it, nor the program a supervisor that cannot note it down.
+        if processes.group_members(program.pid, started.start_time):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+
+
+def _release(noted: int) -> None:
+    """Tells the waiting `start` that pid.json or exit.json is there."""
+    try:
+        os.write(noted, b"1")
+    except OSError:
+        pass  # it has been told before and has gone
+
+
+def _tell(path: Path, line: bytes) -> None:
+    try:
+        Appender(path).append(line)
+    except OSError:
+        pass  # a full disk: exit.json, whose space is reserved, must still be written
+
+
+def _start(folder: RunFolder, programs: Path) -> Optional["subprocess.Popen[bytes]"]:
+    """The running program; None when cancelled before. Raises Failure program.missing, program.not_started."""
+    spec = folder.spec()
+    assert spec is not None
+    name = str(spec["program"])
+    path = programs / name
+    if not path.is_file():
+        raise Failure("program.missing", program=name)
+    if folder.asked_to_cancel():
+        return None
+    with open(str(folder.output), "ab") as output:
+        try:
+            return subprocess.Popen(
+                [sys.executable, str(path), "--run", str(folder.path)], cwd=str(folder.path),
+                env=_environment(programs), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True)
+        except OSError as error:
+            raise Failure("program.not_started", program=name, error=error.strerror or str(error)) from error
+
+
+def _environment(programs: Path) -> Dict[str, str]:
+    """The login's environment, with output at once, no bytecode in the immutable programs folder, and UTF-8."""
+    environment = dict(os.environ)
+    inherited = environment.get("PYTHONPATH")
+    environment.update({
+        "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8",
+        "PYTHONPATH": str(programs) + (os.pathsep + inherited if inherited else "")})
+    return environment
+
+
+def _write_exit(folder: RunFolder, returned: int, duration_s: float) -> None:
+    code, number = (returned, None) if returned >= 0 else (None, -returned)
+    for _attempt in range(EXIT_ATTEMPTS):
+        try:
+            folder.write_exit(code, number, folder.asked_to_cancel() and returned != 0, duration_s)
+            return
+        except OSError:
+            time.sleep(1)

@@ -1,0 +1,139 @@
+"""What holds for every test: no thread or process outlives it, and tests that need root are never lost in CI."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+IN_CI = bool(os.environ.get("CI"))
+IS_ROOT = os.geteuid() == 0
+
+# Set in the environment of a test: what it starts inherits it, and is known by it even after a double fork.
+_TOKEN = "AI_NANO_TEST"
+_GRACE_S = 3.0
+
+
+class RootTests:
+    """Counts the tests marked `root`; in CI one that did not run fails the session."""
+
+    def __init__(self) -> None:
+        self.wanted: set[str] = set()
+        self.ran: set[str] = set()
+
+    @property
+    def left_out(self) -> int:
+        return len(self.wanted - self.ran)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            if item.get_closest_marker("root") is None:
+                continue
+            self.wanted.add(item.nodeid)
+            if not IS_ROOT and not IN_CI:
+                item.add_marker(pytest.mark.skip(reason="needs the rights of root"))
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if item.nodeid in self.wanted and not IS_ROOT:
+            pytest.fail("needs the rights of root, which CI has to give", pytrace=False)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and not report.skipped and report.nodeid in self.wanted:
+            self.ran.add(report.nodeid)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if IN_CI and self.left_out and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        # Here, not in the terminal summary: this is the only hook after pytest's own last line.
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(f"root: {len(self.ran)} ran, {self.left_out} left out")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(RootTests())
+
+
+@pytest.fixture(autouse=True)
+def nothing_outlives_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails a test that leaves a thread or a process behind, and ends that process.
+
+    What a module's or the session's fixtures started before belongs to them. Detached processes are found too, unless
+    they were started with an environment of their own.
+    """
+    token = uuid.uuid4().hex
+    monkeypatch.setenv(_TOKEN, token)
+    threads = set(threading.enumerate())
+    children = _children()
+    yield
+    left_threads = _wait_until_empty(lambda: [t.name for t in threading.enumerate() if t not in threads])
+    left_processes = _wait_until_empty(lambda: sorted(_marked(token) | (_children() - children)))
+    names = [f"{pid}: {_command(pid)}" for pid in left_processes]
+    for pid in left_processes:
+        _kill(pid)
+    problems = []
+    if left_threads:
+        problems.append(f"threads outlived the test: {left_threads}")
+    if names:
+        problems.append(f"processes outlived the test: {names}")
+    if problems:
+        pytest.fail("; ".join(problems), pytrace=False)
+
+
+def _wait_until_empty(left: Callable[[], list]) -> list:
+    """What is still left after the grace period; a thread that has just been told to end may take its moment."""
+    deadline = time.monotonic() + _GRACE_S
+    while (found := left()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def _processes() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
+
+
+def _marked(token: str) -> set[int]:
+    """The living processes with the test's token in their environment."""
+    wanted = f"{_TOKEN}={token}".encode()
+    return {pid for pid in _processes() if wanted in _read(pid, "environ").split(b"\0")}
+
+
+def _children() -> set[int]:
+    """The living child processes of pytest; a zombie is dead, multiprocessing's tracker lives as long as pytest."""
+    found = set()
+    for pid in _processes():
+        # "pid (command) state ppid ...", where the command may hold spaces and brackets.
+        state, parent = (_read(pid, "stat").rpartition(b")")[2].split() or [b"Z", b"0"])[:2]
+        if int(parent) == os.getpid() and state != b"Z" and "resource_tracker" not in _command(pid):
+            found.add(pid)
+    return found
+
+
+def _command(pid: int) -> str:
+    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()[:200]
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path("/proc", str(pid), name).read_bytes()
+    except OSError:  # gone meanwhile, or another user's
+        return b""
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass

@@ -1,0 +1,157 @@
+"""A machine for the contract tests: a login with LANG=C, ROOT, and the programs of remote/ as real processes."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REMOTE = REPOSITORY / "remote"
+# Generous: what they bound has ended long before, unless it hangs.
+DEADLINE_S = 60.0
+
+Message = dict[str, Any]
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """The condition's first true value."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def read_lines(path: Path) -> list[Message]:
+    """The JSON lines of a file; none where it does not exist."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+class Follower:
+    """A running `follow`; what it prints is read line by line."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+
+    def send(self, **message: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"v": 1, **message}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def read(self) -> Message:
+        """The next message that is not `alive`."""
+        while True:
+            message = self.read_any()
+            if message["type"] != "alive":
+                return message
+
+    def read_any(self) -> Message:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "follow has ended"
+        message: Message = json.loads(line)
+        return message
+
+    def read_event(self, type: str, code: str | None = None) -> Message:
+        """The next event of that type (and code); what comes before is passed over."""
+        while True:
+            message = self.read()
+            assert message["type"] != "end", f"ended before {type} {code}: {message}"
+            event: Message = message.get("event", {})
+            if event.get("type") == type and code in (None, event.get("code")):
+                return event
+
+    def read_all(self) -> list[Message]:
+        """Everything up to and with `end`."""
+        messages = [self.read()]
+        while messages[-1]["type"] != "end":
+            messages.append(self.read())
+        return messages
+
+    def close(self) -> int:
+        """Ends standard input, as a laptop that goes away does; the exit code of `follow`."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.close()
+        code = self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+        return code
+
+
+class Machine:
+    """A machine with a login of its own, ROOT in it, and the programs where the laptop would have put them."""
+
+    def __init__(self, home: Path, python: str) -> None:
+        self.home = home
+        self.python = python
+        self.root = home / "ai nano é"
+        self.programs = home / "programs ü" / "0123abcd"
+        shutil.copytree(REMOTE, self.programs, ignore=shutil.ignore_patterns("__pycache__"))
+        (self.programs / "probe").mkdir()
+        shutil.copy(Path(__file__).with_name("probe_program.py"), self.programs / "probe" / "probe.py")
+        # The token by which tests/conftest.py finds what outlives its test.
+        kept = {name: os.environ[name] for name in ("PATH", "AI_NANO_TEST")}
+        self.environment = {"HOME": str(home), "LANG": "C", **kept}
+        self._followers: list[Follower] = []
+
+    def command(self, program: str, *words: str) -> list[str]:
+        return [self.python, str(self.programs / "shared" / program), "--root", self.root.name, *words]
+
+    def call(self, program: str, *words: str, stdin: bytes = b"", code: int = 0) -> Message:
+        """The one line that a program prints; its exit code is asserted."""
+        done = subprocess.run(self.command(program, *words), input=stdin, capture_output=True, env=self.environment,
+                              cwd="/", timeout=DEADLINE_S, check=False)
+        assert done.stderr == b"", done.stderr.decode()
+        assert done.returncode == code, done.stdout
+        lines = done.stdout.decode("utf-8").splitlines()
+        assert len(lines) == 1
+        message: Message = json.loads(lines[0])
+        return message
+
+    def store(self, *words: str, code: int = 0) -> Message:
+        return self.call("store.py", *words, code=code)
+
+    def spec(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, **params: Any) -> bytes:
+        message = {"v": 1, "id": id, "program": program, "params": params, "lease_s": lease_s}
+        return json.dumps(message).encode()
+
+    def start(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, **params: Any) -> Message:
+        return self.call("runner.py", "start", stdin=self.spec(id, program, lease_s, **params))
+
+    def follow(self, id: str, *words: str) -> Follower:
+        process = subprocess.Popen(self.command("runner.py", "follow", id, *words), stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env=self.environment, cwd="/")
+        self._followers.append(Follower(process))
+        return self._followers[-1]
+
+    def follow_all(self, id: str, *words: str) -> list[Message]:
+        follower = self.follow(id, *words)
+        messages = follower.read_all()
+        assert follower.close() == 0
+        return messages
+
+    def events(self, id: str) -> list[Message]:
+        """The events of a run, once it has ended."""
+        return [message["event"] for message in self.follow_all(id) if message["type"] == "event"]
+
+    def cancel(self, id: str, grace: float = 30) -> Message:
+        return self.call("runner.py", "cancel", id, "--grace", str(grace))
+
+    def state(self, id: str) -> str:
+        states = {run["id"]: run["state"] for run in self.call("runner.py", "list")["runs"]}
+        return str(states[id])
+
+    def run_path(self, id: str) -> Path:
+        return self.root / ".ai_nano" / "runs" / id
+
+    def close(self) -> None:
+        for follower in self._followers:
+            follower.close()
+        assert not list(self.programs.rglob("__pycache__")), "the programs folder is immutable"

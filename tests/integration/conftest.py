@@ -1,0 +1,62 @@
+"""Fixtures with running SSH servers; what they are is told in ssh_servers.py."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import paramiko
+import pytest
+from ssh_servers import SERVERS, Account, SshServer, make_throwaway_user, start_server
+
+
+@pytest.fixture(scope="session")
+def throwaway_user() -> Iterator[Account]:
+    """A user of this computer with a password, made for the session and removed after it. Needs root."""
+    with make_throwaway_user() as account:
+        yield account
+
+
+def _start(
+    request: pytest.FixtureRequest, folders: pytest.TempPathFactory, sftp: bool
+) -> AbstractContextManager[SshServer]:
+    return start_server(
+        request.param, folders.mktemp(request.param), sftp, lambda: request.getfixturevalue("throwaway_user")
+    )
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def ssh_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """A running SSH server with SFTP, one after the other of SERVERS."""
+    with _start(request, tmp_path_factory, sftp=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def ssh_server_without_sftp(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SshServer]:
+    """Like `ssh_server`, but SFTP is refused."""
+    with _start(request, tmp_path_factory, sftp=False) as server:
+        yield server
+
+
+@pytest.fixture
+def ssh_client(ssh_server: SshServer) -> Iterator[paramiko.SSHClient]:
+    """A client logged in to `ssh_server` by key."""
+    client = ssh_server.connect()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def remote_folder(ssh_server: SshServer, ssh_client: paramiko.SSHClient) -> Iterator[str]:
+    """An empty folder in the home on the server, as a relative path; removed after the test."""
+    name = f"ai_nano-test-{secrets.token_hex(6)}"
+    folder = ssh_server.home / name
+    _, output, _ = ssh_client.exec_command(f"mkdir {name}")
+    assert output.channel.recv_exit_status() == 0
+    yield name
+    shutil.rmtree(folder)

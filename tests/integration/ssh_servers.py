@@ -1,0 +1,225 @@
+"""SSH servers to test against: the embedded one and OpenSSH's sshd, both on 127.0.0.1, with keys made for the run.
+
+A double is trusted only where it passes what the real one passes, so a test that takes the fixture `ssh_server` runs
+three times: `embedded`, `openssh-key` (sshd run by and for the user of the tests) and `openssh-password` (a throwaway
+user; needs root). A test that needs a password is parametrised with PASSWORD_SERVERS, indirectly.
+"""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import json
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_OPENSSH_PASSWORD = pytest.param("openssh-password", marks=pytest.mark.root)
+SERVERS = ["embedded", "openssh-key", _OPENSSH_PASSWORD]
+PASSWORD_SERVERS = ["embedded", _OPENSSH_PASSWORD]
+_SSHD_CONFIG = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {host_key}
+PidFile none
+AuthorizedKeysFile {authorized_keys}
+AllowUsers {user}
+PermitRootLogin prohibit-password
+PasswordAuthentication {password}
+KbdInteractiveAuthentication no
+UsePAM no
+StrictModes no
+LogLevel ERROR
+"""
+
+
+@dataclass(frozen=True)
+class SshServer:
+    """Where a server listens and how to log in.
+
+    `host_key` is "ssh-ed25519 AAAA..."; `password` is None where only the key logs in.
+    """
+
+    kind: str
+    host: str
+    port: int
+    user: str
+    password: str | None
+    key_file: Path
+    home: Path
+    host_key: str
+
+    def connect(self, **login: object) -> paramiko.SSHClient:
+        """Logs in, by key unless `login` says otherwise (username, password, key_filename); the server's key must be `host_key`."""
+        client = paramiko.SSHClient()
+        kind, data = self.host_key.split()[:2]
+        known = paramiko.PKey.from_type_string(kind, base64.b64decode(data))
+        client.get_host_keys().add(f"[{self.host}]:{self.port}", kind, known)
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        how = {"username": self.user, **login}
+        if "password" not in how and "key_filename" not in how:
+            how["key_filename"] = str(self.key_file)
+        try:
+            client.connect(self.host, self.port, allow_agent=False, look_for_keys=False, timeout=10, **how)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+
+@dataclass(frozen=True)
+class Account:
+    """A login of this computer, or of the embedded server alone."""
+
+    user: str
+    password: str | None
+    home: Path
+    authorized_keys: Path
+
+
+def make_key(file: Path) -> str:
+    """Writes a new ed25519 key to `file` (OpenSSH's format, 0600); returns its public line."""
+    key = Ed25519PrivateKey.generate()
+    kinds = serialization
+    file.touch(mode=0o600)
+    file.write_bytes(
+        key.private_bytes(kinds.Encoding.PEM, kinds.PrivateFormat.OpenSSH, kinds.NoEncryption()),
+    )
+    return key.public_key().public_bytes(kinds.Encoding.OpenSSH, kinds.PublicFormat.OpenSSH).decode()
+
+
+@contextmanager
+def embedded_server(folder: Path, account: Account, key_file: Path, *more: str) -> Iterator[SshServer]:
+    """The embedded server, as a process; `more` are further words of its command line."""
+    password_file = folder / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_text(f"{account.password}\n")
+    words = ["--home", str(account.home), "--host-key", str(folder / "host_key"), "--user", account.user]
+    words += ["--password-file", str(password_file), "--authorized-keys", str(account.authorized_keys), *more]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ai_nano.demo.ssh_server", *words],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        ready = json.loads(process.stdout.readline())
+        assert ready["type"] == "ready", ready
+        yield SshServer(
+            "embedded",
+            "127.0.0.1",
+            ready["port"],
+            account.user,
+            account.password,
+            key_file,
+            account.home,
+            ready["host_key"],
+        )
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        _end(process)
+    assert process.returncode == 0
+
+
+@contextmanager
+def openssh_server(folder: Path, kind: str, account: Account, key_file: Path, sftp: bool) -> Iterator[SshServer]:
+    """A real sshd. As root it wants its folder for privilege separation, which is made and left where it is missing."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.defpath)
+    assert sshd is not None, "these tests compare with OpenSSH: install openssh-server"
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    host_key = make_key(folder / "host_key")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = _SSHD_CONFIG.format(
+        port=port,
+        host_key=folder / "host_key",
+        authorized_keys=account.authorized_keys,
+        user=account.user,
+        password="yes" if account.password else "no",
+    )
+    (folder / "sshd_config").write_text(config + ("Subsystem sftp internal-sftp\n" if sftp else ""))
+    process = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL)
+    try:
+        _wait_for_port(port, process)
+        yield SshServer(kind, "127.0.0.1", port, account.user, account.password, key_file, account.home, host_key)
+    finally:
+        _end(process)
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    raise AssertionError("sshd does not listen")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+@contextmanager
+def make_throwaway_user() -> Iterator[Account]:
+    """A user of this computer with a password, removed at the end. Needs root."""
+    name, password = f"ainano-{secrets.token_hex(4)}", secrets.token_urlsafe(18)
+    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    try:
+        subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True)
+        home = Path(pwd.getpwnam(name).pw_dir)
+        (home / ".ssh").mkdir()
+        shutil.chown(home / ".ssh", name)
+        yield Account(name, password, home, home / ".ssh" / "authorized_keys")
+    finally:
+        # It complains on stderr that there is no mail spool.
+        subprocess.run(["userdel", "--force", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def start_server(kind: str, folder: Path, sftp: bool, throwaway_user: Callable[[], Account]) -> Iterator[SshServer]:
+    """A server of one of the three kinds; `folder` is empty and for its files."""
+    key_file = folder / "key"
+    public = make_key(key_file)
+    if kind == "openssh-password":
+        account = throwaway_user()
+    elif kind == "openssh-key":
+        account = Account(getpass.getuser(), None, Path(pwd.getpwuid(os.geteuid()).pw_dir), folder / "authorized_keys")
+    else:
+        (folder / "home").mkdir()
+        account = Account("nano", secrets.token_urlsafe(18), folder / "home", folder / "authorized_keys")
+    account.authorized_keys.write_text(public + "\n")
+    account.authorized_keys.chmod(0o644)
+    if kind == "embedded":
+        server = embedded_server(folder, account, key_file, *([] if sftp else ["--no-sftp"]))
+    else:
+        server = openssh_server(folder, kind, account, key_file, sftp)
+    with server as running:
+        yield running
