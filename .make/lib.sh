@@ -78,7 +78,7 @@ show_progress() {
                 ;;
             *Installing\ collected\ packages:*)
                 file=${line//[^,]/}
-                say "    putting $((${#file} + 1)) packages in place"
+                say "    putting them in place (packages: $((${#file} + 1)))"
                 ;;
         esac
     done

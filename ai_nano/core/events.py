@@ -47,7 +47,7 @@ class Log(Event):
 
     @property
     def text(self) -> str:
-        return texts.t(self.code, **self.params) if self.code else self.raw
+        return texts.t(self.code, **{"machine": self.machine, **self.params}) if self.code else self.raw
 
     def to_json(self) -> dict[str, object]:
         return {"v": WIRE_VERSION, "type": "log", "machine": self.machine, "level": self.level, "code": self.code,

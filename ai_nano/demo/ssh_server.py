@@ -160,9 +160,7 @@ async def _open_pipe() -> tuple[asyncio.StreamReader, asyncio.ReadTransport, int
     return reader, transport, writing
 
 
-async def _pump(
-    reader: asyncio.StreamReader, transport: asyncio.ReadTransport, writer: asyncssh.SSHWriter[bytes]
-) -> None:
+async def _pump(reader: asyncio.StreamReader, transport: asyncio.ReadTransport, writer: asyncssh.SSHWriter[bytes]) -> None:
     """Passes on a command's output as fast as the client takes it, by hand.
 
     asyncssh's own redirection to asyncio streams breaks under back-pressure.
@@ -190,7 +188,7 @@ async def _feed(process: Process, command: asyncio.subprocess.Process) -> None:
                 _signal_group(command.pid, number)
         except (asyncssh.BreakReceived, asyncssh.TerminalSizeChanged):
             continue
-        except OSError:  # the command reads no more, or the connection broke
+        except (OSError, asyncssh.Error):  # the command reads no more, or the connection broke
             break
     command.stdin.close()
     # What the client still sends is thrown away, so that it is not held up.
@@ -279,9 +277,7 @@ def _absolute(text: str) -> Path:
 
 def get_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ai_nano.demo.ssh_server", description="An SSH server on 127.0.0.1."
-    )
+    parser = argparse.ArgumentParser(prog="python -m ai_nano.demo.ssh_server", description="An SSH server on 127.0.0.1.")
     parser.add_argument("--home", type=_absolute, required=True, metavar="DIR", help="where commands and SFTP start")
     parser.add_argument("--host-key", type=_absolute, required=True, metavar="FILE", help="made if it does not exist")
     parser.add_argument("--user", required=True, metavar="NAME", help="the only user who may log in")

@@ -133,7 +133,7 @@ class Store:
         found = self._models_in(self.models_path)
         older = Path(os.path.expanduser("~")) / OLDER_MODELS
         if older != self.models_path:
-            found += [dict(model, path=str(older / model["model"])) for model in self._models_in(older)]
+            found += self._models_in(older)
         return {"models": found}
 
     def delete(self, model: str) -> Reply:
@@ -157,8 +157,8 @@ class Store:
             names = sorted(os.listdir(str(folder)))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        described = [describe(folder / name) for name in names if name[0] != "." and (folder / name).is_dir()]
-        return [model for model in described if model is not None]
+        described = [(name, describe(folder / name)) for name in names if name[0] != "." and (folder / name).is_dir()]
+        return [dict(model, path=str(folder / name)) for name, model in described if model is not None]
 
     def _path(self, model: str) -> Path:
         if not MODEL.match(model):

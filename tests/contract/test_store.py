@@ -124,7 +124,6 @@ def test_delete(machine: Machine) -> None:
 
 def test_delete_never_follows_a_link(machine: Machine) -> None:
     outside = make_model(machine, "../outside", DATASET)
-    (machine.root / "models").mkdir()
     (machine.root / "models" / "m").symlink_to(outside)
     assert machine.store("delete", "m", code=1)["code"] == "store.missing"
     assert sorted(os.listdir(outside)) == ["labels.txt", "test", "train", "val"]

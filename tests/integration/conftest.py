@@ -19,12 +19,8 @@ def throwaway_user() -> Iterator[Account]:
         yield account
 
 
-def _start(
-    request: pytest.FixtureRequest, folders: pytest.TempPathFactory, sftp: bool
-) -> AbstractContextManager[SshServer]:
-    return start_server(
-        request.param, folders.mktemp(request.param), sftp, lambda: request.getfixturevalue("throwaway_user")
-    )
+def _start(request: pytest.FixtureRequest, folders: pytest.TempPathFactory, sftp: bool) -> AbstractContextManager[SshServer]:
+    return start_server(request.param, folders.mktemp(request.param), sftp, lambda: request.getfixturevalue("throwaway_user"))
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -35,9 +31,7 @@ def ssh_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def ssh_server_without_sftp(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SshServer]:
+def ssh_server_without_sftp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """Like `ssh_server`, but SFTP is refused."""
     with _start(request, tmp_path_factory, sftp=False) as server:
         yield server

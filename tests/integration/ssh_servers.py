@@ -65,18 +65,26 @@ class SshServer:
     home: Path
     host_key: str
 
-    def connect(self, **login: object) -> paramiko.SSHClient:
-        """Logs in, by key unless `login` says otherwise (username, password, key_filename); the server's key must be `host_key`."""
+    def connect(
+        self, username: str | None = None, password: str | None = None, key_file: Path | None = None
+    ) -> paramiko.SSHClient:
+        """Logs in, by `key_file` where no password is given; the server's key must be `host_key`."""
         client = paramiko.SSHClient()
         kind, data = self.host_key.split()[:2]
         known = paramiko.PKey.from_type_string(kind, base64.b64decode(data))
         client.get_host_keys().add(f"[{self.host}]:{self.port}", kind, known)
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        how = {"username": self.user, **login}
-        if "password" not in how and "key_filename" not in how:
-            how["key_filename"] = str(self.key_file)
         try:
-            client.connect(self.host, self.port, allow_agent=False, look_for_keys=False, timeout=10, **how)
+            client.connect(
+                self.host,
+                self.port,
+                username=username or self.user,
+                password=password,
+                key_filename=str(key_file or self.key_file) if password is None else None,
+                allow_agent=False,
+                look_for_keys=False,
+                timeout=10,
+            )
         except BaseException:
             client.close()
             raise

@@ -1,0 +1,104 @@
+"""Stands in for jetson_inference and jetson_utils; as strict as the real ones in what it accepts (see their sources).
+
+Computes with ONNX Runtime, so that a wrong model, label file, blob or frame gives a wrong answer here too. What varies
+between releases is chosen by the environment: JETSON_DOUBLE holds words of `topk` (Classify knows topK, since December
+2022), `none` (Capture answers None on a time-out, since March 2023). Python 3.6.
+"""
+
+import os
+import time
+
+import cv2
+import numpy
+import onnxruntime
+from shared.preprocess import imagenet_input, prepare
+
+FEATURES = os.environ["JETSON_DOUBLE"].split(",")
+FLAGS = ("--model=", "--labels=", "--input_blob=", "--output_blob=", "--threshold=", "--input-flip=", "--headless")
+
+
+def _parse(argv):
+    """Flags by name. The real parser ignores what it does not know; a flag that was removed would be lost in silence."""
+    assert "DISPLAY" not in os.environ
+    if not isinstance(argv, list) or not all(isinstance(word, str) for word in argv):
+        raise Exception("failed to parse argv list")
+    for word in argv[1:]:
+        assert word.startswith(FLAGS), word
+    return dict(word[2:].partition("=")[::2] for word in argv[1:])
+
+
+class cudaImage:
+    """An image on the GPU: opaque, no array."""
+
+    def __init__(self, bgr):
+        self._bgr = bgr
+
+
+class imageNet:
+    def __init__(self, network="googlenet", argv=None):
+        flags = _parse(argv)
+        # Without these the real one looks for the blobs `data` and `prob`.
+        self._session = onnxruntime.InferenceSession(flags["model"], providers=["CPUExecutionProvider"])
+        shape = self._session.get_inputs()[0].shape
+        if flags["input_blob"] != self._session.get_inputs()[0].name:
+            raise Exception("imageNet failed to load network")
+        self._spec = dict(imagenet_input(shape[2]), name=flags["input_blob"])
+        self._output = flags["output_blob"]
+        self._outputs = self._session.get_outputs()[0].shape[1]
+        with open(flags["labels"], encoding="utf-8") as stream:
+            labels = stream.read().split("\n")
+        if labels[-1] == "" or len(labels) > self._outputs:
+            raise Exception("imageNet failed to load network")
+        self._threshold = 0.01
+        if "topk" in FEATURES:
+            self.SetThreshold = self._set_threshold
+
+    def _set_threshold(self, threshold):
+        self._threshold = float(threshold)
+
+    def GetNumClasses(self):
+        return self._outputs
+
+    def Classify(self, image, **keywords):
+        if not isinstance(image, cudaImage):
+            raise TypeError("Classify() expects a cudaImage")
+        if set(keywords) - ({"topK"} if "topk" in FEATURES else set()):
+            raise Exception("imageNet.Classify() failed to parse args tuple")
+        scores = self._session.run([self._output], {self._spec["name"]: prepare(image._bgr, self._spec)})[0][0]
+        order = [(int(index), float(scores[index])) for index in numpy.argsort(-scores)
+                 if scores[index] >= self._threshold]
+        if "topK" in keywords:
+            return order[:keywords["topK"] or None]
+        return order[0] if order else (-1, 0.0)
+
+
+class videoSource:
+    """A folder of images; each is preceded by one time-out, and after the last the stream is closed."""
+
+    def __init__(self, uri="csi://0", argv=None):
+        self.flags = _parse(argv)
+        folder = uri[len("file://"):] if uri.startswith("file://") else uri
+        if not os.path.isdir(folder):
+            raise Exception("failed to create videoSource device")
+        self._paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+        self._turn = 0
+        self._streaming = True
+
+    def Capture(self, format="rgb8", timeout=1000):
+        self._turn += 1
+        if self._turn % 2:
+            time.sleep(0.01)
+            if "none" in FEATURES:
+                return None
+            raise Exception("videoSource failed to capture image")
+        if not self._paths:
+            self._streaming = False
+            raise Exception("videoSource failed to capture image")
+        bgr = cv2.imread(self._paths.pop(0))
+        return cudaImage(bgr[::-1, ::-1] if self.flags.get("input-flip") == "rotate-180" else bgr)
+
+    def IsStreaming(self):
+        return self._streaming
+
+    def Close(self):
+        self._streaming = False

@@ -1,0 +1,374 @@
+"""classify.py: a camera's frames become predictions and lit LEDs, one for each frame and in order."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from colours import CLASSES, MjpegCamera, make_clip, make_images, make_model, make_onnx
+from machine import Follower, Machine, Message, read_lines, wait_for
+
+PINS = [12, 16, 18]
+CLASSIFY = "jetson_nano/classify.py"
+
+
+class Nano:
+    """A machine with a model, LEDs in a file, and short words for a classification."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.model = make_model(machine.root / "models" / "colours-001")
+        self.leds_file = machine.root / "leds.jsonl"
+
+    def params(self, camera: str | Path, **changes: Any) -> dict[str, Any]:
+        usual = {"model_dir": str(self.model), "camera": str(camera), "flip": None, "engine": "onnxruntime",
+                 "leds": "file", "pins": PINS, "leds_file": None, "threshold": 0.6, "frames": None, "seconds": None}
+        return {**usual, **changes}
+
+    def start(self, camera: str | Path, lease_s: float | None = None, **changes: Any) -> Follower:
+        self.machine.start("c", program=CLASSIFY, lease_s=lease_s, **self.params(camera, **changes))
+        return self.machine.follow("c")
+
+    def run(self, camera: str | Path, **changes: Any) -> list[Message]:
+        """All events of a classification that ends by itself."""
+        messages = self.start(camera, **changes).read_all()
+        log = [message["text"] for message in messages if message["type"] == "log"]
+        events = [message["event"] for message in messages if message["type"] == "event"]
+        assert messages[-1]["exit"]["code"] == (1 if events[-1]["type"] == "error" else 0), (events, log)
+        return events
+
+    def error(self, camera: str | Path, **changes: Any) -> tuple[str, Message]:
+        """The code and params of a classification that ends with an error; LEDs stay dark."""
+        last = self.run(camera, **changes)[-1]
+        assert last["type"] == "error", last
+        assert self.lit() == []
+        return last["code"], last["params"]
+
+    def switched(self) -> list[tuple[int, bool]]:
+        return [(line["pin"], line["on"]) for line in read_lines(self.leds_file)]
+
+    def lit(self) -> list[int]:
+        """What the file of LEDs says is on at its end."""
+        return [pin for pin, on in dict(self.switched()).items() if on]
+
+
+@pytest.fixture
+def nano(machine: Machine) -> Nano:
+    return Nano(machine)
+
+
+@pytest.fixture
+def camera() -> Iterator[MjpegCamera]:
+    camera = MjpegCamera()
+    yield camera
+    camera.close()
+
+
+def predictions(events: list[Message]) -> list[Message]:
+    return [event for event in events if event["type"] == "prediction"]
+
+
+def test_every_frame_is_predicted_once_and_in_order(nano: Nano, tmp_path: Path) -> None:
+    shown = ["red", "blue", "blue", "green", "grey", "red"]
+    before = time.time()
+    events = nano.run(make_images(tmp_path / "images", shown))
+    seen = predictions(events)
+    assert [event["class"] for event in seen] == ["red", "blue", "blue", "green", None, "red"]
+    assert [event["class_index"] for event in seen] == [0, 2, 2, 1, -1, 0]
+    assert [event["frame"] for event in seen] == list(range(6))
+    assert [event["lit"] for event in seen] == [[12], [18], [18], [16], [], [12]]
+    for event in seen:
+        assert list(event["probabilities"]) == CLASSES
+        assert sum(event["probabilities"].values()) == pytest.approx(1)
+        assert event["confidence"] == max(event["probabilities"].values())
+        assert before <= event["t"] <= time.time()
+    assert events[0]["code"] == "infer.ready"
+    assert events[0]["params"] == {"model": "colours-001", "engine": "onnxruntime", "classes": 3,
+                                   "seconds": events[0]["params"]["seconds"]}
+    assert events[-1]["type"] == "result" and events[-1]["frames"] == 6
+    off = [(pin, False) for pin in PINS]
+    assert nano.switched() == [*off, (12, True), (12, False), (18, True), (18, False), (16, True), (16, False),
+                               (12, True), (12, False), *off]
+
+
+def test_a_clip_is_classified_frame_by_frame(nano: Nano, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip ü.avi", ["red"] * 4 + ["green"] * 3 + ["blue"] * 2)
+    seen = predictions(nano.run(clip.as_uri()))
+    assert [event["class"] for event in seen] == ["red"] * 4 + ["green"] * 3 + ["blue"] * 2
+    assert seen[-1]["t"] - seen[0]["t"] >= 7.5 / 50  # no sooner than its 50 frames a second say
+
+
+def test_frames_limits_how_many(nano: Nano, tmp_path: Path) -> None:
+    events = nano.run(make_images(tmp_path / "images", ["red"] * 9), frames=4)
+    assert len(predictions(events)) == events[-1]["frames"] == 4
+
+
+def test_seconds_limit_how_long(nano: Nano, camera: MjpegCamera) -> None:
+    camera.show("red")
+    events = nano.run(camera.uri, seconds=0.5)
+    assert events[-1]["type"] == "result" and events[-1]["seconds"] >= 0.5
+    assert nano.lit() == []
+
+
+def test_a_class_without_a_pin_lights_nothing(nano: Nano, tmp_path: Path) -> None:
+    seen = predictions(nano.run(make_images(tmp_path / "images", ["red", "green", "blue"]), pins=[12, 16]))
+    assert [(event["class"], event["lit"]) for event in seen] == [("red", [12]), ("green", [16]), ("blue", [])]
+
+
+def test_leds_file_and_none(nano: Nano, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images", ["red"])
+    nano.run(images, leds="none")
+    assert nano.switched() == []
+    shutil.rmtree(nano.machine.run_path("c"))
+    nano.run(images, leds_file=str(tmp_path / "élsewhere.jsonl"))
+    assert nano.switched() == [] and (12, True) in [(line["pin"], line["on"])
+                                                    for line in read_lines(tmp_path / "élsewhere.jsonl")]
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_a_network_camera_is_watched_until_stop(nano: Nano, with_length: bool) -> None:
+    camera = MjpegCamera(with_length)
+    try:
+        follower = nano.start(camera.uri)
+        for colour, pin in (("red", 12), ("blue", 18), ("green", 16)):
+            camera.show(colour)
+            event = follower.read_event("prediction")
+            assert (event["class"], event["lit"], nano.lit()) == (colour, [pin], [pin])
+        follower.send(type="stop")
+        assert follower.read_event("result")["frames"] == 3
+        assert follower.read_all()[-1]["state"] == "done"
+        assert nano.lit() == []
+    finally:
+        camera.close()
+
+
+def test_the_threshold_can_be_moved_while_it_runs(nano: Nano, camera: MjpegCamera) -> None:
+    follower = nano.start(camera.uri)
+    camera.show("grey")
+    assert follower.read_event("prediction")["class"] is None
+    follower.send(type="set", threshold="high")
+    follower.send(type="set", threshold=7)
+    follower.send(type="set", threshold=0.1)
+
+    def lights() -> bool:
+        camera.show("grey")
+        return bool(follower.read_event("prediction")["lit"])
+
+    wait_for(lights, "the new threshold")
+    follower.send(type="stop")
+    follower.read_event("result")
+
+
+def test_of_a_fast_camera_the_newest_frame_counts(nano: Nano, camera: MjpegCamera) -> None:
+    """Frames that came while the network was busy are passed over, none is predicted twice, and the last is not lost."""
+    follower = nano.start(camera.uri)
+    camera.show(*["red", "green"] * 300, "blue")
+    seen = [follower.read_event("prediction")]
+    while seen[-1]["class"] != "blue":
+        seen.append(follower.read_event("prediction"))
+    assert len(seen) <= 601
+    assert [event["t"] for event in seen] == sorted({event["t"] for event in seen})
+    follower.send(type="stop")
+    assert follower.read_event("result")["frames"] == len(seen)
+
+
+def test_a_camera_may_be_pulled_out_and_put_back(nano: Nano, camera: MjpegCamera) -> None:
+    follower = nano.start(camera.uri)
+    camera.show("red")
+    assert follower.read_event("prediction")["class"] == "red"
+    camera.unplug()
+    lost = follower.read_event("log", "infer.camera_lost")
+    assert lost["level"] == "warning" and lost["params"] == {"camera": camera.uri}
+    assert nano.lit() == []
+    camera.plug_in()
+    camera.show("green")
+    assert follower.read_event("log", "infer.camera_back")["params"] == {"camera": camera.uri}
+    assert follower.read_event("prediction")["class"] == "green"
+    assert nano.lit() == [16]
+    follower.send(type="stop")
+    assert follower.read_event("result")["frames"] == 2
+
+
+@pytest.mark.parametrize("uri", ["webcam:99", "/dev/video99", "v4l2:///dev/video99", "file:///nowhere.mp4",
+                                 "/nowhere", "http://127.0.0.1:1/x.mjpg", "rtsp://127.0.0.1:1/x"])
+def test_a_camera_that_is_not_there(nano: Nano, uri: str) -> None:
+    code, params = nano.error(uri)
+    assert code == "infer.camera_missing" and params["camera"] == uri and params["error"]
+
+
+def test_a_camera_of_an_unknown_kind(nano: Nano) -> None:
+    assert nano.error("csi://0") == ("infer.camera_unsupported", {"camera": "csi://0", "engine": "onnxruntime"})
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "labels.txt"])
+def test_a_model_that_is_missing(nano: Nano, file: str) -> None:
+    (nano.model / file).unlink()
+    code, params = nano.error("webcam:0")
+    assert (code, params) == ("infer.model_missing", {"model": "colours-001", "folder": str(nano.model), "file": file})
+
+
+def test_a_folder_that_is_missing(nano: Nano) -> None:
+    assert nano.error("webcam:0", model_dir="/nowhere/m")[0] == "infer.model_missing"
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "labels.txt", "bundle.json"])
+def test_a_model_that_is_damaged(nano: Nano, file: str) -> None:
+    content = (nano.model / file).read_bytes()
+    (nano.model / file).write_bytes(content[:-1])
+    assert nano.error("webcam:0") == ("infer.model_damaged", {"model": "colours-001", "file": file})
+
+
+def test_a_model_of_the_older_program(nano: Nano, tmp_path: Path) -> None:
+    """Without bundle.json: one *.onnx with names and a size of its own, and an empty line after the labels."""
+    older = tmp_path / "élder"
+    older.mkdir()
+    make_onnx(older / "resnet18.onnx", input_name="data", output_name="prob")
+    (older / "labels.txt").write_text("red\ngreen\nblue\n\n")
+    seen = predictions(nano.run(make_images(tmp_path / "images", ["blue", "red"]), model_dir=str(older)))
+    assert [event["class"] for event in seen] == ["blue", "red"]
+
+
+def test_an_older_model_that_is_no_onnx_file(nano: Nano, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / "resnet18.onnx").write_bytes(b"not a network")
+    (older / "labels.txt").write_text("red\ngreen")
+    assert nano.error("webcam:0", model_dir=str(older)) == (
+        "infer.model_damaged", {"model": "older", "file": "resnet18.onnx"})
+
+
+@pytest.mark.parametrize("labels", ["red\ngreen", "red\ngreen\nblue\nyellow"])
+def test_labels_that_are_not_the_network_s(nano: Nano, tmp_path: Path, labels: str) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    make_onnx(older / "resnet18.onnx")
+    (older / "labels.txt").write_text(labels)
+    assert nano.error("webcam:0", model_dir=str(older)) == (
+        "infer.labels_mismatch", {"model": "older", "labels": len(labels.split()), "outputs": 3})
+
+
+@pytest.mark.parametrize(("change", "code"), [
+    ({"engine": "magic"}, "infer.unknown_engine"), ({"leds": "neon"}, "leds.unknown"),
+    ({"flip": "sideways"}, "infer.bad_flip"), ({"threshold": 2}, "infer.bad_params"),
+    ({"leds_file": "/nowhere/leds.jsonl"}, "leds.file")])
+def test_bad_parameters(nano: Nano, change: Message, code: str) -> None:
+    assert nano.error("webcam:0", **change)[0] == code
+
+
+def test_a_missing_engine_is_an_error_and_no_fallback(nano: Nano) -> None:
+    code, params = nano.error("webcam:0", engine="tensorrt")
+    assert code == "infer.engine_missing"
+    assert (params["engine"], params["module"]) == ("tensorrt", "jetson_inference")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_a_signal_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera, number: int, code: int) -> None:
+    follower = nano.start(camera.uri)
+    camera.show("red")
+    assert follower.read_event("prediction")["lit"] == [12]
+    assert nano.lit() == [12]
+    os.kill(json.loads((nano.machine.run_path("c") / "pid.json").read_text())["pid"], number)
+    assert follower.read_all()[-1]["exit"]["code"] == code
+    assert nano.lit() == []
+
+
+def test_cancel_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
+    follower = nano.start(camera.uri)
+    camera.show("red")
+    follower.read_event("prediction")
+    assert nano.machine.cancel("c")["state"] == "cancelled"
+    assert nano.lit() == []
+
+
+def test_a_lost_lease_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
+    follower = nano.start(camera.uri, lease_s=2)
+    camera.show("red")
+    assert follower.read_event("prediction")["lit"] == [12]
+    assert nano.lit() == [12]
+    assert follower.read_event("log", "infer.lease_lost")["level"] == "warning"
+    assert nano.lit() == []
+    assert follower.read_event("result")["frames"] == 1
+    assert follower.read_all()[-1]["state"] == "done"
+
+
+def test_an_error_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
+    follower = nano.start(camera.uri)
+    camera.show("red")
+    follower.read_event("prediction")
+    (nano.machine.run_path("c") / "lease").unlink()
+    (nano.machine.run_path("c") / "lease").mkdir()  # reading it now fails, as a broken SD card would
+    assert follower.read_event("error")["code"] == "program.crashed"
+    assert nano.lit() == []
+
+
+@pytest.fixture(params=["jetson_inference", "jetson.inference"])
+def jetson(nano: Nano, tmp_path: Path, request: pytest.FixtureRequest) -> Nano:
+    """A Nano with jetson-inference under the names of newer or of older releases."""
+    site = tmp_path / "site"
+    for name, thing in ((request.param, "imageNet"), (request.param.replace("inference", "utils"), "videoSource")):
+        path = site / Path(*name.split("."))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".py").write_text(f"from jetson_double import {thing}\n")
+    shutil.copy(Path(__file__).with_name("jetson_double.py"), site)
+    nano.machine.environment.update(PYTHONPATH=str(site), DISPLAY=":0", JETSON_DOUBLE="topk,none")
+    return nano
+
+
+def test_tensorrt_gives_every_probability(jetson: Nano, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images", ["red", "blue", "grey"])
+    events = jetson.run(images, engine="tensorrt")
+    seen = predictions(events)
+    assert [event["class"] for event in seen] == ["red", "blue", None]
+    assert [event["lit"] for event in seen] == [[12], [18], []]
+    assert all(sum(event["probabilities"].values()) == pytest.approx(1) for event in seen)
+    assert [event["code"] for event in events if event["type"] == "log"] == ["infer.building_engine", "infer.ready"]
+    assert events[-1]["frames"] == 3 and jetson.lit() == []
+
+
+@pytest.mark.parametrize("features", ["", "none"])
+def test_tensorrt_of_older_releases_knows_the_best_class_only(jetson: Nano, tmp_path: Path, features: str) -> None:
+    jetson.machine.environment["JETSON_DOUBLE"] = features
+    (jetson.model / "model.onnx.1.1.8001.GPU.FP16.engine").write_bytes(b"")
+    images = make_images(tmp_path / "images", ["green", "blue"])
+    events = jetson.run(images.as_uri(), engine="tensorrt")
+    seen = predictions(events)
+    assert [event["probabilities"].keys() for event in seen] == [{"green"}, {"blue"}]
+    assert [event["confidence"] for event in seen] == [event["probabilities"][event["class"]] for event in seen]
+    assert [event["code"] for event in events if event["type"] == "log"] == ["infer.ready"]
+
+
+def test_both_engines_agree(jetson: Nano, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images", ["grey", "red", "grey"])
+    first = predictions(jetson.run(images, engine="tensorrt"))
+    shutil.rmtree(jetson.machine.run_path("c"))
+    second = predictions(jetson.run(images))
+    assert [event["probabilities"] for event in first] == [
+        pytest.approx(event["probabilities"]) for event in second]
+
+
+def test_tensorrt_is_told_to_flip(jetson: Nano, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images", ["red"])
+    assert predictions(jetson.run(images, engine="tensorrt", flip="rotate-180"))[0]["class"] == "red"
+
+
+def test_tensorrt_without_a_camera(jetson: Nano) -> None:
+    assert jetson.error("/dev/video99", engine="tensorrt")[0] == "infer.camera_missing"
+    shutil.rmtree(jetson.machine.run_path("c"))
+    assert jetson.error("http://127.0.0.1:1/x.mjpg", engine="tensorrt") == (
+        "infer.camera_unsupported", {"camera": "http://127.0.0.1:1/x.mjpg", "engine": "tensorrt"})
+
+
+def test_tensorrt_refuses_labels_that_are_not_the_network_s(jetson: Nano, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir()
+    make_onnx(older / "resnet18.onnx")
+    (older / "labels.txt").write_text("red\ngreen\n\n")
+    assert jetson.error("webcam:0", engine="tensorrt", model_dir=str(older))[0] == "infer.labels_mismatch"
+    (older / "labels.txt").write_text("red\ngreen\nblue\nyellow")
+    shutil.rmtree(jetson.machine.run_path("c"))
+    assert jetson.error("webcam:0", engine="tensorrt", model_dir=str(older))[0] == "infer.engine_failed"
