@@ -201,6 +201,9 @@ _NANO: Schema = {
     "engine": ("engine", _one_of("tensorrt", "onnxruntime")), "leds": ("leds", _one_of("gpio", "file", "none")),
     "threshold": ("threshold", _fraction), "container": ("container", _text),
 }
+# What other programs call our keys.
+_OTHER_WORDS = {"user": "login", "username": "login", "password": "pwd", "passwd": "pwd", "host": "ip", "hostname": "ip",
+                "address": "ip", "server": "dl_server", "nano": "jetson_nano", "nanos": "jetson_nano"}
 _TOP = ("DL_server", "jetson_nano", "camera", "student")
 
 
@@ -219,7 +222,7 @@ def _refuse_unknown(value: Located, known: Iterable[str], where: _Place) -> None
     known = list(known)
     for key in value:
         if key not in known:
-            near = difflib.get_close_matches(key.lower(), [one.lower() for one in known], n=1, cutoff=0.5)
+            near = difflib.get_close_matches(_OTHER_WORDS.get(key.lower(), key.lower()), [one.lower() for one in known], n=1)
             likely = next((one for one in known if near and one.lower() == near[0]), None)
             place = where.inside(value, key)
             if likely:

@@ -115,11 +115,11 @@ class Workspace:
         """Hold the workspace's lock, then save. MissingPrerequisite when it is open elsewhere; re-entrant in one process."""
         with storage_errors(self.path):
             self.hidden.mkdir(exist_ok=True)
-        try:
-            with storage_errors(self.path):
+        with storage_errors(self.path):
+            try:
                 self._lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise MissingPrerequisite("workspace.open_elsewhere", folder=self.path) from None
+            except filelock.Timeout:  # an OSError too
+                raise MissingPrerequisite("workspace.open_elsewhere", folder=self.path) from None
         try:
             yield
             self.save()

@@ -64,9 +64,9 @@ RANGES: dict[str, Ranges] = {
 PHASES = tuple(RANGES)
 
 # Alike in both phases: they belong to the camera and the hand, not to what the model could learn by heart.
-TILT: Interval = (-24.0, 24.0)  # about the vertical and the horizontal axis, degrees
-CONTRAST: Interval = (0.75, 1.15)
-GRADIENT: Interval = (0.05, 0.35)  # how much darker the darkest corner is
+TILT: Interval = (-32.0, 32.0)  # about the vertical and the horizontal axis, degrees
+CONTRAST: Interval = (0.65, 1.2)
+GRADIENT: Interval = (0.1, 0.45)  # how much darker the darkest corner is
 DEFOCUS: Interval = (0.3, 1.5)  # Gaussian sigma of the card, pixels
 BACKGROUND_BLUR: Interval = (4.0, 11.0)  # Gaussian sigma, pixels
 NOISE: tuple[float, ...] = (1.5, 3.0, 5.0)  # standard deviation, of 255

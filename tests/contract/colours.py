@@ -76,12 +76,12 @@ def make_clip(path: Path, colours: list[str]) -> Path:
 
 
 class MjpegCamera:
-    """A camera on the network that shows each frame once, and can be pulled out and put back."""
+    """A camera on the network for one viewer; shows each frame once, and can be pulled out and put back."""
 
     def __init__(self, with_length: bool = True) -> None:
         self._with_length = with_length
         self._changed = threading.Condition()
-        self._frames: list[bytes] = []
+        self._frames: list[bytes] = []  # those still to be shown
         self._viewers = 0
         self._plugged = True
         self._server = _Server(self)
@@ -90,7 +90,6 @@ class MjpegCamera:
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}/nano.mjpg"
 
     def show(self, *colours: str) -> None:
-        """To those who watch now and those who come later."""
         with self._changed:
             self._frames += [jpeg(colour) for colour in colours]
             self._changed.notify_all()
@@ -132,14 +131,12 @@ class MjpegCamera:
         handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         handler.end_headers()
         handler.wfile.write(b"--frame\r\n")
-        shown = 0
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: len(self._frames) > shown or not self._plugged)
+                self._changed.wait_for(lambda: self._frames or not self._plugged)
                 if not self._plugged:
                     return
-                frame = self._frames[shown]
-            shown += 1
+                frame = self._frames.pop(0)
             length = f"Content-Length: {len(frame)}\r\n" if self._with_length else ""
             handler.wfile.write(f"Content-Type: image/jpeg\r\n{length}\r\n".encode() + frame + b"\r\n--frame\r\n")
 

@@ -11,6 +11,7 @@ import time
 import cv2
 import numpy
 import onnxruntime
+
 from shared.preprocess import imagenet_input, prepare
 
 FEATURES = os.environ["JETSON_DOUBLE"].split(",")

@@ -11,9 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import skimage
+import torch
 
 REMOTE = Path(__file__).resolve().parents[2] / "remote"
 sys.path.insert(0, str(REMOTE))
+
+torch.set_num_threads(1)  # threads that wait for one another slow the tests down wherever something else runs
 
 PHOTOGRAPHS = {"cat": "chelsea.png", "coffee": "coffee.png", "rocket": "rocket.jpg"}
 BACKGROUNDS = ("motorcycle_left.png", "astronaut.png", "gravel.png", "brick.png", "hubble_deep_field.jpg", "coins.png")

@@ -300,8 +300,7 @@ def test_an_error_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
     follower = nano.start(camera.uri)
     camera.show("red")
     follower.read_event("prediction")
-    (nano.machine.run_path("c") / "lease").unlink()
-    (nano.machine.run_path("c") / "lease").mkdir()  # reading it now fails, as a broken SD card would
+    (nano.machine.run_path("c") / "commands.jsonl").mkdir()  # cannot be read, as on a broken SD card
     assert follower.read_event("error")["code"] == "program.crashed"
     assert nano.lit() == []
 

@@ -249,6 +249,14 @@ def test_the_pretrained_network_knows_what_imagenet_taught_it() -> None:
         assert first in expected, (photograph, first)
 
 
+def test_the_network_gets_the_normalisation_that_its_weights_want() -> None:
+    grey_steps = torch.linspace(0, 1, 256).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
+    mean = torch.tensor(preprocess.IMAGENET_MEAN).reshape(1, 3, 1, 1)
+    std = torch.tensor(preprocess.IMAGENET_STD).reshape(1, 3, 1, 1)
+    renormalise = networks.Renormalise((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    torch.testing.assert_close(renormalise((grey_steps - mean) / std), 2 * grey_steps - 1, atol=1e-6, rtol=0)
+
+
 def test_the_head_prefers_a_stronger_penalty_among_equals() -> None:
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3

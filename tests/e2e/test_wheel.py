@@ -65,10 +65,10 @@ def test_the_wheel_holds_the_programs_the_window_and_the_words(wheel: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     for source, target in (("remote", "ai_nano/_remote"), ("ui", "ai_nano/_ui"), ("ai_nano", "ai_nano")):
-        files = [path for path in (ROOT / source).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        paths = [path.relative_to(ROOT / source) for path in (ROOT / source).rglob("*") if path.is_file()]
+        files = [path for path in paths if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
         assert files
-        for path in files:
-            assert f"{target}/{path.relative_to(ROOT / source).as_posix()}" in inside
+        assert not [path for path in files if f"{target}/{path.as_posix()}" not in inside]
     assert {"ai_nano/core/locale/en/LC_MESSAGES/ai_nano.po", "ai_nano/core/locale/fr/LC_MESSAGES/ai_nano.po"} <= inside
     assert not [name for name in inside if name.startswith(("tests/", "remote/", "ui/", "build/"))]
 

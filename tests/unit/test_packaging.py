@@ -58,8 +58,10 @@ def test_every_package_with_code_is_listed(setup_cfg: configparser.ConfigParser)
 
 def test_programs_that_travel_lie_directly_in_their_folder() -> None:
     """Deeper folders would need lines of their own in setup.cfg to get into the wheel."""
-    deeper = [p for p in (ROOT / "remote").glob("*/*/**/*") if p.is_file() and "__pycache__" not in p.parts]
-    assert not deeper
+    paths = [path.relative_to(ROOT / "remote") for path in (ROOT / "remote").rglob("*") if path.is_file()]
+    sources = [path for path in paths if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
+    assert sources
+    assert {len(path.parts) for path in sources} == {2}, sources
 
 
 def test_version_and_licence_are_said_once(setup_cfg: configparser.ConfigParser) -> None:

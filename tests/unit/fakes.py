@@ -1,0 +1,172 @@
+"""Doubles for the steps: a machine, a job and a camera without sockets.
+
+They keep what they were given, and fail where the real ones fail. What the real ones do is tested in tests/integration.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy
+
+from ai_nano.cameras.images import ImageFiles
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.errors import CameraError, WorkFailed
+from ai_nano.core.ports import Camera, Frame, JobEnd, Upload
+
+
+class FakeJob:
+    """Plays the events it was made with; `end` as RemoteJob.follow returns it."""
+
+    def __init__(self, run_id: str, events: Sequence[Mapping[str, Any]], end: JobEnd | Exception) -> None:
+        self.id = run_id
+        self._events = events
+        self._end = end
+
+    def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
+               cancel: CancelToken) -> JobEnd:
+        for event in self._events:
+            on_event({"v": 1, **event})
+        for line in () if isinstance(self._end, Exception) else self._end.last_lines:
+            on_log(line + "\n")
+        if isinstance(self._end, Exception):
+            raise self._end
+        return self._end
+
+    def send(self, command: Mapping[str, Any]) -> None:
+        raise AssertionError("no step sends commands yet")
+
+    def cancel(self) -> bool:
+        return True
+
+
+class FakeMachine:
+    """A machine whose ROOT is a folder here. `ends` maps a program to how its next jobs end."""
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self.root = root
+        self.started: list[tuple[str, Mapping[str, Any]]] = []
+        self.events: dict[str, list[Mapping[str, Any]]] = {}
+        self.ends: dict[str, JobEnd | Exception] = {}
+        self.running: list[Mapping[str, Any]] = []
+        self.fail_after: int | None = None
+
+    def store(self, operation: str, *words: str) -> Mapping[str, Any]:
+        models = self.root / "models"
+        models.mkdir(parents=True, exist_ok=True)
+        match operation:
+            case "reserve":
+                if (models / words[0]).exists():
+                    raise WorkFailed("store.exists", model=words[0])
+                (models / words[0]).mkdir()
+                return {"model": words[0]}
+            case "clone":
+                if (models / words[1]).exists():
+                    raise WorkFailed("store.exists", model=words[1])
+                shutil.copytree(models / words[0], models / words[1])
+                return {"model": words[1]}
+            case "models":
+                return {"models": [{"model": one.name, "path": str(one), "classes": []} for one in sorted(models.iterdir())]}
+            case "hash":
+                from ai_nano.core.bundle import sha256
+
+                folder = models / words[0]
+                return {"sha256": {name: sha256(folder / name) if (folder / name).exists() else None for name in words[1:]}}
+        raise AssertionError(operation)
+
+    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
+        sent = 0
+        for file in files:
+            cancel.check()
+            target = self.root / file.target
+            if target.exists() and target.read_bytes() == file.source.read_bytes():
+                continue
+            if self.fail_after is not None and sent >= self.fail_after:
+                raise WorkFailed("transfer.disk_full", machine=self.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file.source, target)
+            sent += 1
+        progress(1, 1)
+        return sent
+
+    def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
+        shutil.copy2(self.root / source, target)
+
+    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> FakeJob:
+        self.started.append((program, params))
+        return self._job(f"run-{len(self.started)}", program)
+
+    def attach(self, run_id: str) -> FakeJob:
+        return self._job(run_id, "attached")
+
+    def jobs(self) -> Sequence[Mapping[str, Any]]:
+        return self.running
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _job(self, run_id: str, program: str) -> FakeJob:
+        end = self.ends.get(program, JobEnd("done", {"model": "m"}))
+        return FakeJob(run_id, self.events.get(program, []), end)
+
+
+class FakeCamera:
+    """Frames on a clock of its own, `fps` a second, `frames` in all; then it is lost."""
+
+    uri = "fake:camera"
+
+    def __init__(self, frames: int, fps: float = 30.0) -> None:
+        self._left = frames
+        self._period = 1.0 / fps
+        self._t = 1000.0
+        self.closed = False
+
+    def read(self) -> Frame:
+        if self._left == 0:
+            raise CameraError("camera.lost", uri=self.uri)
+        self._left -= 1
+        self._t += self._period
+        time.sleep(0.0005)
+        return Frame(numpy.full((48, 64, 3), self._left % 255, numpy.uint8), self._t)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeLab:
+    """A room of one server, one Nano and one camera, all doubles."""
+
+    def __init__(self, folder: Path, camera: Camera | None = None) -> None:
+        server = ServerConfig(name="DL", host="here", login="nano")
+        self.nano_settings = NanoConfig(name="nano1", host="here", login="nano")
+        self.config = Config(server=server, nanos=(self.nano_settings,), student="ada@lab")
+        self.images = ImageFiles()
+        self._server = FakeMachine("DL", folder / "server")
+        self._nano = FakeMachine("nano1", folder / "nano")
+        self._camera = camera
+
+    @property
+    def server(self) -> FakeMachine:
+        return self._server
+
+    @property
+    def server_config(self) -> ServerConfig:
+        return self.config.server
+
+    def nano_config(self, name: str | None) -> NanoConfig:
+        return self.config.nano(name)
+
+    def nano(self, name: str | None) -> FakeMachine:
+        return self._nano
+
+    def here(self) -> FakeMachine:
+        return self._nano
+
+    def open_camera(self, uri: str) -> Camera:
+        if self._camera is None:
+            raise CameraError("camera.missing", uri=uri)
+        return self._camera

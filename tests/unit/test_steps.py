@@ -1,0 +1,352 @@
+"""Steps and workflow with doubles for the machines: order, receipts, statuses, what is kept when something fails."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeCamera, FakeLab
+
+from ai_nano.core.bundle import sha256
+from ai_nano.core.errors import AiNanoError, CameraError, ContactLost, MissingPrerequisite, WorkFailed
+from ai_nano.core.events import Event, Log, Prediction, Progress, ignore
+from ai_nano.core.lanes import Lanes
+from ai_nano.core.ports import JobEnd
+from ai_nano.core.workflow import Status, Workflow
+from ai_nano.core.workspace import Workspace
+from ai_nano.lab import steps
+from ai_nano.steps.deploy import DeployOptions
+from ai_nano.steps.export import ExportOptions
+from ai_nano.steps.infer import InferOptions
+from ai_nano.steps.record import ImportOptions, RecordOptions
+from ai_nano.steps.split import SplitOptions
+from ai_nano.steps.train import TrainOptions
+from ai_nano.steps.upload import UploadOptions
+
+JPEG = b"\xff\xd8\xff\xe0 not a whole image, but one by its first bytes"
+
+
+class Room:
+    """A workspace with images, a room of doubles and the workflow over both."""
+
+    def __init__(self, folder: Path, lanes: Lanes) -> None:
+        self.workspace = Workspace.create(folder / "w", ["cat", "dog"])
+        self.lab = FakeLab(folder)
+        self.workflow = Workflow(self.workspace, self.lab, steps(), lanes)
+        self.events: list[Event] = []
+
+    def add_images(self, name: str, count: int, prefix: str = "") -> None:
+        for number in range(count):
+            (self.workspace.image_folder(name) / f"{prefix}{number:03d}.jpg").write_bytes(JPEG + bytes([number]))
+
+    def do(self, step: str, options: object) -> dict[str, Any]:
+        return self.workflow.start(step, options, self.events.append).result(20).facts
+
+    def statuses(self) -> dict[str, Status]:
+        return {one.step: one.status for one in self.workflow.status()}
+
+    def make_bundle(self, model: str) -> None:
+        """What export leaves on the server."""
+        folder = self.lab.server.root / "models" / model
+        (folder / "model.onnx").write_bytes(b"onnx")
+        (folder / "labels.txt").write_text("cat\ndog")
+        (folder / "bundle.json").write_text(json.dumps({
+            "v": 1, "model": model, "classes": ["cat", "dog"],
+            "sha256": {name: sha256(folder / name) for name in ("model.onnx", "labels.txt")}}))
+        (folder / "report.json").write_text(json.dumps({
+            "v": 1, "model": model, "recipe": "quick", "arch": "a", "classes": ["cat", "dog"], "seconds": {"total": 1.0},
+            "images": {"train": 1, "val": 1, "test": 1}, "history": [], "val_accuracy": 1.0, "test_accuracy": None,
+            "confusion": [[1, 0], [0, 1]], "per_class": {}, "samples": []}))
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    lanes = Lanes()
+    yield Room(tmp_path, lanes)
+    lanes.close()
+
+
+@pytest.fixture
+def uploaded(room: Room) -> Room:
+    room.add_images("cat", 10)
+    room.add_images("dog", 10)
+    room.do("split", SplitOptions())
+    room.do("upload", UploadOptions())
+    return room
+
+
+@pytest.fixture
+def exported(uploaded: Room) -> Room:
+    model = uploaded.do("train", TrainOptions())["model"]
+    uploaded.make_bundle(model)
+    uploaded.do("export", ExportOptions())
+    return uploaded
+
+
+# ---- status ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_project_begins_with_recording(room: Room) -> None:
+    assert [one.status for one in room.workflow.status()] == [Status.DONE, Status.READY, *[Status.BLOCKED] * 6]
+
+
+def test_the_whole_way_is_done_step_by_step(exported: Room) -> None:
+    exported.do("deploy", DeployOptions())
+    assert exported.statuses() | {"infer": Status.DONE} == dict.fromkeys(exported.statuses(), Status.DONE)
+    assert exported.statuses()["infer"] is Status.READY
+    exported.do("infer", InferOptions(frames=1))
+    reopened = Workflow(Workspace.open(exported.workspace.path), exported.lab, steps(), Lanes())
+    assert {one.status for one in reopened.status()} == {Status.DONE}
+
+
+def test_new_images_make_what_follows_stale(exported: Room) -> None:
+    exported.add_images("cat", 1, "new-")
+    statuses = exported.statuses()
+    assert [statuses[one] for one in ("split", "upload", "train")] == [Status.STALE] * 3
+    assert statuses["export"] is Status.DONE  # the model of the last training is exported: no lie
+
+
+# ---- split -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_images_end_with_4(room: Room, count: int) -> None:
+    room.add_images("cat", 10)
+    room.add_images("dog", count)
+    with pytest.raises(MissingPrerequisite) as caught:
+        room.workflow.start("split", SplitOptions(), ignore)
+    assert (caught.value.params["name"], caught.value.params["count"], caught.value.exit_code) == ("dog", count, 4)
+
+
+def test_a_text_file_named_jpg_is_named_and_left_out(room: Room) -> None:
+    room.add_images("cat", 5)
+    room.add_images("dog", 5)
+    (room.workspace.image_folder("dog") / "notes.jpg").write_text("hello")
+    facts = room.do("split", SplitOptions())
+    assert facts["left_out"] == ["dog/notes.jpg"] and facts["train"] + facts["val"] + facts["test"] == 10
+    assert any(isinstance(event, Log) and event.level == "warning" and "notes.jpg" in event.text for event in room.events)
+    assert not list(room.workspace.path.glob("t*/dog/notes.jpg"))
+
+
+def test_images_of_the_split_are_the_same_files(uploaded: Room) -> None:
+    image = next((uploaded.workspace.path / "train" / "cat").iterdir())
+    assert image.samefile(uploaded.workspace.image_folder("cat") / image.name)
+
+
+def test_a_split_again_keeps_the_old_places(uploaded: Room) -> None:
+    before = {path.name for path in (uploaded.workspace.path / "test" / "cat").iterdir()}
+    uploaded.add_images("cat", 10, "z")
+    uploaded.do("split", SplitOptions())
+    assert before <= {path.name for path in (uploaded.workspace.path / "test" / "cat").iterdir()}
+
+
+# ---- upload and train ------------------------------------------------------------------------------------------------
+
+
+def test_labels_travel_without_an_empty_line(uploaded: Room) -> None:
+    model = uploaded.workspace.receipts["upload"].facts["model"]
+    assert (uploaded.lab.server.root / "models" / model / "labels.txt").read_bytes() == b"cat\ndog"
+
+
+def test_an_upload_that_broke_off_goes_on_in_the_same_folder(uploaded: Room) -> None:
+    uploaded.add_images("cat", 10, "z")
+    uploaded.do("split", SplitOptions())
+    uploaded.lab.server.fail_after = 5
+    with pytest.raises(WorkFailed):
+        uploaded.do("upload", UploadOptions())
+    assert uploaded.statuses()["upload"] is Status.FAILED
+    uploaded.lab.server.fail_after = None
+    facts = uploaded.do("upload", UploadOptions())
+    assert facts["sent"] == facts["files"] - 5 and facts["model"] == "ada-lab-w-002"
+    assert len(list((uploaded.lab.server.root / "models").iterdir())) == 2
+
+
+def test_training_again_makes_a_new_model_with_the_same_images(uploaded: Room) -> None:
+    first, second = (uploaded.do("train", TrainOptions(seed=seed))["model"] for seed in (0, 1))
+    assert (first, second) == ("ada-lab-w-001", "ada-lab-w-002")
+    models = uploaded.lab.server.root / "models"
+    assert sorted(one.name for one in (models / first).rglob("*.jpg")) == sorted(one.name for one in (models / second).rglob("*.jpg"))
+
+
+def test_a_training_that_died_shows_its_last_lines(uploaded: Room) -> None:
+    uploaded.lab.server.ends["gpu_server/train.py"] = JobEnd(
+        "failed", exit={"code": None, "signal": 9}, last_lines=("loading", "Killed"))
+    with pytest.raises(WorkFailed) as caught:
+        uploaded.do("train", TrainOptions())
+    assert (caught.value.code, caught.value.details, caught.value.exit_code) == ("job.killed", ["loading", "Killed"], 1)
+    assert uploaded.statuses()["train"] is Status.FAILED and "killed" in uploaded.workflow.step_status("train").event().why
+    del uploaded.lab.server.ends["gpu_server/train.py"]
+    assert uploaded.do("train", TrainOptions())["model"] == "ada-lab-w-001"
+
+
+@pytest.mark.parametrize(("end", "code"), [
+    (JobEnd("failed", error=("train.no_images", {"model": "m", "folder": "f"}), exit={"code": 1}), "train.no_images"),
+    (JobEnd("failed", exit={"code": 3, "signal": None}), "job.failed"),
+    (JobEnd("failed", exit=None), "job.vanished"),
+])
+def test_every_way_to_die_has_its_words(uploaded: Room, end: JobEnd, code: str) -> None:
+    uploaded.lab.server.ends["gpu_server/train.py"] = end
+    with pytest.raises(WorkFailed) as caught:
+        uploaded.do("train", TrainOptions())
+    assert caught.value.code == code
+
+
+def test_a_training_out_of_reach_is_lost_and_taken_up_again(uploaded: Room) -> None:
+    uploaded.lab.server.ends["gpu_server/train.py"] = ContactLost("job.lost", machine="DL", run="run-1")
+    with pytest.raises(ContactLost) as caught:
+        uploaded.do("train", TrainOptions())
+    assert caught.value.exit_code == 5 and uploaded.statuses()["train"] is Status.LOST
+    uploaded.lab.server.running = [{"id": "run-1", "state": "running"}]
+    facts = uploaded.do("train", TrainOptions())
+    assert facts["run"] == "run-1" and len(uploaded.lab.server.started) == 1
+    assert uploaded.statuses()["train"] is Status.DONE
+
+
+# ---- export, deploy, infer -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("step", "options", "code"), [
+    ("upload", UploadOptions(), "upload.no_split"), ("train", TrainOptions(), "train.no_upload"),
+    ("export", ExportOptions(), "export.no_training"), ("deploy", DeployOptions(), "deploy.no_export"),
+    ("infer", InferOptions(), "infer.no_model"),
+])
+def test_a_step_before_its_time_ends_with_4(room: Room, step: str, options: object, code: str) -> None:
+    with pytest.raises(MissingPrerequisite) as caught:
+        room.workflow.start(step, options, ignore)
+    assert (caught.value.code, caught.value.exit_code) == (code, 4)
+
+
+@pytest.mark.parametrize(("file", "content", "code"), [
+    ("labels.txt", "dog\ncat", "bundle.damaged"), ("model.onnx", "other", "bundle.damaged"),
+    ("bundle.json", "{", "bundle.damaged"), ("bundle.json", '{"v": 9}', "bundle.version"),
+])
+def test_a_bundle_that_was_changed_is_not_pushed(exported: Room, file: str, content: str, code: str) -> None:
+    model = exported.workspace.receipts["export"].facts["model"]
+    (exported.workspace.model_folder(model) / file).write_text(content)
+    with pytest.raises(WorkFailed) as caught:
+        exported.do("deploy", DeployOptions())
+    assert caught.value.code == code and not (exported.lab.nano(None).root / "models" / model).exists()
+
+
+def test_what_arrived_differently_is_said(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    nano = exported.lab.nano(None)
+    monkeypatch.setattr(nano, "upload", lambda files, progress, cancel: 0)
+    with pytest.raises(WorkFailed) as caught:
+        exported.do("deploy", DeployOptions())
+    assert caught.value.code == "deploy.differs"
+
+
+def test_inference_counts_what_it_saw(exported: Room) -> None:
+    exported.do("deploy", DeployOptions())
+    nano = exported.lab.nano(None)
+    frame = {"type": "prediction", "frame": 1, "t": 1.0, "confidence": 0.9, "probabilities": {"cat": 0.9, "dog": 0.1}}
+    nano.events["jetson_nano/classify.py"] = [
+        {**frame, "class": "cat", "class_index": 0, "lit": [12]}, {**frame, "class": None, "class_index": -1, "lit": []}]
+    facts = exported.do("infer", InferOptions(frames=2))
+    assert (facts["frames"], facts["seen"], facts["unrecognised"]) == (2, {"cat": 1}, 1)
+    params = nano.started[-1][1]
+    assert (params["pins"], params["threshold"], params["engine"], params["leds"]) == ([12, 16, 18], 0.6, "tensorrt", "gpio")
+    assert [event.lit for event in exported.events if isinstance(event, Prediction)] == [(12,), ()]
+
+
+def test_a_model_that_is_not_on_the_nano(exported: Room) -> None:
+    exported.do("deploy", DeployOptions())
+    with pytest.raises(MissingPrerequisite) as caught:
+        exported.do("infer", InferOptions(model="other", frames=1))
+    assert caught.value.code == "infer.model_not_there"
+
+
+# ---- recording -------------------------------------------------------------------------------------------------------
+
+
+def test_due_frames_are_recorded_with_their_take(room: Room) -> None:
+    camera = FakeCamera(frames=1000, fps=30)
+    room.lab._camera = camera
+    facts = room.do("record", RecordOptions("cat", count=20, fps=10))
+    images = room.workspace.images("cat")
+    assert facts["saved"] == len(images) == 20 and camera.closed
+    assert len({image.take for image in images}) == 1
+    gaps = [later.t - earlier.t for earlier, later in zip(images, images[1:], strict=False)]
+    assert sum(gaps) / len(gaps) == pytest.approx(0.1, abs=0.005)
+    note = room.workspace.takes()[images[0].key]
+    assert (note["camera"], note["width"], note["height"]) == ("fake:camera", 64, 48)
+    done = [event.done for event in room.events if isinstance(event, Progress)]
+    assert done == sorted(done)
+
+
+def test_a_camera_lost_while_recording_keeps_what_was_saved(room: Room) -> None:
+    room.lab._camera = FakeCamera(frames=31, fps=30)
+    with pytest.raises(CameraError) as caught:
+        room.do("record", RecordOptions("cat", count=100, fps=30))
+    assert caught.value.exit_code == 3 and room.workspace.count("cat") == 31
+    assert all(room.lab.images.as_jpeg(path) for path in room.workspace.image_paths("cat"))
+    assert not list(room.workspace.image_folder("cat").glob(".*"))
+
+
+def test_a_full_disk_stops_with_whole_files(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    from ai_nano.steps import record
+
+    write, left = record.write_atomically, iter(range(5))
+
+    def full(path: Path, data: bytes, sync: bool = True) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, data, sync=sync)
+
+    monkeypatch.setattr(record, "write_atomically", full)
+    room.lab._camera = FakeCamera(frames=1000)
+    with pytest.raises(WorkFailed) as caught:
+        room.do("record", RecordOptions("cat", count=50, fps=30))
+    assert caught.value.code == "workspace.disk_full" and room.workspace.count("cat") == 5
+
+
+def test_no_camera(room: Room) -> None:
+    with pytest.raises(CameraError) as caught:
+        room.do("record", RecordOptions("cat", camera="webcam:99", count=1))
+    assert (caught.value.code, caught.value.exit_code) == ("camera.missing", 3)
+
+
+@pytest.mark.parametrize(("options", "code"), [
+    (RecordOptions("bird", count=1), "record.unknown_class"), (RecordOptions("../x", count=1), "class_name.hidden"),
+    (RecordOptions("cat", count=0), "record.positive"), (RecordOptions("cat", fps=0), "record.positive"),
+])
+def test_recording_what_cannot_be(room: Room, options: RecordOptions, code: str) -> None:
+    with pytest.raises(AiNanoError) as caught:
+        room.workflow.start("record", options, ignore)
+    assert (caught.value.code, caught.value.exit_code) == (code, 2)
+
+
+def test_import_converts_and_leaves_out(room: Room, tmp_path: Path) -> None:
+    import cv2
+    import numpy
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    picture = numpy.full((30, 40, 3), 128, numpy.uint8)
+    for name in ("a.png", "b.jpg"):
+        cv2.imwrite(str(folder / name), picture)
+    (folder / "c.jpg").write_text("hello")
+    (folder / "readme.txt").write_text("not looked at")
+    facts = room.do("import", ImportOptions("dog", (folder,)))
+    assert facts["saved"] == 2 and [Path(one).name for one in facts["left_out"]] == ["c.jpg"]
+    assert all(path.read_bytes().startswith(b"\xff\xd8\xff") for path in room.workspace.image_paths("dog"))
+
+
+def test_a_workspace_of_the_older_program_goes_straight_to_step_4(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        for name in ("b", "a"):
+            (tmp_path / "old" / part / name).mkdir(parents=True)
+            (tmp_path / "old" / part / name / "1.jpg").write_bytes(JPEG)
+    (tmp_path / "old" / "labels.txt").write_text("b\na\n")
+    lanes = Lanes()
+    lab = FakeLab(tmp_path)
+    workflow = Workflow(Workspace.open(tmp_path / "old"), lab, steps(), lanes)
+    statuses = {one.step: one.status for one in workflow.status()}
+    assert [statuses[one] for one in ("split", "upload", "train")] == [Status.DONE, Status.READY, Status.BLOCKED]
+    model = workflow.start("upload", UploadOptions(), ignore).result(20).facts["model"]
+    assert (lab.server.root / "models" / model / "labels.txt").read_bytes() == b"b\na"
+    assert Workspace.open(tmp_path / "old").classes == ["b", "a"]
+    lanes.close()
