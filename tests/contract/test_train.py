@@ -17,7 +17,7 @@ import server_data
 import torch
 from server_data import CLASSES, Ended, copy_of, make_dataset, run_program
 
-from gpu_server import head, networks
+from gpu_server import dataset, head, networks
 from shared import preprocess
 
 trained = server_data.trained
@@ -285,15 +285,27 @@ def test_the_head_is_the_optimum_and_works_on_plain_features() -> None:
     assert fit.best.train_accuracy == pytest.approx(float(accuracy))
 
 
+def test_a_cut_jpeg_is_found_out_where_opencv_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV 4 decodes it; an embedded thumbnail has an end marker of its own, and phones add data after the image's."""
+    frame = server_data.photograph("coffee.png")
+    monkeypatch.setattr(dataset.cv2, "imdecode", lambda data, flags: frame)
+    thumbnail = cv2.imencode(".jpg", frame[::10, ::10])[1].tobytes()
+    data = cv2.imencode(".jpg", frame)[1].tobytes()
+    whole = data[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + data[2:]
+    path = tmp_path / "phone.jpg"
+    for content, readable in ((whole, True), (whole + b"more" * 100, True), (whole[:-2], False),
+                              (whole[: len(whole) // 2], False)):
+        path.write_bytes(content)
+        assert (dataset.read_image(path) is not None) == readable
+
+
 def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
     """A phone stores how it was held in EXIF instead of turning the pixels."""
-    from gpu_server.dataset import read_image
-
     upright = server_data.photograph("coffee.png")
     data = cv2.imencode(".jpg", cv2.rotate(upright, cv2.ROTATE_90_COUNTERCLOCKWISE))[1].tobytes()
     turned_right = (b"\xff\xe1\x00\x22Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x01"
                     b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00")
     (tmp_path / "phone.jpg").write_bytes(data[:2] + turned_right + data[2:])
-    read = read_image(tmp_path / "phone.jpg")
+    read = dataset.read_image(tmp_path / "phone.jpg")
     assert read is not None and read.shape == upright.shape
     assert np.abs(read.astype(int) - upright).mean() < 8
