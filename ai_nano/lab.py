@@ -74,10 +74,11 @@ class Lab:
         if config.name not in self._machines:
             # paramiko costs 0.16 s to import: not before a machine is needed.
             from ai_nano.machines.hostkeys import HostKeys
+            from ai_nano.machines.programs import Programs
             from ai_nano.machines.ssh_machine import SshMachine
 
             host_keys = HostKeys(self._folder / "known_hosts")
-            self._machines[config.name] = SshMachine(config, role, host_keys, self._ask)
+            self._machines[config.name] = SshMachine(config, Programs(role), host_keys, self._ask)
         return self._machines[config.name]
 
 

@@ -55,7 +55,8 @@ class Connection:
     def _open(self) -> paramiko.Transport:
         if self.machine.via:
             raise ConfigError("machine.via", machine=self.machine.name)
-        transport = paramiko.Transport(self._connect())
+        sock = self._connect()
+        transport = paramiko.Transport(sock)
         try:
             transport.banner_timeout = CONNECT_TIMEOUT_S
             transport.auth_timeout = AUTH_TIMEOUT_S
@@ -69,6 +70,7 @@ class Connection:
             transport.set_keepalive(KEEPALIVE_S)
         except BaseException:
             transport.close()
+            sock.close()  # a transport whose thread never started does not
             raise
         log.info("connected to %s", self.machine.name)
         return transport

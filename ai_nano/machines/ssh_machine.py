@@ -26,10 +26,10 @@ FULL_BELOW_BYTES = 1 << 20
 class SshMachine(ProgramMachine):
     """Constructing never connects."""
 
-    def __init__(self, config: MachineConfig, role: str, host_keys: HostKeys, ask: Questions) -> None:
+    def __init__(self, config: MachineConfig, programs: Programs, host_keys: HostKeys, ask: Questions) -> None:
         self.name = config.name
         self._config = config
-        self._programs = Programs(role)
+        self._programs = programs
         self._connection = Connection(config, host_keys, ask)
         self._lock = threading.RLock()
         self._sftp_client: paramiko.SFTPClient | None = None
@@ -83,7 +83,7 @@ class SshMachine(ProgramMachine):
         folder = self._programs.folder(self._config.root)
         command = [str(folder / program), "--root", self._config.root, *words]
         if self._config.python:
-            line = shlex.join([self._config.python, *command])
+            line = "exec " + shlex.join([self._config.python, *command])
         else:
             # Provisioning makes a virtual environment there; without one, the system's Python.
             own = shlex.quote(str(PurePosixPath(self._config.root) / "venv/bin/python"))

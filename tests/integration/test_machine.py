@@ -1,0 +1,321 @@
+"""The laptop's side against real servers: programs that travel, files, jobs that are detached and followed.
+
+One suite for the embedded server and OpenSSH; it runs the programs of remote/ as real processes there.
+"""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from ssh_servers import SshServer
+
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.config import MachineConfig, Secret
+from ai_nano.core.errors import Cancelled, ContactLost, MachineError, WorkFailed
+from ai_nano.core.ports import JobEnd, Upload
+from ai_nano.machines.hostkeys import HostKeys
+from ai_nano.machines.programs import Programs
+from ai_nano.machines.ssh_machine import SshMachine
+
+PROBE = Path(__file__).parents[1] / "contract" / "probe_program.py"
+
+
+class ProgramsWithProbe(Programs):
+    """The real programs and one that does what a test wants."""
+
+    @cached_property
+    def files(self) -> dict[PurePosixPath, Path]:
+        return {**super().files, PurePosixPath("gpu_server/probe.py"): PROBE}
+
+
+class Nobody:
+    def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
+        return False
+
+    def password(self, machine: str, login: str) -> str | None:
+        return None
+
+
+def python_of(server: SshServer) -> str:
+    """An interpreter that the login may run: another user cannot enter the home in which a virtual environment may lie."""
+    if server.kind != "openssh-password":
+        return sys.executable
+    found = shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin")
+    assert found is not None
+    return found
+
+
+def config_for(server: SshServer, root: str) -> MachineConfig:
+    password = Secret(server.password) if server.password and server.kind != "openssh-key" else None
+    return MachineConfig("DL", server.host, server.user, password, server.port, None if password else server.key_file,
+                         host_key=server.host_key, root=root, python=python_of(server))
+
+
+def connect(config: MachineConfig, folder: Path) -> SshMachine:
+    machine = SshMachine(config, ProgramsWithProbe("gpu_server"), HostKeys(folder / "known_hosts"), Nobody())
+    machine.patience_s = 3.0
+    return machine
+
+
+@pytest.fixture
+def machine(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> Iterator[SshMachine]:
+    """Connected by the login's password where it has one, else by key; ROOT is an empty folder there."""
+    made = connect(config_for(ssh_server, f"{remote_folder}/ai nano"), tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def root(ssh_server: SshServer, remote_folder: str) -> Path:
+    return ssh_server.home / remote_folder / "ai nano"
+
+
+def probe(machine: SshMachine, **params: Any) -> Any:
+    return machine.start("probe", "gpu_server/probe.py", params, lease_s=params.pop("lease_s", None))
+
+
+class Heard:
+    """What a followed job said."""
+
+    def __init__(self) -> None:
+        self.events: list[Mapping[str, Any]] = []
+        self.text = ""
+
+    def follow(self, job: Any, cancel: CancelToken | None = None) -> JobEnd:
+        end: JobEnd = job.follow(self.events.append, self._log, cancel or CancelToken())
+        return end
+
+    def _log(self, text: str) -> None:
+        self.text += text
+
+    def wait_for(self, code: str) -> None:
+        deadline = time.monotonic() + 30
+        while not any(event.get("code") == code for event in self.events):
+            assert time.monotonic() < deadline, f"never heard {code}"
+            time.sleep(0.02)
+
+
+# ---- programs --------------------------------------------------------------------------------------------------------
+
+
+def test_programs_travel_by_themselves_and_once(machine: SshMachine, root: Path) -> None:
+    machine.store("models")
+    folder = root / ".ai_nano" / "programs" / ProgramsWithProbe("gpu_server").name
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert (folder / "shared" / "runner.py").is_file() and not (folder / "jetson_nano").exists()
+    machine.store("models")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert [one.name for one in folder.parent.iterdir()] == [folder.name]
+
+
+def test_other_programs_get_another_folder(machine: SshMachine, root: Path, ssh_server: SshServer, tmp_path: Path) -> None:
+    machine.store("models")
+    other = SshMachine(config_for(ssh_server, machine._config.root), Programs("jetson_nano"), HostKeys(tmp_path / "k"), Nobody())
+    other.store("models")
+    other.close()
+    assert len(list((root / ".ai_nano" / "programs").iterdir())) == 2
+
+
+def test_a_python_that_is_not_there(machine: SshMachine, tmp_path: Path) -> None:
+    broken = connect(replace(machine._config, python="/nowhere/python3"), tmp_path)
+    with pytest.raises(MachineError) as caught:
+        broken.store("models")
+    broken.close()
+    assert (caught.value.code, caught.value.exit_code) == ("machine.no_python", 3)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Upload]:
+    made = []
+    for name, size in (("train/été/a b.jpg", 300_000), ("train/x/'q'.jpg", 10), ("labels.txt", 5), ("test/x/empty.jpg", 0)):
+        source = tmp_path / "files" / name
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_bytes(bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+        made.append(Upload(source, PurePosixPath("models/m-1") / name))
+    return made
+
+
+def test_an_upload_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path, files: list[Upload]) -> None:
+    seen: list[tuple[int, int]] = []
+    assert machine.upload(files, lambda done, total: seen.append((done, total)), CancelToken()) == 4
+    for file in files:
+        assert (root / file.target).read_bytes() == file.source.read_bytes()
+    assert seen[-1] == (300_015, 300_015) and [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert not list(root.rglob("*.part"))
+    assert machine.upload(files, lambda done, total: None, CancelToken()) == 0
+    files[1].source.write_bytes(b"changed")
+    assert machine.upload(files, lambda done, total: None, CancelToken()) == 1
+    assert (root / files[1].target).read_bytes() == b"changed"
+
+
+def test_a_cancelled_upload_leaves_no_half_file_and_goes_on(machine: SshMachine, root: Path, files: list[Upload]) -> None:
+    cancel = CancelToken()
+    with pytest.raises(Cancelled):
+        machine.upload(files, lambda done, total: cancel.cancel() if done > 100_000 else None, cancel)
+    whole = [path for path in (root / "models").rglob("*.jpg") if not path.name.startswith(".")]
+    assert all(path.stat().st_size == (300_000 if path.name == "a b.jpg" else 10) for path in whole)
+    assert machine.upload(files, lambda done, total: None, CancelToken()) + len(whole) == 4
+
+
+def test_download(machine: SshMachine, root: Path, files: list[Upload], tmp_path: Path) -> None:
+    machine.upload(files, lambda done, total: None, CancelToken())
+    machine.download(files[0].target, tmp_path / "back", CancelToken())
+    assert (tmp_path / "back").read_bytes() == files[0].source.read_bytes()
+    with pytest.raises(WorkFailed) as caught:
+        machine.download(PurePosixPath("models/none"), tmp_path / "none", CancelToken())
+    assert caught.value.code == "transfer.refused" and not (tmp_path / "none").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_reserving_a_name_is_exclusive(machine: SshMachine) -> None:
+    machine.store("reserve", "m-1")
+    with pytest.raises(WorkFailed) as caught:
+        machine.store("reserve", "m-1")
+    assert caught.value.code == "store.exists"
+
+
+def test_without_sftp(ssh_server_without_sftp: SshServer, tmp_path: Path) -> None:
+    machine = connect(config_for(ssh_server_without_sftp, "ai_nano-never-made"), tmp_path)
+    with pytest.raises(MachineError) as caught:
+        machine.store("models")
+    machine.close()
+    assert (caught.value.code, caught.value.exit_code) == ("machine.no_sftp", 3)
+
+
+# ---- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_followed_to_its_end(machine: SshMachine) -> None:
+    heard = Heard()
+    end = heard.follow(probe(machine, do="finish", events=5))
+    assert end.state == "done" and end.result["ok"] is True
+    assert [event["done"] for event in heard.events if event["type"] == "progress"] == [1, 2, 3, 4, 5]
+    assert heard.text == "café, as printed\n"
+
+
+def test_a_job_that_ended_before_it_was_followed_is_told_whole(machine: SshMachine) -> None:
+    job = probe(machine, do="finish")
+    deadline = time.monotonic() + 30
+    while machine.jobs()[-1]["state"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    heard = Heard()
+    assert heard.follow(machine.attach(job.id)).state == "done" and len(heard.events) == 5
+
+
+@pytest.mark.parametrize(("deed", "code"), [("fail", "probe.failed"), ("crash", "program.crashed")])
+def test_a_job_that_fails_says_why(machine: SshMachine, deed: str, code: str) -> None:
+    end = Heard().follow(probe(machine, do=deed))
+    assert end.state == "failed" and end.error is not None and end.error[0] == code
+    if deed == "crash":
+        assert any("JSONDecodeError" in line for line in end.last_lines)
+
+
+@pytest.mark.parametrize("deed", ["wait", "refuse"])
+def test_cancelling_ends_the_whole_group(machine: SshMachine, deed: str) -> None:
+    """`refuse` ignores TERM and has a child that does too: only KILL to the group ends both."""
+    job, cancel, heard = probe(machine, do=deed), CancelToken(), Heard()
+    ended: list[JobEnd] = []
+    thread = threading.Thread(target=lambda: ended.append(heard.follow(job, cancel)))
+    thread.start()
+    heard.wait_for("probe.waiting")
+    cancel.cancel()
+    thread.join(40)
+    assert ended and ended[0].state == "cancelled"
+    _wait_until_gone(job.id)
+    assert ("probe.tidied" in {event.get("code") for event in heard.events}) is (deed == "wait")
+
+
+def test_a_cut_connection_loses_and_doubles_nothing(machine: SshMachine) -> None:
+    job, heard, cancel = probe(machine, do="wait"), Heard(), CancelToken()
+    ended: list[JobEnd] = []
+    thread = threading.Thread(target=lambda: ended.append(heard.follow(job, cancel)))
+    thread.start()
+    heard.wait_for("probe.waiting")
+    machine.close()  # the socket goes; the next use opens another
+    time.sleep(1.5)
+    assert machine.jobs()[-1]["state"] == "running"
+    cancel.cancel()
+    thread.join(40)
+    assert ended and ended[0].state == "cancelled"
+    assert [event["code"] for event in heard.events if event["type"] == "log"] == ["probe.waiting", "probe.tidied"]
+
+
+def test_a_machine_that_stays_away_is_contact_lost_while_work_goes_on(
+        machine: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, heard = probe(machine, do="wait"), Heard()
+    failed: list[BaseException] = []
+
+    def follow() -> None:
+        try:
+            heard.follow(job)
+        except ContactLost as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    heard.wait_for("probe.waiting")
+    with monkeypatch.context() as cut:
+        cut.setattr(machine._connection, "_connect", lambda: (_ for _ in ()).throw(MachineError("machine.refused", machine="DL")))
+        machine.close()
+        thread.join(40)
+    assert failed and isinstance(failed[0], ContactLost) and failed[0].exit_code == 5
+    assert machine.jobs()[-1]["state"] == "running"
+    assert machine.attach(job.id).cancel()
+
+
+def test_commands_reach_the_program_and_a_lost_laptop_ends_it(machine: SshMachine) -> None:
+    job, heard = probe(machine, do="obey", lease_s=3), Heard()
+    job.send({"type": "set", "threshold": 0.7})
+    thread = threading.Thread(target=lambda: heard.follow(job), daemon=True)
+    thread.start()
+    heard.wait_for("probe.command")
+    time.sleep(4)  # longer than the lease: it is renewed while we follow
+    assert machine.jobs()[-1]["state"] == "running"
+    job.send({"type": "stop"})
+    thread.join(20)
+    assert not thread.is_alive() and machine.jobs()[-1]["state"] == "done"
+
+
+def test_unknown_runs(machine: SshMachine) -> None:
+    with pytest.raises(WorkFailed) as caught:
+        Heard().follow(machine.attach("20260101-000000-none-0000"))
+    assert caught.value.code == "run.missing"
+
+
+def _processes_naming(run_id: str) -> list[str]:
+    """Command lines of living processes that name the run."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if run_id in line and state != "Z":
+            found.append(line)
+    return found
+
+
+def _wait_until_gone(run_id: str) -> None:
+    """The followers of a closed channel need a moment to notice."""
+    deadline = time.monotonic() + 10
+    while left := _processes_naming(run_id):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_the_probe_looks_for_processes_that_are_there(machine: SshMachine) -> None:
+    job = probe(machine, do="wait")
+    assert _processes_naming(job.id)
+    assert job.cancel()
+    _wait_until_gone(job.id)
