@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 ARGS ?=
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target text; do printf '%-22s %s\n' "  $$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target text; do printf '%-26s %s\n' "  $$target" "$$text"; done
 
 demo: setup ## the embedded classroom: all eight steps, no server, Nano or webcam needed (ARGS=--headless)
 	@$(PYTHON) -m ai_nano demo $(ARGS)

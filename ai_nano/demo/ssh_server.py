@@ -25,7 +25,7 @@ from pathlib import Path
 
 import asyncssh
 
-from ai_nano.demo.stage_process import say, watch_parent
+from ai_nano.demo.stage_process import say, told_to_end
 
 _CHUNK = 64 * 1024  # bytes
 _GRACE_S = 2.0  # for running commands when the server ends
@@ -250,15 +250,17 @@ async def serve(args: argparse.Namespace, password: str, key: asyncssh.SSHKey) -
         allow_pty=False,
         agent_forwarding=False,
     )
+
+    def end() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(ended.set)
+
     async with server:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
-        watch_parent(lambda: loop.call_soon_threadsafe(ended.set))
-        public_key = key.export_public_key().decode().strip()
-        say(
-            {"type": "ready", "port": server.get_port(), "fingerprint": key.get_fingerprint(), "host_key": public_key},
-        )
-        await ended.wait()
+        with told_to_end(end):
+            public_key = key.export_public_key().decode().strip()
+            ready = {"port": server.get_port(), "fingerprint": key.get_fingerprint(), "host_key": public_key}
+            say({"type": "ready", **ready})
+            await ended.wait()
         await commands.hang_up()
         for connection in list(connections):
             connection.abort()

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 import socket
 import sys
 import threading
@@ -31,7 +30,7 @@ import cv2
 
 from ai_nano.demo.cards import CARDS, PhotographMissing
 from ai_nano.demo.stage_camera import Record, StageCamera
-from ai_nano.demo.stage_process import say, watch_parent
+from ai_nano.demo.stage_process import say, told_to_end
 from ai_nano.demo.stage_ranges import PHASES
 from ai_nano.demo.stage_scene import warm_up
 
@@ -174,9 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = get_parser().parse_args(argv)
     cv2.setNumThreads(1)
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     with contextlib.ExitStack() as stack:
+        stack.enter_context(told_to_end(ended.set))
         try:
             warm_up()
             record = stack.enter_context(contextlib.closing(Record(args.record)))
@@ -191,7 +189,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             stack.enter_context(camera)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="stage-http")
         thread.start()
-        watch_parent(ended.set)
         say({"type": "ready", "port": server.server_address[1]})
         ended.wait()
         server.shutdown()

@@ -1,12 +1,13 @@
-"""What every process of the embedded classroom owes its parent: JSON lines, and an end when the parent ends."""
+"""What every process of the embedded classroom owes its parent: JSON lines, and an end when it is told to end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -15,8 +16,13 @@ def say(message: dict[str, Any]) -> None:
     print(json.dumps({"v": 1, **message}), flush=True)
 
 
-def watch_parent(ended: Callable[[], object]) -> None:
-    """Calls `ended`, from a thread, when standard input ends, which it also does when the parent process dies."""
+@contextlib.contextmanager
+def told_to_end(ended: Callable[[], object]) -> Iterator[None]:
+    """Inside, SIGTERM, SIGINT and the end of standard input call `ended`, perhaps several times, perhaps from a thread.
+
+    Standard input also ends when the parent process dies. Afterwards the signals are ignored: the process ends by
+    itself then, and a parent that closes its input and sends SIGTERM must not find it killed on its last metres.
+    """
 
     def read_to_end() -> None:
         with contextlib.suppress(OSError):
@@ -24,4 +30,12 @@ def watch_parent(ended: Callable[[], object]) -> None:
                 pass
         ended()
 
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        signal.signal(number, lambda *_: ended())
     threading.Thread(target=read_to_end, name="parent", daemon=True).start()
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)

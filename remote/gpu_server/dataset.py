@@ -119,8 +119,8 @@ def _is_image(path: Path) -> bool:
 def read_image(path: Path) -> Optional[np.ndarray[Any, Any]]:
     """The image as uint8 BGR (H, W, 3), turned upright as its EXIF says; None for what is damaged or no image.
 
-    OpenCV fills the missing part of a JPEG that was cut short with grey and says nothing, hence the look at its end:
-    inside a scan a 0xff byte is always escaped, so the last scan of a whole file is followed by an end marker.
+    OpenCV before 5 fills the missing part of a JPEG that was cut short with grey and says nothing, hence the look at its
+    end: inside a scan a 0xff byte is always escaped, so the last scan of a whole file is followed by an end marker.
     """
     try:
         data = path.read_bytes()

@@ -17,7 +17,7 @@ from gpu_server.networks import Classifier
 from shared.preprocess import prepare
 from shared.wire import Failure, Run
 
-_BATCH = 8  # larger ones were slower on a CPU
+_BATCH = 4  # larger ones were slower on a CPU, and a batch under way delays a stop
 _NAMED_BAD_IMAGES = 20
 
 

@@ -21,7 +21,7 @@ USUAL_FPS = 30.0
 # What jetson-utils asks a camera for, so that both engines see the same picture.
 WIDTH, HEIGHT = 1280, 720
 NETWORK_TIMEOUT_MS = 5000
-JOIN_S = 2.0
+JOIN_S = 0.5
 
 
 class Frame(NamedTuple):

@@ -91,9 +91,10 @@ class JetsonSource(Source):
     def __init__(self, uri: str, flip: Optional[str]) -> None:
         """Raises SourceLost, Failure infer.engine_missing, infer.camera_unsupported."""
         _, utils = import_jetson()
+        resource = _jetson_uri(uri)
         argv = [sys.argv[0], "--headless"] + ([f"--input-flip={flip}"] if flip else [])
         try:
-            self._video = utils.videoSource(_jetson_uri(uri), argv)
+            self._video = utils.videoSource(resource, argv)
         except Exception as error:
             raise SourceLost(str(error)) from error
         self._stored = uri.startswith("file:") or local_path(uri) is not None

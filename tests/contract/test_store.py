@@ -107,9 +107,10 @@ def test_models_lists_this_program_s_and_the_older_one_s(machine: Machine) -> No
     for model in models:
         assert isinstance(model.pop("modified"), int)
     size = sum(map(len, DATASET.values())) - len(b"cat\ndog") + len("café\ndog\n\n".encode())
+    own = machine.root / "models"
     assert models == [
-        {"model": "a", "classes": ["x", "y"], "size": 8, "exported": True},
-        {"model": "b", "classes": ["café", "dog"], "size": size, "exported": False},
+        {"model": "a", "classes": ["x", "y"], "size": 8, "exported": True, "path": str(own / "a")},
+        {"model": "b", "classes": ["café", "dog"], "size": size, "exported": False, "path": str(own / "b")},
         {"model": "OlD7xq", "classes": [], "size": 7, "exported": True, "path": str(older)}]
 
 

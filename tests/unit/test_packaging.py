@@ -10,6 +10,8 @@ import pytest
 
 import ai_nano
 from ai_nano import resources
+from ai_nano.demo.cards import CARDS
+from ai_nano.demo.stage_ranges import RANGES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,6 +72,12 @@ def test_version_and_licence_are_said_once(setup_cfg: configparser.ConfigParser)
     assert setup_cfg["metadata"]["license"] == "GPL-3.0-or-later"
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "GNU GENERAL PUBLIC LICENSE" in licence and "Version 3, 29 June 2007" in licence
+
+
+def test_every_picture_of_the_demo_has_its_notice() -> None:
+    notice = (ROOT / "NOTICE.md").read_text(encoding="utf-8")
+    pictures = set(CARDS.values()).union(*(ranges.backgrounds for ranges in RANGES.values()))
+    assert not [picture for picture in pictures if f"`{picture}`" not in notice]
 
 
 def test_in_a_checkout_the_folders_at_the_top_are_found() -> None:
