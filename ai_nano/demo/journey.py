@@ -9,11 +9,12 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from ai_nano.core import bundle, report
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import BadInput, WorkFailed
+from ai_nano.core.errors import BadInput, CameraError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Listener, Log, Prediction, Progress, State
 from ai_nano.core.files import write_atomically, write_json
 from ai_nano.core.lanes import Lanes
@@ -85,8 +86,13 @@ def run_demo(options: DemoOptions, emit: Listener, cancel: CancelToken) -> Outco
     """All eight steps anew. Raises WorkFailed when the Nano lit a wrong LED or was wrong too often."""
     folder = (options.folder or DEFAULT_FOLDER).absolute()
     _clear(folder)
-    with Classroom(folder / "classroom", SEED) as classroom:
-        return Journey(folder, classroom, emit, cancel).run()
+    try:
+        with Classroom(folder / "classroom", SEED) as classroom, Journey(folder, classroom, emit, cancel) as journey:
+            journey.prepare()
+            return journey.present()
+    except (MachineError, CameraError, MissingPrerequisite, ContactLost) as error:
+        # Here the machines are the demo's own: whatever they refuse, it is the demo that failed.
+        raise WorkFailed("demo.failed", what=error.what, details=[error.why, error.hint, *error.details]) from error
 
 
 def _clear(folder: Path) -> None:
@@ -103,36 +109,46 @@ def _clear(folder: Path) -> None:
 
 
 class Journey:
-    def __init__(self, folder: Path, classroom: Classroom, emit: Listener, cancel: CancelToken) -> None:
+    """Steps 1 to 6 are `prepare`, 7 and 8 with the verdict `present`; used with `with`, since its room must be closed."""
+
+    def __init__(self, folder: Path, classroom: Classroom, emit: Listener, cancel: CancelToken,
+                 showings: int = SHOWINGS) -> None:
         self.folder = folder
         self.classroom = classroom
         self.emit = emit
         self.cancel = cancel
+        self._showings = showings
+        self._lanes = Lanes()
+        self._lab = build_lab(classroom.config, NobodyAsks(), classroom.folder)
         self.workflow: Workflow
 
-    def run(self) -> Outcome:
-        lanes = Lanes()
-        lab = build_lab(self.classroom.config, NobodyAsks(), self.classroom.folder)
-        try:
-            workspace = project.create(self.folder, project.ProjectOptions(CLASSES, "demo"))
-            self.emit(State("project", "running", "status.running"))
-            self.emit(Log("project.created", {"folder": self.folder, "classes": CLASSES}))
-            self.workflow = build_workflow(workspace, lab, lanes)
-            for name in CLASSES:
-                self.record(name)
-            for step, step_options in (("split", SplitOptions(seed=SEED)), ("upload", UploadOptions()),
-                                       ("train", TrainOptions(seed=SEED)), ("export", ExportOptions())):
-                self.carry_out(step, step_options)
-            self.before_deploy(workspace)
-            self.carry_out("deploy", DeployOptions())
-            predictions = self.show_cards()
-            return self.conclude(workspace, lab, predictions)
-        finally:
-            lanes.close()
-            lab.close()
+    def __enter__(self) -> "Journey":
+        return self
 
-    def before_deploy(self, workspace: Workspace) -> None:
-        """Nothing: tests put their thumb on the scale here."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lanes.close()
+        self._lab.close()
+
+    def prepare(self) -> None:
+        """From a new project to an exported model."""
+        self.emit(State("project", "running", "status.running"))
+        workspace = project.create(self.folder, project.ProjectOptions(CLASSES, "demo"))
+        self.emit(Log("project.created", {"folder": self.folder, "classes": CLASSES}))
+        self.open(workspace)
+        for name in CLASSES:
+            self.record(name)
+        for step, step_options in (("split", SplitOptions(seed=SEED)), ("upload", UploadOptions()),
+                                   ("train", TrainOptions(seed=SEED)), ("export", ExportOptions())):
+            self.carry_out(step, step_options)
+
+    def open(self, workspace: Workspace) -> None:
+        self.workflow = build_workflow(workspace, self._lab, self._lanes)
+
+    def present(self) -> Outcome:
+        """Push the model, show the cards, judge."""
+        self.carry_out("deploy", DeployOptions())
+        predictions = self.show_cards()
+        return self.conclude(predictions)
 
     def carry_out(self, step: str, options: object, listener: Listener | None = None) -> Receipt:
         running = self.workflow.start(step, options, listener or self.emit)
@@ -171,7 +187,7 @@ class Journey:
         running = self.workflow.start("infer", InferOptions(), watch)
         try:
             self._await(lambda: watch.count_since(0.0) > 0, running, FIRST_FRAME_TIMEOUT_S)
-            for take in range(SHOWINGS):
+            for take in range(self._showings):
                 for name in CLASSES:
                     since = self.classroom.stage.show("nano", _card(name), "show", take) + SETTLE_S
                     self._await(lambda since=since: watch.count_since(since) >= FRAMES_A_SHOWING, running,
@@ -179,7 +195,7 @@ class Journey:
                     last = watch.last()
                     self.emit(Log("demo.showing", {"name": name, "words": last.text if last else t("demo.no_frame")}))
             # One more change, so that the stage's record says when the last card was taken away.
-            self.classroom.stage.show("nano", None, "show", SHOWINGS)
+            self.classroom.stage.show("nano", None, "show", self._showings)
         finally:
             running.cancel()
         running.result()
@@ -198,7 +214,8 @@ class Journey:
 
     # ---- the end -----------------------------------------------------------------------------------------------------
 
-    def conclude(self, workspace: Workspace, lab: Lab, predictions: list[Prediction]) -> Outcome:
+    def conclude(self, predictions: list[Prediction]) -> Outcome:
+        workspace, lab = self.workflow.workspace, self._lab
         nano = lab.nano_config(None)
         pins = dict(zip(CLASSES, nano.pins, strict=False))
         verdict = judge(read_lines(self.classroom.stage.record), read_lines(self.classroom.leds_file), predictions, pins)
