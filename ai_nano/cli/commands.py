@@ -11,7 +11,7 @@ from ai_nano.cli.waiting import carry_out, wait
 from ai_nano.core import config as configuration
 from ai_nano.core import names
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ConfigError, MissingPrerequisite, WorkFailed
-from ai_nano.core.events import Log
+from ai_nano.core.events import Event, Log, Prediction
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.texts import t
@@ -242,7 +242,12 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
-    outcome = wait(lambda cancel: run_demo(DemoOptions(args.workspace), console.emit, cancel))
+    def listener(event: Event) -> None:
+        # On a terminal each card gets one line; every frame's prediction is for programs.
+        if args.json or not isinstance(event, Prediction):
+            console.emit(event)
+
+    outcome = wait(lambda cancel: run_demo(DemoOptions(args.workspace), listener, cancel))
     console.result(outcome.to_json(), outcome.text)
     return 0
 

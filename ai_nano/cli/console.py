@@ -88,6 +88,7 @@ class TextConsole:
                     # A program's own chatter: in the log file, and shown when the step fails.
                     pass
                 case Log():
+                    self._end_full_bar()
                     self._print(event.text, "yellow" if event.level == "warning" else None)
                 case State(status="running"):
                     self._end_bar()
@@ -125,7 +126,8 @@ class TextConsole:
     def _show_progress(self, event: Progress) -> None:
         if self._quiet:
             return
-        label = t(event.what) if event.what and known(event.what) else t("step." + event.step)
+        # A step's title begins with its number, which a bar below the title does not repeat.
+        label = t(event.what) if event.what and known(event.what) else t("step." + event.step).lstrip("0123456789 ")
         if not self._out.is_terminal:
             now = time.monotonic()
             if self._bar[0] != label:
@@ -145,7 +147,7 @@ class TextConsole:
     def _start_bar(self, label: str, unit: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self._progress = Progress(TextColumn("  {task.description}", markup=False), BarColumn(),
+        self._progress = Progress(TextColumn("  {task.description:<40}", markup=False), BarColumn(),
                                   TextColumn("{task.fields[amount]}"), TimeRemainingColumn(), console=self._out)
         self._task = self._progress.add_task(label, amount="", total=None)
         self._bar = (label, unit)
@@ -157,9 +159,15 @@ class TextConsole:
             self._progress = self._task = None
         self._bar = ("", "")
 
+    def _end_full_bar(self) -> None:
+        """What is said after a bar is full stands below it."""
+        if self._progress is not None and self._progress.finished:
+            self._end_bar()
+
     def _show_metric(self, event: Metric) -> None:
+        self._end_full_bar()
         val = "–" if event.val_accuracy is None else f"{100 * event.val_accuracy:.1f} %"
-        if self._out.is_terminal or event.epoch in (1, event.epochs) or event.epoch % 10 == 0:
+        if event.epochs <= 10 or event.epoch in (1, event.epochs) or event.epoch % 10 == 0:
             self._print("  " + t("train.epoch", epoch=event.epoch, epochs=event.epochs, loss=f"{event.train_loss:.3f}",
                                  train=f"{100 * event.train_accuracy:.1f} %", val=val))
 

@@ -193,13 +193,20 @@ class Journey:
                     self._await(lambda since=since: watch.count_since(since) >= FRAMES_A_SHOWING, running,
                                 SHOWING_TIMEOUT_S)
                     last = watch.last()
-                    self.emit(Log("demo.showing", {"name": name, "words": last.text if last else t("demo.no_frame")}))
+                    mark = "✓" if last is not None and list(last.lit) == self._pins(name) else "✗"
+                    self.emit(Log("demo.showing", {"name": name, "words": last.text if last else t("demo.no_frame"),
+                                                   "mark": mark}))
             # One more change, so that the stage's record says when the last card was taken away.
             self.classroom.stage.show("nano", None, "show", self._showings)
         finally:
             running.cancel()
         running.result()
         return watch.predictions
+
+    def _pins(self, name: str) -> list[int]:
+        """The pin of a class, by the student's order of classes and the config; none for those beyond the last pin."""
+        pins, index = self._lab.nano_config(None).pins, CLASSES.index(name)
+        return [pins[index]] if index < len(pins) else []
 
     def _await(self, condition: Any, running: Running, seconds: float) -> None:
         """Wait for frames; where the Nano is too slow for as many, the verdict counts what came."""
@@ -216,8 +223,7 @@ class Journey:
 
     def conclude(self, predictions: list[Prediction]) -> Outcome:
         workspace, lab = self.workflow.workspace, self._lab
-        nano = lab.nano_config(None)
-        pins = dict(zip(CLASSES, nano.pins, strict=False))
+        pins = {name: pin for name in CLASSES for pin in self._pins(name)}
         verdict = judge(read_lines(self.classroom.stage.record), read_lines(self.classroom.leds_file), predictions, pins)
         write_json(self.folder / "showing.json", verdict.to_json())
         model = str(workspace.receipts["export"].facts["model"])

@@ -38,7 +38,7 @@ def succeeded(done: subprocess.CompletedProcess[str]) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A copy: a build leaves folders behind, and old ones would get into the wheel.
     source = tmp_path_factory.mktemp("source") / "checkout"
-    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "demo-*", "tests")
+    left_out = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "*-demo", "tests")
     shutil.copytree(ROOT, source, ignore=left_out)
     target = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", target, source]
