@@ -40,10 +40,10 @@ SEED = 0
 
 TAKES = 4
 IMAGES_A_TAKE = 30
-RECORD_FPS = 20.0
-# Four fresh takes of each card, at least 22 frames each: more than 300 frames in all.
+RECORD_FPS = 25.0
+# Four fresh takes of each card, at least 20 frames each: more than 300 frames in all.
 SHOWINGS = 4
-FRAMES_A_SHOWING = 22
+FRAMES_A_SHOWING = 20
 SHOWING_TIMEOUT_S = 12.0
 FIRST_FRAME_TIMEOUT_S = 60.0
 

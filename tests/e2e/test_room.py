@@ -216,7 +216,8 @@ def test_jobs_are_listed(laptop: Laptop) -> None:
 @pytest.mark.root
 def test_the_fields_form_with_a_password_login(tmp_path: Path) -> None:
     """No key of config.json beyond the field's but the port: sshd here cannot have port 22."""
-    with make_throwaway_user() as account, start_server("openssh-password", _made(tmp_path / "sshd"), True, lambda: account) as sshd:
+    with make_throwaway_user() as account, start_server(
+            "openssh-password", _made(tmp_path / "sshd"), True, lambda: account) as sshd:
         laptop = Laptop(_made(tmp_path / "laptop"))
         login = {"ip": "localhost", "login": account.user, "pwd": account.password, "port": sshd.port}
         laptop.write_config(login, login)

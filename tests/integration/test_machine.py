@@ -117,7 +117,8 @@ def test_programs_travel_by_themselves_and_once(machine: SshMachine, root: Path)
 
 def test_other_programs_get_another_folder(machine: SshMachine, root: Path, ssh_server: SshServer, tmp_path: Path) -> None:
     machine.store("models")
-    other = SshMachine(config_for(ssh_server, machine._config.root), Programs("jetson_nano"), HostKeys(tmp_path / "k"), Nobody())
+    config = config_for(ssh_server, machine._config.root)
+    other = SshMachine(config, Programs("jetson_nano"), HostKeys(tmp_path / "k"), Nobody())
     other.store("models")
     other.close()
     assert len(list((root / ".ai_nano" / "programs").iterdir())) == 2
@@ -264,8 +265,11 @@ def test_a_machine_that_stays_away_is_contact_lost_while_work_goes_on(
     thread = threading.Thread(target=follow)
     thread.start()
     heard.wait_for("probe.waiting")
+    def refuse() -> None:
+        raise MachineError("machine.refused", machine="DL", host="here", port=22)
+
     with monkeypatch.context() as cut:
-        cut.setattr(machine._connection, "_connect", lambda: (_ for _ in ()).throw(MachineError("machine.refused", machine="DL")))
+        cut.setattr(machine._connection, "_connect", refuse)
         machine.close()
         thread.join(40)
     assert failed and isinstance(failed[0], ContactLost) and failed[0].exit_code == 5

@@ -124,7 +124,8 @@ def test_local_steps_need_no_room(terminal: Terminal) -> None:
         cv2.imwrite(str(pictures / f"{number:02d}.png"), numpy.full((36, 64, 3), 10 * number, numpy.uint8))
     terminal.json("new", "w", "--classes", "a,b")
     for name in ("a", "b"):
-        assert terminal.json("record", "w", "--class", name, "--camera", pictures.as_uri(), "--count", "9", "--fps", "30")["saved"] == 9
+        recorded = terminal.json("record", "w", "--class", name, "--camera", pictures.as_uri(), "--count", "9", "--fps", "30")
+        assert recorded["saved"] == 9
         assert terminal.json("import", "w", "--class", name, "pictures")["saved"] == 12
     result = terminal.json("split", "w")
     assert (result["train"], result["val"], result["test"]) == (34, 4, 4)
@@ -147,6 +148,6 @@ def test_words_are_french_for_the_french(terminal: Terminal) -> None:
 def test_a_reader_that_goes_away_is_no_error_message(terminal: Terminal) -> None:
     terminal.run("new", "w", "--classes", "a,b")
     command = f"{sys.executable} -m ai_nano --json status w | true"
-    done = subprocess.run(["bash", "-c", command], cwd=terminal.folder, env=terminal.environment, text=True, capture_output=True,
-                          timeout=60)
+    done = subprocess.run(["bash", "-c", command], cwd=terminal.folder, env=terminal.environment, text=True,
+                          capture_output=True, timeout=60)
     assert done.stderr == ""

@@ -31,8 +31,8 @@ def test_a_decomposed_name_is_kept_composed() -> None:
 
 
 @pytest.mark.parametrize(("given", "code"), [
-    (["cat"], "class_name.one"), ([], "class_name.one"), (["cat", "Cat"], "class_name.equal"), (["cat", ""], "class_name.empty"),
-    (["straße", "STRASSE"], "class_name.equal"),
+    (["cat"], "class_name.one"), ([], "class_name.one"), (["cat", "Cat"], "class_name.equal"),
+    (["cat", ""], "class_name.empty"), (["straße", "STRASSE"], "class_name.equal"),
 ])
 def test_a_projects_names(given: list[str], code: str) -> None:
     with pytest.raises(BadInput) as caught:

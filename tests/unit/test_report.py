@@ -12,7 +12,8 @@ FIGURES: dict[str, Any] = {
     "history": [{"epoch": n, "epochs": 3, "train_loss": 1 / n, "val_loss": 1.2 / n, "train_accuracy": 1 - 0.5 / n,
                  "val_accuracy": None if n == 2 else 0.9} for n in (1, 2, 3)],
     "val_accuracy": 0.9, "test_accuracy": 0.875, "confusion": [[7, 0], [1, 0]],
-    "per_class": {"cat": {"precision": 0.875, "recall": 1.0, "images": 7}, "Rubik's cube": {"precision": None, "recall": 0.0, "images": 1}},
+    "per_class": {"cat": {"precision": 0.875, "recall": 1.0, "images": 7},
+                  "Rubik's cube": {"precision": None, "recall": 0.0, "images": 1}},
     "samples": [{"file": "test/cat/a.jpg", "class": "cat", "predicted": "cat", "confidence": 0.98},
                 {"file": "test/Rubik's cube/b.jpg", "class": "Rubik's cube", "predicted": "cat", "confidence": 0.51}],
 }

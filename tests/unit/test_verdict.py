@@ -84,6 +84,7 @@ def test_only_the_nanos_camera_in_the_final_showing_counts() -> None:
     assert showings(lines) == []
 
 
-@pytest.mark.parametrize(("start", "end", "share"), [(100.1, 110.1, 1.0), (95.0, 105.2, 0.5), (110.1, 120.1, 0.0), (105.1, 115.1, 0.5)])
+@pytest.mark.parametrize(("start", "end", "share"), [
+    (100.1, 110.1, 1.0), (95.0, 105.2, 0.5), (110.1, 120.1, 0.0), (105.1, 115.1, 0.5)])
 def test_shares_of_time(start: float, end: float, share: float) -> None:
     assert lit_share(leds((12,), (16,)), frozenset({12}), start, end) == pytest.approx(share, abs=0.01)
