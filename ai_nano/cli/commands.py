@@ -74,7 +74,7 @@ def _workflow(args: argparse.Namespace, console: Console, needs_machines: bool =
 
 
 def _new(args: argparse.Namespace, console: Console) -> int:
-    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name)
+    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera)
     workspace = project.create(args.workspace, options)
     console.result({"step": "project", "workspace": str(workspace.path.resolve()), "classes": workspace.classes},
                    t("project.created", folder=workspace.path, classes=workspace.classes))

@@ -49,6 +49,7 @@ def get_parser() -> Parser:
     new = command("new")
     new.add_argument("--classes", required=True, metavar="A,B,...", help=t("cli.new.classes"))
     new.add_argument("--name", help=t("cli.new.name"))
+    new.add_argument("--camera", metavar="URI", help=t("cli.camera"))
 
     record = command("record")
     record.add_argument("--class", dest="class_name", required=True, metavar="CLASS", help=t("cli.class"))

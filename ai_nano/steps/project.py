@@ -8,13 +8,18 @@ from ai_nano.core.workspace import Receipt, Workspace
 
 @dataclass(frozen=True)
 class ProjectOptions:
+    """`camera` is a URI; None: the config's."""
+
     classes: tuple[str, ...]
     name: str | None = None
+    camera: str | None = None
 
 
 def create(path: Path, options: ProjectOptions) -> Workspace:
     """A new workspace with a folder for each class. Raises BadInput."""
     workspace = Workspace.create(path, list(options.classes), options.name)
     with workspace.writing():
+        if options.camera is not None:
+            workspace.settings["camera"] = options.camera
         workspace.note(Receipt("project", "done", "", facts={"classes": len(workspace.classes)}))
     return workspace

@@ -135,6 +135,13 @@ def test_local_steps_need_no_room(terminal: Terminal) -> None:
         "done", "done", "done", "ready", "blocked", "blocked", "blocked", "blocked"]
 
 
+def test_the_projects_camera_is_the_one_that_records(terminal: Terminal) -> None:
+    terminal.run("new", "w", "--classes", "a,b", "--camera", "webcam:99")
+    error = terminal.json("record", "w", "--class", "a", code=3)["error"]
+    assert error["code"] == "camera.missing" and "webcam:99" in error["what"]
+    assert terminal.error("record", "w", "--class", "a", "--camera", "gopher://x", code=2) == "camera.uri"
+
+
 def test_common_options_before_and_behind_the_command(terminal: Terminal) -> None:
     assert terminal.run("new", "w", "--classes", "a,b", "--quiet").stdout == ""
     assert json.loads(terminal.run("status", "w", "--json").stdout.splitlines()[-1])["ok"]

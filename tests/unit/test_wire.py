@@ -1,0 +1,72 @@
+"""The laptop's reading of the one golden file that both sides of the wire are pinned to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ai_nano.core import wire
+from ai_nano.core.errors import WorkFailed
+from ai_nano.core.events import Log, Metric, Prediction, Progress
+from ai_nano.core.ports import JobEnd
+from ai_nano.machines.job import Job
+
+LINES = [json.loads(line) for line in (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines()]
+KINDS = {"progress": Progress, "log": Log, "metric": Metric, "prediction": Prediction}
+
+
+def examples(prefix: str, without: str = "-") -> list[Any]:
+    found = [pytest.param(one["example"], id=one["line"]) for one in LINES
+             if one["line"].startswith(prefix) and not one["line"].startswith(without)]
+    assert found, f"the golden file has no {prefix} lines"
+    return found
+
+
+@pytest.mark.parametrize("example", examples("event."))
+def test_events_of_programs_become_ours(example: dict[str, Any]) -> None:
+    event = wire.to_event(example, "train", "DL")
+    expected = KINDS.get(example["type"])
+    assert event is None if expected is None else isinstance(event, expected)
+    if event is not None:
+        told = event.to_json()
+        same = set(told) & set(example) - {"params"}
+        # A total that nobody knows is null on the wire and 0 for a listener.
+        assert {key: told[key] for key in same} == {key: example[key] if key != "total" else example[key] or 0 for key in same}
+        assert len(same) > 2
+
+
+@pytest.mark.parametrize("example", examples("runner.", without="runner.spec"))
+def test_a_followed_job_understands_every_line(example: dict[str, Any]) -> None:
+    class Nowhere:
+        name = "DL"
+        patience_s = 0.0
+
+    job = Job(Nowhere(), "id")  # type: ignore[arg-type]
+    events: list[Any] = []
+    texts: list[str] = []
+    if example["type"] == "error":
+        with pytest.raises(WorkFailed):
+            job._take(example, events.append, texts.append)
+        return
+    end = job._take(example, events.append, texts.append)
+    match example["type"]:
+        case "end":
+            assert isinstance(end, JobEnd) and (end.state, end.exit) == (example["state"], example["exit"])
+        case "event":
+            assert events == [example["event"]] and job._events_at == example["end"] and end is None
+        case "log":
+            assert texts == [example["text"]] and job._log_at == example["end"] and end is None
+        case _:
+            assert end is None
+
+
+def test_another_version_is_refused() -> None:
+    with pytest.raises(WorkFailed) as caught:
+        wire.to_event({"v": 2, "type": "log", "code": "x"}, "train", "DL")
+    assert caught.value.code == "wire.version"
+
+
+def test_a_newer_peers_kinds_and_keys_are_passed_over() -> None:
+    assert wire.to_event({"v": 1, "type": "weather"}, "train", "DL") is None
+    assert wire.to_event({"v": 1, "type": "log", "code": "train.end", "mood": "good"}, "train", "DL") is not None
