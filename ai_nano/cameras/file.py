@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ai_nano.cameras.capture import CaptureCamera
 from ai_nano.core.errors import CameraError
 from ai_nano.core.files import is_image_name
 from ai_nano.core.ports import Frame
@@ -24,23 +25,17 @@ class _Paced:
         self._due = max(self._due + self._period, time.monotonic() - self._period)
 
 
-class FileCamera:
+class FileCamera(CaptureCamera):
+    gone = "camera.ended"
+
     def __init__(self, cv2: Any, uri: str, path: Path) -> None:
-        self.uri = uri
-        self._capture = cv2.VideoCapture(str(path))
-        if not self._capture.isOpened():
-            raise CameraError("camera.unreadable", uri=uri)
-        self._pace = _Paced(self._capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS)
+        capture = cv2.VideoCapture(str(path))
+        super().__init__(uri, capture, not_open="camera.unreadable")
+        self._pace = _Paced(capture.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS)
 
     def read(self) -> Frame:
         self._pace.wait()
-        ok, image = self._capture.read()
-        if not ok:
-            raise CameraError("camera.ended", uri=self.uri)
-        return Frame(image, time.time())
-
-    def close(self) -> None:
-        self._capture.release()
+        return super().read()
 
 
 class FolderCamera:

@@ -27,11 +27,34 @@ class Channel(Protocol):
     def close(self) -> None: ...
 
 
-class SshChannel:
+class _Lines:
+    """Lines out of blocks. `_receive(seconds)` gives a block, b"" at the end, None when none came in time."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def _receive(self, seconds: float) -> bytes | None:
+        raise NotImplementedError
+
+    def readline(self, timeout: float) -> bytes | None:
+        deadline = time.monotonic() + timeout
+        while b"\n" not in self._buffer:
+            block = self._receive(max(0.001, deadline - time.monotonic()))
+            if block is None:
+                return None
+            if not block:
+                rest, self._buffer = self._buffer, b""
+                return rest
+            self._buffer += block
+        line, newline, self._buffer = self._buffer.partition(b"\n")
+        return line + newline
+
+
+class SshChannel(_Lines):
     def __init__(self, channel: paramiko.Channel, machine: str) -> None:
+        super().__init__()
         self._channel = channel
         self._machine = machine
-        self._buffer = b""
         self._stderr = b""
 
     def write(self, data: bytes) -> None:
@@ -43,21 +66,13 @@ class SshChannel:
     def close_stdin(self) -> None:
         self._channel.shutdown_write()
 
-    def readline(self, timeout: float) -> bytes | None:
-        deadline = time.monotonic() + timeout
-        while b"\n" not in self._buffer:
-            self._drain_stderr()
-            self._channel.settimeout(max(0.001, deadline - time.monotonic()))
-            try:
-                block = self._channel.recv(_BLOCK)
-            except TimeoutError:
-                return None
-            if not block:
-                rest, self._buffer = self._buffer, b""
-                return rest
-            self._buffer += block
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line + b"\n"
+    def _receive(self, seconds: float) -> bytes | None:
+        self._drain_stderr()
+        self._channel.settimeout(seconds)
+        try:
+            return self._channel.recv(_BLOCK)
+        except TimeoutError:
+            return None
 
     def _drain_stderr(self) -> None:
         while self._channel.recv_stderr_ready():
@@ -73,11 +88,11 @@ class SshChannel:
         self._channel.close()
 
 
-class LocalChannel:
+class LocalChannel(_Lines):
     def __init__(self, command: list[str], cwd: str) -> None:
+        super().__init__()
         self._process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.PIPE, bufsize=0)
-        self._buffer = b""
 
     def write(self, data: bytes) -> None:
         assert self._process.stdin is not None
@@ -90,20 +105,10 @@ class LocalChannel:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    def readline(self, timeout: float) -> bytes | None:
+    def _receive(self, seconds: float) -> bytes | None:
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
-        deadline = time.monotonic() + timeout
-        while b"\n" not in self._buffer:
-            if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                return None
-            block = os.read(descriptor, _BLOCK)
-            if not block:
-                rest, self._buffer = self._buffer, b""
-                return rest
-            self._buffer += block
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line + b"\n"
+        return os.read(descriptor, _BLOCK) if select.select([descriptor], [], [], seconds)[0] else None
 
     def finish(self) -> tuple[int, str]:
         assert self._process.stderr is not None
