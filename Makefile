@@ -1,6 +1,6 @@
 # Everything that a newcomer types; the work is done by the scripts in .make/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint wheel download-size clean
+.PHONY: help setup setup-test demo test lint wheel bench download-size clean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
@@ -26,6 +26,10 @@ lint: setup-test ## ruff, mypy, vermin and the directions of import
 
 wheel: setup-test ## dist/ai_nano-*.whl
 	@$(PYTHON) -m build --wheel --no-isolation
+
+bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
+	@$(PYTHON) -m tests.bench.local
+	@$(PYTHON) -m tests.bench.upload
 
 download-size: setup-test ## measures what a first start downloads
 	@bash .make/download-size.sh

@@ -45,8 +45,9 @@ def test_a_camera_unplugged_while_recording(stage: Stage, tmp_path: Path) -> Non
     assert len(notes) == len(saved)
 
     with ai_nano(tmp_path, "record", "w", "--class", "cat", "--count", "5") as process:
-        out, _ = process.communicate(timeout=60)
+        out, errors = process.communicate(timeout=60)
     assert process.returncode == 3 and json.loads(out.splitlines()[-1])["error"]["code"] == "camera.missing"
+    assert errors == "", "FFmpeg's words beside ours"
 
     stage.plug("laptop", True)
     with ai_nano(tmp_path, "record", "w", "--class", "cat", "--count", "5") as process:
