@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -154,7 +155,7 @@ def test_words_are_french_for_the_french(terminal: Terminal) -> None:
 
 def test_a_reader_that_goes_away_is_no_error_message(terminal: Terminal) -> None:
     terminal.run("new", "w", "--classes", "a,b")
-    command = f"{sys.executable} -m ai_nano --json status w | true"
+    command = f"{shlex.quote(sys.executable)} -m ai_nano --json status w | true"
     done = subprocess.run(["bash", "-c", command], cwd=terminal.folder, env=terminal.environment, text=True,
                           capture_output=True, timeout=60)
     assert done.stderr == ""
