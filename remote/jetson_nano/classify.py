@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from jetson_nano.camera import Camera
-from jetson_nano.engines import Answer, Engine, open_engine
+from jetson_nano.engine import Answer, Engine
+from jetson_nano.engines import open_engine
 from jetson_nano.leds import Leds, open_leds
 from jetson_nano.model import Model, read_model
 from jetson_nano.sources import Source, SourceEnded, check_flip, open_source

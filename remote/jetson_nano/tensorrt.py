@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, List, Optional, Tuple
 
-from jetson_nano.engines import Answer, Engine, best
+from jetson_nano.engine import Answer, Engine, best
 from jetson_nano.model import Model
 from jetson_nano.sources import Frame, Source, SourceEnded, SourceLost, local_path
 from shared.wire import Failure, Run

@@ -148,7 +148,7 @@ def test_training_again_makes_a_new_model_and_status_tells(laptop: Laptop) -> No
 
 def test_a_training_that_dies_on_the_server_shows_its_last_lines(laptop: Laptop) -> None:
     with laptop.start("train", "w") as process:
-        victim = _pid_of_run(laptop.folder / "server", "train", process)
+        victim = _frozen_run(laptop, process)
         os.kill(victim, signal.SIGKILL)
         out, _ = process.communicate(timeout=60)
     error = json.loads(out.splitlines()[-1])["error"]
@@ -158,7 +158,7 @@ def test_a_training_that_dies_on_the_server_shows_its_last_lines(laptop: Laptop)
 
 def test_ctrl_c_cancels_there_too(laptop: Laptop) -> None:
     with laptop.start("train", "w") as process:
-        victim = _pid_of_run(laptop.folder / "server", "train", process)
+        victim = _frozen_run(laptop, process)
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert (process.returncode, json.loads(out.splitlines()[-1])["error"]["code"]) == (130, "cancelled")
@@ -168,10 +168,11 @@ def test_ctrl_c_cancels_there_too(laptop: Laptop) -> None:
 
 def test_a_laptop_that_vanishes_leaves_a_training_that_is_taken_up_again(laptop: Laptop) -> None:
     with laptop.start("train", "w") as process:
-        _pid_of_run(laptop.folder / "server", "train", process)
+        training = _frozen_run(laptop, process)
         process.kill()
         process.communicate()
     assert laptop.run("status", "w")[4]["status"] == "lost"
+    os.kill(training, signal.SIGCONT)
     lines = laptop.run("train", "w")
     assert any(line.get("code") == "job.taken_up" for line in lines) and lines[-1]["ok"]
 
@@ -237,6 +238,13 @@ def test_the_fields_form_with_a_password_login(tmp_path: Path) -> None:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def _frozen_run(laptop: Laptop, process: "subprocess.Popen[str]") -> int:
+    """The training's process, stopped in the middle, so that it cannot be done before the test is."""
+    training = _pid_of_run(laptop.folder / "server", "train", process)
+    os.kill(training, signal.SIGSTOP)
+    return training
 
 
 def _pid_of_run(root: Path, label: str, process: "subprocess.Popen[str]") -> int:

@@ -1,0 +1,32 @@
+"""What every engine is and answers."""
+
+from typing import Any, List, NamedTuple, Optional, Sequence
+
+from shared.wire import Failure
+
+
+class Answer(NamedTuple):
+    """`class_index` is -1 when no class is known; `probabilities` has None for what the engine does not tell."""
+
+    class_index: int
+    confidence: float
+    probabilities: List[Optional[float]]
+
+
+class Engine:
+    """A loaded network. `name` is the engine's name in config.json."""
+
+    name = ""
+
+    def classify(self, image: Any) -> Answer:
+        """Of a frame in the form that this engine's source gives."""
+        raise NotImplementedError
+
+
+def best(probabilities: Sequence[float]) -> Answer:
+    """Raises Failure infer.bad_output when the network gave something that is no number."""
+    values = [float(value) for value in probabilities]
+    if not all(value - value == 0 for value in values):  # false for NaN and infinity
+        raise Failure("infer.bad_output")
+    index = max(range(len(values)), key=values.__getitem__)
+    return Answer(index, values[index], list(values))
