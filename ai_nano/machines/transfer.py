@@ -41,6 +41,8 @@ class SftpTransfer:
             else:
                 missing.append(file)
         progress(done, total)
+        # Known for one upload only: what was there a minute ago may have been deleted since, by whomever.
+        self._known_folders.clear()
         with self._errors():
             sftp = self._sftp()
             for file in missing:
@@ -53,6 +55,7 @@ class SftpTransfer:
 
     def put_folder(self, files: Mapping[PurePosixPath, Path], target: PurePosixPath) -> None:
         """A whole folder that appears at once: filled beside `target`, then renamed. It may be there already."""
+        self._known_folders.clear()
         with self._errors():
             sftp = self._sftp()
             aside = target.parent / f".new-{secrets.token_hex(4)}"

@@ -159,6 +159,13 @@ def test_an_upload_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path
     assert (root / files[1].target).read_bytes() == b"changed"
 
 
+def test_what_was_deleted_there_is_sent_again(machine: SshMachine, root: Path, files: list[Upload]) -> None:
+    machine.upload(files, lambda done, total: None, CancelToken())
+    machine.store("delete", "m-1")
+    assert machine.upload(files, lambda done, total: None, CancelToken()) == 4
+    assert (root / files[0].target).read_bytes() == files[0].source.read_bytes()
+
+
 def test_a_cancelled_upload_leaves_no_half_file_and_goes_on(machine: SshMachine, root: Path, files: list[Upload]) -> None:
     cancel = CancelToken()
     with pytest.raises(Cancelled):
