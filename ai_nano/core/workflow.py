@@ -117,8 +117,7 @@ class Workflow:
             except AiNanoError as error:
                 outcome = {Cancelled: "cancelled", ContactLost: "lost"}.get(type(error), "failed")
                 # What the step noted on its way (a reserved name, a run to follow again) stays beside the failure.
-                noted = workspace.receipts.get(work.name)
-                under_way = noted if noted is not None and noted.outcome != "done" else Receipt(work.name, outcome, "")
+                under_way = workspace.attempts.get(work.name) or Receipt(work.name, outcome, "")
                 workspace.note(Receipt(work.name, outcome, under_way.inputs,
                                        facts={**under_way.facts, "error": error.code, "what": error.what}))
                 raise
@@ -136,10 +135,10 @@ class Workflow:
             return StepStatus(step, Status.RUNNING, "status.running")
         compute: Callable[[], StepStatus] = getattr(self, f"_{step}_status")
         status = compute()
-        receipt = self.workspace.receipts.get(step)
-        if receipt is not None and receipt.outcome != "done" and status.status in (Status.READY, Status.STALE):
-            return StepStatus(step, Status(receipt.outcome), f"status.{receipt.outcome}",
-                              {"what": receipt.facts.get("what", "")})
+        attempt = self.workspace.attempts.get(step)
+        if attempt is not None and (status.status in (Status.READY, Status.STALE) or
+                                    (status.status is Status.DONE and step not in ("project", "record"))):
+            return StepStatus(step, Status(attempt.outcome), f"status.{attempt.outcome}", {"what": attempt.facts.get("what", "")})
         return status
 
     def _project_status(self) -> StepStatus:

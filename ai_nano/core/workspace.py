@@ -52,12 +52,13 @@ class ImageFile:
 class Workspace:
     """An open workspace. Reading needs no lock; everything that writes goes through `writing()`."""
 
-    def __init__(self, path: Path, name: str, classes: list[str], receipts: dict[str, Receipt] | None = None,
-                 settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, name: str, classes: list[str], settings: dict[str, Any] | None = None) -> None:
         self.path = path
         self.name = name
         self.classes = classes
-        self.receipts = receipts or {}
+        # The last success of each step, and what came of trying since then, until it succeeds again.
+        self.receipts: dict[str, Receipt] = {}
+        self.attempts: dict[str, Receipt] = {}
         self.settings = settings or {}
         self._lock = filelock.FileLock(str(self.hidden / "lock"))
 
@@ -95,8 +96,10 @@ class Workspace:
     def _from_json(cls, path: Path, document: Mapping[str, Any]) -> "Workspace":
         if document["schema"] > SCHEMA:
             raise BadInput("workspace.newer", folder=path, schema=document["schema"])
-        receipts = {step: Receipt(step, **one) for step, one in document["receipts"].items()}
-        return cls(path, document["name"], list(document["classes"]), receipts, dict(document.get("settings", {})))
+        workspace = cls(path, document["name"], list(document["classes"]), dict(document.get("settings", {})))
+        for kept, key in ((workspace.receipts, "receipts"), (workspace.attempts, "attempts")):
+            kept.update({step: Receipt(step, **one) for step, one in document.get(key, {}).items()})
+        return workspace
 
     @classmethod
     def _from_older_program(cls, path: Path) -> "Workspace":
@@ -130,17 +133,26 @@ class Workspace:
         with storage_errors(self.path):
             write_json(self.path / STATE_FILE, {
                 "schema": SCHEMA, "name": self.name, "classes": self.classes, "settings": self.settings,
-                "receipts": {step: receipt.to_json() for step, receipt in self.receipts.items()}})
+                "receipts": {step: receipt.to_json() for step, receipt in self.receipts.items()},
+                "attempts": {step: attempt.to_json() for step, attempt in self.attempts.items()}})
 
     def note(self, receipt: Receipt) -> None:
-        """Keep a step's receipt (inside `writing()`)."""
-        self.receipts[receipt.step] = receipt
+        """Keep a step's receipt (inside `writing()`). What failed does not displace an earlier success: its model is still there."""
+        if receipt.outcome == "done":
+            self.receipts[receipt.step] = receipt
+            self.attempts.pop(receipt.step, None)
+        else:
+            self.attempts[receipt.step] = receipt
         self.save()
 
     def done(self, step: str) -> Receipt | None:
-        """The receipt of a step that succeeded last time."""
-        receipt = self.receipts.get(step)
-        return receipt if receipt is not None and receipt.outcome == "done" else None
+        """The receipt of a step's last success."""
+        return self.receipts.get(step)
+
+    def attempt(self, step: str, inputs: str) -> Receipt | None:
+        """The attempt since then that did not succeed, if it was made with these inputs."""
+        attempt = self.attempts.get(step)
+        return attempt if attempt is not None and attempt.inputs == inputs else None
 
     @property
     def split_given(self) -> bool:

@@ -62,22 +62,22 @@ class TrainStep:
     def _taken_up(self, workspace: Workspace, upload: Receipt, server: Machine,
                   context: StepContext) -> tuple[RemoteJob | None, str]:
         """The training that an earlier start of ours left running, if it is still there."""
-        receipt = workspace.receipts.get(self.name)
-        if receipt is None or receipt.outcome != "lost" or receipt.inputs != upload.inputs or "run" not in receipt.facts:
+        lost = workspace.attempt(self.name, upload.inputs)
+        if lost is None or lost.outcome != "lost":
             return None, ""
-        run = str(receipt.facts["run"])
+        run = str(lost.facts["run"])
         if not any(one["id"] == run and one["state"] in ("running", "done") for one in server.jobs()):
             return None, ""
         context.emit(Log("job.taken_up", {"run": run}, machine=server.name))
-        return server.attach(run), str(receipt.facts["model"])
+        return server.attach(run), str(lost.facts["model"])
 
     def _model(self, workspace: Workspace, upload: Receipt, server: Machine, student: str) -> str:
         """The uploaded model's folder; for another training, a new one whose images are hard links."""
         uploaded = str(upload.facts["model"])
-        receipt = workspace.receipts.get(self.name)
-        if receipt is None or receipt.inputs != upload.inputs:
+        unfinished, trained = workspace.attempt(self.name, upload.inputs), workspace.done(self.name)
+        if unfinished is not None and "model" in unfinished.facts:
+            return str(unfinished.facts["model"])
+        if trained is None or trained.inputs != upload.inputs:
             return uploaded
-        if receipt.outcome != "done":
-            return str(receipt.facts.get("model", uploaded))
         return reserve_clone(server, uploaded, student, workspace.name)
 

@@ -49,9 +49,9 @@ class UploadStep:
 
     def _model(self, workspace: Workspace, inputs: str, server: Machine, student: str) -> str:
         """The folder to fill: the one of an upload that was cut off, or a new name, reserved on the server."""
-        receipt = workspace.receipts.get(self.name)
-        if receipt is not None and receipt.outcome != "done" and receipt.inputs == inputs and "model" in receipt.facts:
-            return str(receipt.facts["model"])
+        broken_off = workspace.attempt(self.name, inputs)
+        if broken_off is not None and "model" in broken_off.facts:
+            return str(broken_off.facts["model"])
         return reserve(server, student, workspace.name)
 
 

@@ -1,6 +1,7 @@
 """Steps and workflow with doubles for the machines: order, receipts, statuses, what is kept when something fails."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,20 @@ def test_an_upload_that_broke_off_goes_on_in_the_same_folder(uploaded: Room) -> 
     facts = uploaded.do("upload", UploadOptions())
     assert facts["sent"] == facts["files"] - 5 and facts["model"] == "ada-lab-w-002"
     assert len(list((uploaded.lab.server.root / "models").iterdir())) == 2
+
+
+def test_a_failure_does_not_take_an_earlier_success_away(exported: Room) -> None:
+    exported.do("deploy", DeployOptions())
+    exported.lab.server.ends["gpu_server/train.py"] = JobEnd("failed", exit={"code": 1, "signal": None})
+    exported.lab.nano(None).fail_after = 0
+    shutil.rmtree(exported.lab.nano(None).root / "models")
+    for step, options in (("train", TrainOptions()), ("deploy", DeployOptions())):
+        with pytest.raises(WorkFailed):
+            exported.do(step, options)
+    assert exported.statuses() == dict.fromkeys(exported.statuses(), Status.DONE) | {
+        "train": Status.FAILED, "deploy": Status.FAILED, "infer": Status.READY}
+    reopened = Workspace.open(exported.workspace.path)
+    assert reopened.attempts["train"].facts["model"] == "ada-lab-w-002" and reopened.done("train") is not None
 
 
 def test_training_again_makes_a_new_model_with_the_same_images(uploaded: Room) -> None:
