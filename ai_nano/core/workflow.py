@@ -136,10 +136,10 @@ class Workflow:
         compute: Callable[[], StepStatus] = getattr(self, f"_{step}_status")
         status = compute()
         attempt = self.workspace.attempts.get(step)
-        if attempt is not None and (status.status in (Status.READY, Status.STALE) or
-                                    (status.status is Status.DONE and step not in ("project", "record"))):
-            return StepStatus(step, Status(attempt.outcome), f"status.{attempt.outcome}", {"what": attempt.facts.get("what", "")})
-        return status
+        # Whether enough is recorded is a matter of the images alone, not of how the last recording ended.
+        if attempt is None or status.status is Status.BLOCKED or (step == "record" and status.status is Status.DONE):
+            return status
+        return StepStatus(step, Status(attempt.outcome), f"status.{attempt.outcome}", {"what": attempt.facts.get("what", "")})
 
     def _project_status(self) -> StepStatus:
         return StepStatus("project", Status.DONE, "status.project.done",
