@@ -137,7 +137,7 @@ class Workspace:
                 "attempts": {step: attempt.to_json() for step, attempt in self.attempts.items()}})
 
     def note(self, receipt: Receipt) -> None:
-        """Keep a step's receipt (inside `writing()`). A failure does not displace an earlier success, whose model is still there."""
+        """Keep a receipt (inside `writing()`). A failure does not displace an earlier success, whose model is still there."""
         if receipt.outcome == "done":
             self.receipts[receipt.step] = receipt
             self.attempts.pop(receipt.step, None)
