@@ -41,7 +41,8 @@ class Laptop:
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
         return subprocess.Popen([sys.executable, "-m", "ai_nano", "--json", *words], cwd=self.folder, env=self.environment,
-                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                preexec_fn=_hears_ctrl_c)
 
     def run(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
         with self.start(*words) as process:
@@ -55,6 +56,11 @@ class Laptop:
         file = self.folder / "config.json"
         file.write_text(json.dumps({"DL_server": {"name": "DL", **server}, "jetson_nano": [{"name": "nano1", **nano}], **top}))
         file.chmod(0o600)
+
+
+def _hears_ctrl_c() -> None:
+    """A shell that puts the tests into the background makes all below it deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def pictures(folder: Path, card: str, phase: str, count: int) -> Path:
@@ -156,10 +162,11 @@ def test_a_training_that_dies_on_the_server_shows_its_last_lines(laptop: Laptop)
     assert laptop.run("status", "w")[4]["status"] == "failed"
 
 
-def test_ctrl_c_cancels_there_too(laptop: Laptop) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_cancels_there_too(laptop: Laptop, number: signal.Signals) -> None:
     with laptop.start("train", "w") as process:
         victim = _frozen_run(laptop, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, _ = process.communicate(timeout=60)
     assert (process.returncode, json.loads(out.splitlines()[-1])["error"]["code"]) == (130, "cancelled")
     assert not _lives(victim)
