@@ -49,7 +49,7 @@ class JsonConsole:
 
     def _line(self, document: Mapping[str, Any]) -> None:
         with self._lock:
-            sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
             sys.stdout.flush()
 
 

@@ -16,6 +16,8 @@ from ai_nano.cli.parser import get_parser
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, WorkFailed
 
 log = logging.getLogger("ai_nano")
+# Without a handler, logging would print an unexpected error's traceback on the student's terminal.
+log.addHandler(logging.NullHandler())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

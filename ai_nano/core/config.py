@@ -222,7 +222,9 @@ def _refuse_unknown(value: Located, known: Iterable[str], where: _Place) -> None
     known = list(known)
     for key in value:
         if key not in known:
-            near = difflib.get_close_matches(_OTHER_WORDS.get(key.lower(), key.lower()), [one.lower() for one in known], n=1)
+            meant = _OTHER_WORDS.get(key.lower(), key.lower())
+            near = difflib.get_close_matches(meant, [one.lower() for one in known])
+            near.sort(key=lambda one: sorted(one) != sorted(meant))  # two letters exchanged beat two letters changed
             likely = next((one for one in known if near and one.lower() == near[0]), None)
             place = where.inside(value, key)
             if likely:

@@ -12,7 +12,9 @@ from typing import Any
 from ai_nano.core.errors import AiNanoError, BadInput, WorkFailed
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"RIFF")
+_JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+# Cameras may append a few bytes of their own behind a JPEG's end.
+_TAIL = 4096
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> None:
@@ -43,12 +45,18 @@ def is_image_name(path: Path) -> bool:
 
 
 def looks_like_an_image(path: Path) -> bool:
-    """By its first bytes: enough to keep a text file named .jpg out, cheap enough for thousands of files."""
+    """By its first bytes, and a JPEG's last: cheap enough for thousands of files, and neither a text file named .jpg nor
+    half a photograph gets through."""
     try:
         with path.open("rb") as stream:
-            return stream.read(8).startswith(_MAGIC)
+            head = stream.read(12)
+            if head.startswith(_JPEG):
+                size = stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, size - _TAIL))
+                return _JPEG_END in stream.read()
     except OSError:
         return False
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"BM")) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
 
 
 def storage_error(error: OSError, path: Path) -> AiNanoError:

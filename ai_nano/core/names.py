@@ -32,6 +32,11 @@ def class_name(raw: str) -> str:
     return name
 
 
+def is_one_folder(name: str) -> bool:
+    """The least that a name must be, for classes that another program named."""
+    return name not in ("", ".", "..") and not any(character in name for character in "/\\\0")
+
+
 def is_synset_line(name: str) -> bool:
     """jetson-inference takes a label that begins with `n` and has a space at byte 9 for a WordNet id and a name."""
     encoded = name.encode("utf-8")

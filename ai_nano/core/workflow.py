@@ -139,6 +139,11 @@ class Workflow:
         # Whether enough is recorded is a matter of the images alone, not of how the last recording ended.
         if attempt is None or status.status is Status.BLOCKED or (step == "record" and status.status is Status.DONE):
             return status
+        if attempt.outcome == "running":
+            if self.workspace.open_elsewhere():
+                return StepStatus(step, Status.RUNNING, "status.running_elsewhere")
+            left = "lost" if "run" in attempt.facts else "failed"
+            return StepStatus(step, Status(left), f"status.broken_off.{left}")
         return StepStatus(step, Status(attempt.outcome), f"status.{attempt.outcome}", {"what": attempt.facts.get("what", "")})
 
     def _project_status(self) -> StepStatus:

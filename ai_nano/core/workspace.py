@@ -22,7 +22,10 @@ PARTS = ("train", "val", "test")
 
 @dataclass
 class Receipt:
-    """What a run of a step left behind. `outcome` is done, failed or cancelled; `inputs` the fingerprint of what it used."""
+    """What a run of a step left behind; `inputs` is the fingerprint of what it used.
+
+    `outcome` is done, failed, cancelled, lost, or running: noted on the way, and what is left of it when the laptop dies.
+    """
 
     step: str
     outcome: str
@@ -86,7 +89,7 @@ class Workspace:
         if state.exists():
             try:
                 return cls._from_json(path, json.loads(state.read_text(encoding="utf-8")))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 raise BadInput("workspace.damaged", file=state, reason=str(error)) from error
         if any((path / part).is_dir() for part in ("images", *PARTS)):
             return cls._from_older_program(path)
@@ -96,7 +99,11 @@ class Workspace:
     def _from_json(cls, path: Path, document: Mapping[str, Any]) -> "Workspace":
         if document["schema"] > SCHEMA:
             raise BadInput("workspace.newer", folder=path, schema=document["schema"])
-        workspace = cls(path, document["name"], list(document["classes"]), dict(document.get("settings", {})))
+        try:
+            classes = names.class_names(document["classes"])
+        except BadInput as error:  # somebody wrote it by hand; names become paths
+            raise BadInput("workspace.damaged", file=path / STATE_FILE, reason=error.what) from error
+        workspace = cls(path, document["name"], classes, dict(document.get("settings", {})))
         for kept, key in ((workspace.receipts, "receipts"), (workspace.attempts, "attempts")):
             kept.update({step: Receipt(step, **one) for step, one in document.get(key, {}).items()})
         return workspace
@@ -109,6 +116,9 @@ class Workspace:
         else:
             folder = path / "images" if (path / "images").is_dir() else path / "train"
             classes = sorted(one.name for one in folder.iterdir() if one.is_dir())
+        for name in classes:
+            if not names.is_one_folder(name):
+                raise BadInput("class_name.path", name=name)
         return cls(path, path.resolve().name, classes, settings={"split_given": True})
 
     # ---- writing -----------------------------------------------------------------------------------------------------
@@ -153,6 +163,16 @@ class Workspace:
         """The attempt since then that did not succeed, if it was made with these inputs."""
         attempt = self.attempts.get(step)
         return attempt if attempt is not None and attempt.inputs == inputs else None
+
+    def open_elsewhere(self) -> bool:
+        """Whether some window or command is changing the workspace just now."""
+        try:
+            with filelock.FileLock(str(self.hidden / "lock"), timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # no folder for a lock yet, or a read-only one: nobody can be writing
+            return False
 
     @property
     def split_given(self) -> bool:

@@ -54,6 +54,8 @@ class ProgramMachine:
                 channel.write(stdin)
             channel.close_stdin()
             line = channel.readline(ANSWER_TIMEOUT_S)
+            while line and not line.startswith(b"{"):
+                line = channel.readline(ANSWER_TIMEOUT_S)  # what came was a login's own greeting
             if line is None:
                 raise MachineError("machine.silent", machine=self.name)
             status, errors = channel.finish()

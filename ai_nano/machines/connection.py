@@ -79,7 +79,7 @@ class Connection:
         machine = self.machine
         try:
             sock = socket.create_connection((machine.host, machine.port), CONNECT_TIMEOUT_S)
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:  # UnicodeError: an address like 192.168..10
             raise self._error("machine.unknown_host") from error
         except ConnectionRefusedError as error:
             raise self._error("machine.refused") from error

@@ -40,6 +40,7 @@ class Job:
         self.id = run_id
         self._runner = runner
         self._commands: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._heard = False
         self._events_at = 0
         self._log_at = 0
         self._result: Mapping[str, Any] = {}
@@ -57,11 +58,12 @@ class Job:
         lost_since: float | None = None
         asked_to_cancel = False
         while True:
-            before = (self._events_at, self._log_at)
+            self._heard = False
             try:
                 if cancel.cancelled and not asked_to_cancel:
-                    asked_to_cancel = True
-                    if not self.cancel():
+                    gone = self.cancel()
+                    asked_to_cancel = True  # only now: a machine out of reach is asked again
+                    if not gone:
                         raise WorkFailed("job.not_cancelled", machine=self._runner.name, run=self.id)
                 end = self._follow_once(on_event, on_log, cancel if not asked_to_cancel else CancelToken())
                 if end is not None:
@@ -70,7 +72,7 @@ class Job:
                     continue
                 raise MachineError("machine.lost", machine=self._runner.name)
             except MachineError as error:
-                if (self._events_at, self._log_at) != before:
+                if self._heard:
                     lost_since = None
                 lost_since = lost_since or time.monotonic()
                 log.info("lost %s while following %s: %s", self._runner.name, self.id, error.code)
@@ -98,8 +100,11 @@ class Job:
                         return None
                     continue
                 heard = now
+                self._heard = True
                 if not line.endswith(b"\n"):
                     return None
+                if not line.startswith(b"{"):
+                    continue  # a login's own greeting
                 end = self._take(json.loads(line), on_event, on_log)
                 if end is not None:
                     return end

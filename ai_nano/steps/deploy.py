@@ -33,11 +33,14 @@ class DeployStep:
         without_pin = checked.classes[min(len(nano.pins) for nano in nanos):]
         if without_pin:
             context.emit(Log("deploy.without_pin", {"classes": without_pin}))
+        receipt = Receipt(self.name, "done", checked.sha256["model.onnx"], facts={"model": model, "nanos": []})
         for nano in nanos:
             self._deploy(checked, nano.name, context)
-        context.emit(Log("deploy.end", {"nanos": [nano.name for nano in nanos]}))
-        return Receipt(self.name, "done", checked.sha256["model.onnx"],
-                       facts={"model": model, "nanos": [nano.name for nano in nanos]})
+            # Noted one by one: a second Nano that is away does not take the first one's model back.
+            receipt.facts["nanos"].append(nano.name)
+            workspace.note(receipt)
+        context.emit(Log("deploy.end", {"nanos": receipt.facts["nanos"]}))
+        return receipt
 
     def _deploy(self, checked: bundle.Bundle, name: str, context: StepContext) -> None:
         nano = context.lab.nano(name)

@@ -1,6 +1,7 @@
 """Step 8: live classification on the Nano, its LEDs, and `try`, the same program on this computer."""
 
 import collections
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,7 @@ def check_limits(frames: int | None, seconds: float | None, threshold: float | N
     problems: list[AiNanoError] = []
     if frames is not None and frames < 1:
         problems.append(BadInput("infer.limit", option="--frames", value=frames))
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
         problems.append(BadInput("infer.limit", option="--seconds", value=seconds))
     if threshold is not None and not 0 <= threshold <= 1:
         problems.append(BadInput("infer.threshold", value=threshold))

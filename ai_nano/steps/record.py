@@ -1,5 +1,6 @@
 """Step 2: recording images of a class from the camera, or importing images made elsewhere."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -97,7 +98,7 @@ class RecordStep:
     def check(self, workspace: Workspace, options: RecordOptions) -> list[AiNanoError]:
         problems = _check_class(workspace, options.class_name)
         for option, value in (("--count", options.count), ("--seconds", options.seconds), ("--fps", options.fps)):
-            if value is not None and not value > 0:
+            if value is not None and not (value > 0 and math.isfinite(value)):
                 problems.append(BadInput("record.positive", option=option, value=value))
         return problems
 
@@ -147,7 +148,8 @@ class ImportStep:
 
     def check(self, workspace: Workspace, options: ImportOptions) -> list[AiNanoError]:
         problems = _check_class(workspace, options.class_name)
-        problems += [BadInput("import.missing", file=path) for path in options.paths if not path.exists()]
+        problems += [BadInput("import.missing", file=path) for path in options.paths
+                     if not (path.is_file() or path.is_dir())]
         return problems
 
     def run(self, workspace: Workspace, options: ImportOptions, context: StepContext) -> Receipt:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ class SplitStep:
         assigned = dataset.split(images, val=options.val, test=options.test, seed=options.seed,
                                  strategy=options.strategy, previous=previous)
         with storage_errors(workspace.path):
+            if workspace.split_given:
+                self._keep_given(workspace, context)
             self._lay_out(workspace, images, assigned, context)
             workspace.write_labels()
             write_json(self._memory(workspace), {"v": 1, "assigned": assigned})
@@ -75,6 +78,15 @@ class SplitStep:
             return {str(key): str(part) for key, part in assigned.items()}
         except (OSError, ValueError, KeyError, AttributeError):
             return {}
+
+    def _keep_given(self, workspace: Workspace, context: StepContext) -> None:
+        """A split that we did not make may hold the only copy of an image: it goes to the workspace's bin."""
+        kept = workspace.hidden / "bin" / time.strftime("split-%Y%m%d-%H%M%S")
+        for part in PARTS:
+            if (workspace.path / part).exists():
+                kept.mkdir(parents=True, exist_ok=True)
+                (workspace.path / part).rename(kept / part)
+        context.emit(Log("split.given_kept", {"folder": kept.relative_to(workspace.path)}, "warning"))
 
     def _lay_out(self, workspace: Workspace, images: list[ImageFile], assigned: Mapping[str, str],
                  context: StepContext) -> None:

@@ -52,7 +52,7 @@ class TrainStep:
                 "model": model, "recipe": options.recipe, "arch": options.arch, "epochs": options.epochs,
                 "seed": options.seed, "weights": context.lab.server_config.weights})
             # Noted before it is followed: a laptop that goes away finds its training again.
-            workspace.note(Receipt(self.name, "lost", upload.inputs, facts={"model": model, "run": job.id}))
+            workspace.note(Receipt(self.name, "running", upload.inputs, facts={"model": model, "run": job.id}))
         result: Mapping[str, Any] = wire.follow(job, self.name, server.name, context.emit, context.cancel)
         context.emit(Log("train.end", machine=server.name))
         keep = ("recipe", "arch", "epochs", "images", "val_accuracy", "test_accuracy", "seconds", "checkpoint_sha256")
@@ -63,7 +63,7 @@ class TrainStep:
                   context: StepContext) -> tuple[RemoteJob | None, str]:
         """The training that an earlier start of ours left running, if it is still there."""
         lost = workspace.attempt(self.name, upload.inputs)
-        if lost is None or lost.outcome != "lost":
+        if lost is None or lost.outcome not in ("lost", "running"):
             return None, ""
         run = str(lost.facts["run"])
         if not any(one["id"] == run and one["state"] in ("running", "done") for one in server.jobs()):

@@ -35,7 +35,7 @@ class UploadStep:
         server = context.lab.server
         model = self._model(workspace, inputs, server, context.lab.config.student)
         # Known before the first byte goes out, so that an upload that was cut off is taken up again in the same folder.
-        workspace.note(Receipt(self.name, "failed", inputs, facts={"model": model}))
+        workspace.note(Receipt(self.name, "running", inputs, facts={"model": model}))
         folder = PurePosixPath("models") / model
         files = [Upload(path, folder / part / name / path.name)
                  for part in PARTS for name in workspace.classes for path in _images(workspace, part, name)]

@@ -115,6 +115,18 @@ def test_a_broken_config_is_named_with_line_and_column(terminal: Terminal) -> No
     assert told["code"] == "config.syntax" and "line 2, column 11" in told["what"]
 
 
+def test_an_address_with_a_slip_in_it_is_said_in_words(terminal: Terminal) -> None:
+    (terminal.folder / "config.json").write_text(json.dumps({
+        "DL_server": {"ip": "192.168..10", "login": "nano"}, "jetson_nano": []}))
+    assert terminal.error("models", code=3) == "machine.unknown_host"
+
+
+def test_a_pipe_is_no_image(terminal: Terminal) -> None:
+    os.mkfifo(terminal.folder / "pipe.jpg")
+    terminal.run("new", "w", "--classes", "a,b")
+    assert terminal.error("import", "w", "--class", "a", "pipe.jpg", code=2) == "import.missing"
+
+
 def test_local_steps_need_no_room(terminal: Terminal) -> None:
     import cv2
     import numpy

@@ -132,7 +132,8 @@ def test_a_config_with_passwords_that_others_can_read_is_known(tmp_path: Path) -
 
 
 def test_the_likely_mend_is_named() -> None:
-    for wrong, likely in (("pinz", "pins"), ("Threshold", "threshold"), ("password", "pwd"), ("user", "login"), ("host", "ip")):
+    for wrong, likely in (("pinz", "pins"), ("Threshold", "threshold"), ("password", "pwd"), ("user", "login"), ("host", "ip"),
+                          ("prot", "port")):
         error = error_of(json.dumps(document(**{wrong: "x"})))
         assert (error.code, error.params["likely"]) == ("config.unknown_key_near", likely)
 

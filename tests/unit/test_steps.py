@@ -3,19 +3,20 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeCamera, FakeLab
+from fakes import FakeCamera, FakeLab, FakeMachine
 
 from ai_nano.core.bundle import sha256
-from ai_nano.core.errors import AiNanoError, CameraError, ContactLost, MissingPrerequisite, WorkFailed
+from ai_nano.core.errors import AiNanoError, CameraError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Log, Prediction, Progress, ignore
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.workflow import Status, Workflow
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.lab import steps
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
@@ -25,7 +26,7 @@ from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions
 from ai_nano.steps.upload import UploadOptions
 
-JPEG = b"\xff\xd8\xff\xe0 not a whole image, but one by its first bytes"
+JPEG = b"\xff\xd8\xff\xe0 not a whole image, but one by its first and last bytes \xff\xd9"
 
 
 class Room:
@@ -130,6 +131,31 @@ def test_a_text_file_named_jpg_is_named_and_left_out(room: Room) -> None:
     assert not list(room.workspace.path.glob("t*/dog/notes.jpg"))
 
 
+def test_half_a_photograph_is_left_out(room: Room) -> None:
+    room.add_images("cat", 5)
+    room.add_images("dog", 5)
+    (room.workspace.image_folder("dog") / "half.jpg").write_bytes(JPEG[: len(JPEG) // 2])
+    (room.workspace.image_folder("dog") / "sound.webp").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    assert room.do("split", SplitOptions())["left_out"] == ["dog/half.jpg", "dog/sound.webp"]
+
+
+def test_a_split_that_was_given_is_kept(tmp_path: Path) -> None:
+    """Of an older program's workspace: its train/ may hold the only copy of an image."""
+    for part, name in ((part, name) for part in ("images", "train", "val", "test") for name in ("a", "b")):
+        folder = tmp_path / "old" / part / name
+        folder.mkdir(parents=True)
+        for number in range(4):
+            (folder / f"{part}-{number}.jpg").write_bytes(JPEG)
+    lanes = Lanes()
+    workflow = Workflow(Workspace.open(tmp_path / "old"), FakeLab(tmp_path), steps(), lanes)
+    events: list[Event] = []
+    workflow.start("split", SplitOptions(), events.append).result(20)
+    lanes.close()
+    kept = sorted(path.name for path in (tmp_path / "old" / ".ai_nano" / "bin").rglob("*.jpg"))
+    assert kept == sorted(f"{part}-{number}.jpg" for part in ("train", "val", "test") for _ in "ab" for number in range(4))
+    assert any(isinstance(event, Log) and event.code == "split.given_kept" for event in events)
+
+
 def test_images_of_the_split_are_the_same_files(uploaded: Room) -> None:
     image = next((uploaded.workspace.path / "train" / "cat").iterdir())
     assert image.samefile(uploaded.workspace.image_folder("cat") / image.name)
@@ -175,6 +201,20 @@ def test_a_failure_does_not_take_an_earlier_success_away(exported: Room) -> None
         "train": Status.FAILED, "deploy": Status.FAILED, "infer": Status.READY}
     reopened = Workspace.open(exported.workspace.path)
     assert reopened.attempts["train"].facts["model"] == "ada-lab-w-002" and reopened.done("train") is not None
+
+
+def test_a_step_that_runs_elsewhere_is_running_and_left_over_it_is_lost(uploaded: Room) -> None:
+    workspace = uploaded.workspace
+    inputs = workspace.receipts["upload"].inputs
+    other = Workflow(Workspace.open(workspace.path), uploaded.lab, steps(), Lanes())
+    with workspace.writing():
+        workspace.note(Receipt("train", "running", inputs, facts={"model": "m", "run": "run-9"}))
+        workspace.note(Receipt("upload", "running", inputs, facts={"model": "m"}))
+        other.workspace = Workspace.open(workspace.path)
+        assert [other.step_status(step).status for step in ("upload", "train")] == [Status.RUNNING, Status.RUNNING]
+    assert [other.step_status(step).status for step in ("upload", "train")] == [Status.FAILED, Status.LOST]
+    uploaded.lab.server.running = [{"id": "run-9", "state": "done"}]
+    assert uploaded.do("train", TrainOptions())["run"] == "run-9"
 
 
 def test_training_again_makes_a_new_model_with_the_same_images(uploaded: Room) -> None:
@@ -243,6 +283,24 @@ def test_a_bundle_that_was_changed_is_not_pushed(exported: Room, file: str, cont
     with pytest.raises(WorkFailed) as caught:
         exported.do("deploy", DeployOptions())
     assert caught.value.code == code and not (exported.lab.nano(None).root / "models" / model).exists()
+
+
+def test_a_second_nano_that_is_away_does_not_take_the_first_ones_model_back(
+        exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    nano, lab = exported.lab.nano(None), exported.lab
+    away = replace(lab.nano_settings, name="nano2")
+    monkeypatch.setattr(lab, "config", replace(lab.config, nanos=(lab.nano_settings, away)))
+
+    def machine(name: str | None) -> FakeMachine:
+        if name == "nano2":
+            raise MachineError("machine.refused", machine="nano2", host="here", port=22)
+        return nano
+
+    monkeypatch.setattr(lab, "nano", machine)
+    with pytest.raises(MachineError):
+        exported.do("deploy", DeployOptions(("nano1", "nano2")))
+    assert exported.statuses()["deploy"] is Status.FAILED and exported.statuses()["infer"] is Status.READY
+    assert exported.do("infer", InferOptions(frames=1))["nano"] == "nano1"
 
 
 def test_what_arrived_differently_is_said(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,6 +386,7 @@ def test_no_camera(room: Room) -> None:
 @pytest.mark.parametrize(("options", "code"), [
     (RecordOptions("bird", count=1), "record.unknown_class"), (RecordOptions("../x", count=1), "class_name.hidden"),
     (RecordOptions("cat", count=0), "record.positive"), (RecordOptions("cat", fps=0), "record.positive"),
+    (RecordOptions("cat", seconds=float("inf")), "record.positive"),
 ])
 def test_recording_what_cannot_be(room: Room, options: RecordOptions, code: str) -> None:
     with pytest.raises(AiNanoError) as caught:

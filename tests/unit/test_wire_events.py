@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ai_nano.core import wire
-from ai_nano.core.errors import WorkFailed
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.events import Log, Metric, Prediction, Progress
 from ai_nano.core.ports import JobEnd
 from ai_nano.machines.job import Job
@@ -59,6 +60,49 @@ def test_a_followed_job_understands_every_line(example: dict[str, Any]) -> None:
             assert texts == [example["text"]] and job._log_at == example["end"] and end is None
         case _:
             assert end is None
+
+
+class Greeting:
+    """A machine whose login says hello, loses contact once, and takes cancelling only then."""
+
+    name = "DL"
+    patience_s = 5.0
+
+    def __init__(self, lines: list[bytes], cancels: list[bool | MachineError]) -> None:
+        self.lines = lines
+        self.cancels = cancels
+
+    def runner(self, *words: str) -> Any:
+        return self
+
+    def runner_result(self, *words: str) -> dict[str, Any]:
+        answer = self.cancels.pop(0)
+        if isinstance(answer, MachineError):
+            raise answer
+        return {"gone": answer}
+
+    def readline(self, timeout: float) -> bytes | None:
+        return self.lines.pop(0) if self.lines else b""
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+END = b'{"v": 1, "type": "end", "state": "cancelled", "exit": null}\n'
+
+
+def test_a_logins_greeting_is_passed_over() -> None:
+    job = Job(Greeting([b"Welcome to the GPU server\n", b"\n", END], []), "id")  # type: ignore[arg-type]
+    assert job.follow(lambda event: None, lambda text: None, CancelToken()).state == "cancelled"
+
+
+def test_cancelling_while_contact_is_lost_is_asked_again() -> None:
+    machine = Greeting([END], [MachineError("machine.lost", machine="DL"), True])
+    cancel = CancelToken()
+    cancel.cancel()
+    assert Job(machine, "id").follow(lambda event: None, lambda text: None, cancel).state == "cancelled"  # type: ignore[arg-type]
+    assert machine.cancels == []
 
 
 def test_another_version_is_refused() -> None:

@@ -104,6 +104,7 @@ def test_without_labels_the_folders_are_the_classes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("content", "code"), [
     ("{", "workspace.damaged"), ("[]", "workspace.damaged"), ("{}", "workspace.damaged"),
+    (json.dumps({"schema": 1, "name": "x", "classes": ["../../escape", "b"], "receipts": {}}), "workspace.damaged"),
     (json.dumps({"schema": 99, "name": "x", "classes": [], "receipts": {}}), "workspace.newer"),
 ])
 def test_a_state_file_that_is_not_ours(tmp_path: Path, content: str, code: str) -> None:
@@ -111,6 +112,21 @@ def test_a_state_file_that_is_not_ours(tmp_path: Path, content: str, code: str) 
     with pytest.raises(BadInput) as caught:
         Workspace.open(tmp_path)
     assert caught.value.code == code
+
+
+def test_a_folder_instead_of_the_state_file(tmp_path: Path) -> None:
+    (tmp_path / "ai_nano.json").mkdir()
+    with pytest.raises(BadInput) as caught:
+        Workspace.open(tmp_path)
+    assert caught.value.code == "workspace.damaged"
+
+
+def test_an_older_labels_file_cannot_lead_outside(tmp_path: Path) -> None:
+    (tmp_path / "train" / "a").mkdir(parents=True)
+    (tmp_path / "labels.txt").write_text("a\n../../escape\n")
+    with pytest.raises(BadInput) as caught:
+        Workspace.open(tmp_path)
+    assert caught.value.code == "class_name.path"
 
 
 def test_no_workspace(tmp_path: Path) -> None:
