@@ -1,18 +1,15 @@
 """Steps and workflow with doubles for the machines: order, receipts, statuses, what is kept when something fails."""
 
-import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes import FakeCamera, FakeLab, FakeMachine
+from fakes import FakeLab, FakeMachine
+from room import JPEG, Room
 
-from ai_nano.core.bundle import sha256
-from ai_nano.core.errors import AiNanoError, CameraError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
-from ai_nano.core.events import Event, Log, Prediction, Progress, ignore
+from ai_nano.core.errors import ContactLost, MachineError, MissingPrerequisite, WorkFailed
+from ai_nano.core.events import Event, Log, Prediction, ignore
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.workflow import Status, Workflow
@@ -21,70 +18,9 @@ from ai_nano.lab import steps
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.infer import InferOptions
-from ai_nano.steps.record import ImportOptions, RecordOptions
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions
 from ai_nano.steps.upload import UploadOptions
-
-JPEG = b"\xff\xd8\xff\xe0 not a whole image, but one by its first and last bytes \xff\xd9"
-
-
-class Room:
-    """A workspace with images, a room of doubles and the workflow over both."""
-
-    def __init__(self, folder: Path, lanes: Lanes) -> None:
-        self.workspace = Workspace.create(folder / "w", ["cat", "dog"])
-        self.lab = FakeLab(folder)
-        self.workflow = Workflow(self.workspace, self.lab, steps(), lanes)
-        self.events: list[Event] = []
-
-    def add_images(self, name: str, count: int, prefix: str = "") -> None:
-        for number in range(count):
-            (self.workspace.image_folder(name) / f"{prefix}{number:03d}.jpg").write_bytes(JPEG + bytes([number]))
-
-    def do(self, step: str, options: object) -> dict[str, Any]:
-        return self.workflow.start(step, options, self.events.append).result(20).facts
-
-    def statuses(self) -> dict[str, Status]:
-        return {one.step: one.status for one in self.workflow.status()}
-
-    def make_bundle(self, model: str) -> None:
-        """What export leaves on the server."""
-        folder = self.lab.server.root / "models" / model
-        (folder / "model.onnx").write_bytes(b"onnx")
-        (folder / "labels.txt").write_text("cat\ndog")
-        (folder / "bundle.json").write_text(json.dumps({
-            "v": 1, "model": model, "classes": ["cat", "dog"],
-            "sha256": {name: sha256(folder / name) for name in ("model.onnx", "labels.txt")}}))
-        (folder / "report.json").write_text(json.dumps({
-            "v": 1, "model": model, "recipe": "quick", "arch": "a", "classes": ["cat", "dog"], "seconds": {"total": 1.0},
-            "images": {"train": 1, "val": 1, "test": 1}, "history": [], "val_accuracy": 1.0, "test_accuracy": None,
-            "confusion": [[1, 0], [0, 1]], "per_class": {}, "samples": []}))
-
-
-@pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    lanes = Lanes()
-    yield Room(tmp_path, lanes)
-    lanes.close()
-
-
-@pytest.fixture
-def uploaded(room: Room) -> Room:
-    room.add_images("cat", 10)
-    room.add_images("dog", 10)
-    room.do("split", SplitOptions())
-    room.do("upload", UploadOptions())
-    return room
-
-
-@pytest.fixture
-def exported(uploaded: Room) -> Room:
-    model = uploaded.do("train", TrainOptions())["model"]
-    uploaded.make_bundle(model)
-    uploaded.do("export", ExportOptions())
-    return uploaded
-
 
 # ---- status ----------------------------------------------------------------------------------------------------------
 
@@ -329,85 +265,6 @@ def test_a_model_that_is_not_on_the_nano(exported: Room) -> None:
     with pytest.raises(MissingPrerequisite) as caught:
         exported.do("infer", InferOptions(model="other", frames=1))
     assert caught.value.code == "infer.model_not_there"
-
-
-# ---- recording -------------------------------------------------------------------------------------------------------
-
-
-def test_due_frames_are_recorded_with_their_take(room: Room) -> None:
-    camera = FakeCamera(frames=1000, fps=30)
-    room.lab._camera = camera
-    facts = room.do("record", RecordOptions("cat", count=20, fps=10))
-    images = room.workspace.images("cat")
-    assert facts["saved"] == len(images) == 20 and camera.closed
-    assert len({image.take for image in images}) == 1
-    gaps = [later.t - earlier.t for earlier, later in zip(images, images[1:], strict=False)]
-    assert sum(gaps) / len(gaps) == pytest.approx(0.1, abs=0.005)
-    note = room.workspace.takes()[images[0].key]
-    assert (note["camera"], note["width"], note["height"]) == ("fake:camera", 64, 48)
-    done = [event.done for event in room.events if isinstance(event, Progress)]
-    assert done == sorted(done)
-
-
-def test_a_camera_lost_while_recording_keeps_what_was_saved(room: Room) -> None:
-    room.lab._camera = FakeCamera(frames=31, fps=30)
-    with pytest.raises(CameraError) as caught:
-        room.do("record", RecordOptions("cat", count=100, fps=30))
-    assert caught.value.exit_code == 3 and room.workspace.count("cat") == 31
-    assert all(room.lab.images.as_jpeg(path) for path in room.workspace.image_paths("cat"))
-    assert not list(room.workspace.image_folder("cat").glob(".*"))
-
-
-def test_a_full_disk_stops_with_whole_files(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
-    from ai_nano.steps import record
-
-    write, left = record.write_atomically, iter(range(5))
-
-    def full(path: Path, data: bytes, sync: bool = True) -> None:
-        if next(left, None) is None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data, sync=sync)
-
-    monkeypatch.setattr(record, "write_atomically", full)
-    room.lab._camera = FakeCamera(frames=1000)
-    with pytest.raises(WorkFailed) as caught:
-        room.do("record", RecordOptions("cat", count=50, fps=30))
-    assert caught.value.code == "workspace.disk_full" and room.workspace.count("cat") == 5
-
-
-def test_no_camera(room: Room) -> None:
-    with pytest.raises(CameraError) as caught:
-        room.do("record", RecordOptions("cat", camera="webcam:99", count=1))
-    assert (caught.value.code, caught.value.exit_code) == ("camera.missing", 3)
-
-
-@pytest.mark.parametrize(("options", "code"), [
-    (RecordOptions("bird", count=1), "record.unknown_class"), (RecordOptions("../x", count=1), "class_name.hidden"),
-    (RecordOptions("cat", count=0), "record.positive"), (RecordOptions("cat", fps=0), "record.positive"),
-    (RecordOptions("cat", seconds=float("inf")), "record.positive"),
-])
-def test_recording_what_cannot_be(room: Room, options: RecordOptions, code: str) -> None:
-    with pytest.raises(AiNanoError) as caught:
-        room.workflow.start("record", options, ignore)
-    assert (caught.value.code, caught.value.exit_code) == (code, 2)
-
-
-def test_import_converts_and_leaves_out(room: Room, tmp_path: Path) -> None:
-    import cv2
-    import numpy
-
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    picture = numpy.full((30, 40, 3), 128, numpy.uint8)
-    for name in ("a.png", "b.jpg"):
-        cv2.imwrite(str(folder / name), picture)
-    (folder / "c.jpg").write_text("hello")
-    (folder / "readme.txt").write_text("not looked at")
-    facts = room.do("import", ImportOptions("dog", (folder,)))
-    assert facts["saved"] == 2 and [Path(one).name for one in facts["left_out"]] == ["c.jpg"]
-    assert all(path.read_bytes().startswith(b"\xff\xd8\xff") for path in room.workspace.image_paths("dog"))
 
 
 def test_a_workspace_of_the_older_program_goes_straight_to_step_4(tmp_path: Path) -> None:
