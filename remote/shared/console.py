@@ -37,8 +37,11 @@ def say(type: str, **fields: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def answer(program: str, function: Callable[[], None]) -> int:
-    """Calls `function` and returns the exit code: 0, or 1 after an error line on standard output."""
+def answer(program: str, root: Path, function: Callable[[], None]) -> int:
+    """Calls `function` and returns the exit code: 0, or 1 after an error line on standard output.
+
+    An error of the system that does not say where it happened (a write to a full disk) is said of `root`.
+    """
     try:
         function()
         return 0
@@ -48,7 +51,7 @@ def answer(program: str, function: Callable[[], None]) -> int:
     except Failure as failure:
         say("error", code=failure.code, params=failure.params)
     except OSError as error:
-        path = str(error.filename or "")
+        path = str(error.filename or root)
         if error.errno in FULL:
             say("error", code="machine.disk_full", params={"path": path})
         elif error.errno in FORBIDDEN:

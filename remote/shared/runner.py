@@ -101,8 +101,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def carry_out(options: argparse.Namespace) -> None:
-    runs = Runs(console.absolute_root(options.root))
+def carry_out(options: argparse.Namespace, runs: Runs) -> None:
     if options.verb == "start":
         start(runs, sys.stdin.buffer.read())
     elif options.verb == "follow":
@@ -115,7 +114,8 @@ def carry_out(options: argparse.Namespace) -> None:
 
 def main(argv: List[str]) -> int:
     options = get_parser().parse_args(argv)
-    return console.answer("shared/runner.py", lambda: carry_out(options))
+    root = console.absolute_root(options.root)
+    return console.answer("shared/runner.py", root, lambda: carry_out(options, Runs(root)))
 
 
 if __name__ == "__main__":

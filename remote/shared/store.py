@@ -191,8 +191,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def carry_out(options: argparse.Namespace) -> Reply:
-    store = Store(console.absolute_root(options.root))
+def carry_out(options: argparse.Namespace, store: Store) -> Reply:
     if options.operation == "hash":
         return store.hash(options.model, options.files)
     if options.operation == "clone":
@@ -207,7 +206,8 @@ def carry_out(options: argparse.Namespace) -> Reply:
 
 def main(argv: List[str]) -> int:
     options = get_parser().parse_args(argv)
-    return console.answer("shared/store.py", lambda: console.say("result", **carry_out(options)))
+    root = console.absolute_root(options.root)
+    return console.answer("shared/store.py", root, lambda: console.say("result", **carry_out(options, Store(root))))
 
 
 if __name__ == "__main__":

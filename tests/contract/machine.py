@@ -35,6 +35,20 @@ def read_lines(path: Path) -> list[Message]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def of(messages: list[Message], type: str) -> list[Message]:
+    """The messages or events of one type."""
+    return [message for message in messages if message["type"] == type]
+
+
+def process_start(pid: int) -> int:
+    """In clock ticks since boot: field 22 of /proc/<pid>/stat."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 class Follower:
     """A running `follow`; what it prints is read line by line."""
 

@@ -10,19 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import DEADLINE_S, Machine, Message, read_lines, wait_for
-
-
-def of(messages: list[Message], type: str) -> list[Message]:
-    return [message for message in messages if message["type"] == type]
-
-
-def process_start(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-
-
-def boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+from machine import DEADLINE_S, Machine, Message, boot_id, of, process_start, read_lines, wait_for
 
 
 def make_run(machine: Machine, id: str, pid: int, start_time: int, boot: str, started: float = 1.0) -> Path:
