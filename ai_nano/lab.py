@@ -5,6 +5,7 @@ from pathlib import Path
 import platformdirs
 
 from ai_nano.cameras.images import ImageFiles
+from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.lanes import Lanes
@@ -34,6 +35,7 @@ class Lab:
         self._ask = ask
         self._folder = folder
         self._machines: dict[str, Machine] = {}
+        self._cameras: SharedCameras | None = None
 
     @property
     def server_config(self) -> ServerConfig:
@@ -62,11 +64,16 @@ class Lab:
         return LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
 
     def open_camera(self, uri: str) -> Camera:
-        from ai_nano.cameras import open_camera
+        """The camera, shared with whoever has it open already."""
+        if self._cameras is None:
+            from ai_nano.cameras import open_camera
 
-        return open_camera(uri)
+            self._cameras = SharedCameras(open_camera)
+        return self._cameras.open(uri)
 
     def close(self) -> None:
+        if self._cameras is not None:
+            self._cameras.close()
         for machine in self._machines.values():
             machine.close()
 

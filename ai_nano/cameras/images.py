@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from ai_nano.cameras import preview
 from ai_nano.cameras.opencv import load_cv2
+from ai_nano.core.ports import Bitmap
 
 JPEG_QUALITY = 92
 
@@ -40,6 +42,10 @@ class ImageFiles:
             return None
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         return self._encode(self.cv2.resize(image, (width, height), interpolation=self.cv2.INTER_AREA), 80)
+
+    def bitmap(self, jpeg: bytes, width: int, height: int) -> Bitmap | None:
+        image = preview.decode(jpeg)
+        return None if image is None else preview.bitmap(image, width, height)
 
     def _encode(self, image: Any, quality: int) -> bytes:
         ok, data = self.cv2.imencode(".jpg", image, [self.cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -12,6 +12,7 @@ from ai_nano.core import config as configuration
 from ai_nano.core import names
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ConfigError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Log, Prediction
+from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.texts import t
@@ -165,7 +166,7 @@ def summary(workspace: Workspace, receipt: Receipt) -> str:
     facts = dict(receipt.facts)
     for key in ("val_accuracy", "test_accuracy"):
         if key in facts:
-            facts[key] = "–" if facts[key] is None else f"{100 * facts[key]:.1f} %"
+            facts[key] = percent(facts[key])
     if receipt.step == "export":
         facts["report"] = workspace.model_folder(str(facts["model"])) / "report.html"
     return t(f"summary.{receipt.step}", **facts)

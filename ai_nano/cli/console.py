@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Event, Log, Metric, Prediction, Progress, State
+from ai_nano.core.figures import amount, percent
 from ai_nano.core.texts import known, t
 
 
@@ -134,7 +135,7 @@ class TextConsole:
                 self._last_plain, self._bar = now, (label, "")
             if event.total and (event.done >= event.total or now - self._last_plain > PLAIN_PROGRESS_EVERY_S):
                 if self._bar != (label, "done"):
-                    self._print(f"  {label}: {_amount(event.done, event.unit)} / {_amount(event.total, event.unit)}")
+                    self._print(f"  {label}: {amount(event.done, event.unit)} / {amount(event.total, event.unit)}")
                 self._last_plain = now
                 self._bar = (label, "done" if event.done >= event.total else "")
             return
@@ -142,7 +143,7 @@ class TextConsole:
             self._end_bar()
             self._start_bar(label, event.unit)
         self._progress.update(self._task, completed=event.done, total=event.total or None,
-                              amount=_amount(event.done, event.unit))
+                              amount=amount(event.done, event.unit))
 
     def _start_bar(self, label: str, unit: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -166,10 +167,9 @@ class TextConsole:
 
     def _show_metric(self, event: Metric) -> None:
         self._end_full_bar()
-        val = "–" if event.val_accuracy is None else f"{100 * event.val_accuracy:.1f} %"
         if event.epochs <= 10 or event.epoch in (1, event.epochs) or event.epoch % 10 == 0:
             self._print("  " + t("train.epoch", epoch=event.epoch, epochs=event.epochs, loss=f"{event.train_loss:.3f}",
-                                 train=f"{100 * event.train_accuracy:.1f} %", val=val))
+                                 train=percent(event.train_accuracy), val=percent(event.val_accuracy)))
 
     def _show_prediction(self, event: Prediction) -> None:
         now = time.monotonic()
@@ -177,12 +177,6 @@ class TextConsole:
             return
         self._last_class, self._last_prediction = event.class_name, now
         self._print("  " + event.text)
-
-
-def _amount(value: float, unit: str) -> str:
-    if unit == "bytes":
-        return f"{value / 1e6:.1f} MB"
-    return f"{value:.0f} {t('unit.' + unit)}" if known("unit." + unit) else f"{value:.0f} {unit}"
 
 
 def make_console(as_json: bool, quiet: bool) -> Console:

@@ -5,22 +5,26 @@ import logging
 import os
 import signal
 import sys
-import tempfile
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from ai_nano.cli.console import Console, JsonConsole, make_console
 from ai_nano.cli.parser import get_parser
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, WorkFailed
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled
+from ai_nano.core.unexpected import explained
 
 log = logging.getLogger("ai_nano")
 # Without a handler, logging would print an unexpected error's traceback on the student's terminal.
 log.addHandler(logging.NullHandler())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+# Opens the window and returns its exit code; None where there is no display and the command can do without one.
+OpenWindow = Callable[[argparse.Namespace], int | None]
+
+
+def main(argv: Sequence[str] | None = None, open_window: OpenWindow | None = None) -> int:
+    """`open_window` comes from the entry point, since the terminal knows no Qt; without it there are commands only."""
     words = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = make_console(args.json, args.quiet)
     try:
         _log_to(args.log_file)
-        return _dispatch(args, console)
+        return _dispatch(args, console, open_window)
     except AiNanoError as error:
         log.info("ended with %s", error.code, exc_info=error)
         console.failure(error)
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
-        failure = WorkFailed("program.unexpected", error=type(error).__name__, file=_keep_traceback())
+        failure = explained(error)
         console.failure(failure)
         return failure.exit_code
     finally:
@@ -60,11 +64,15 @@ def _parse(words: list[str]) -> argparse.Namespace:
     return args
 
 
-def _dispatch(args: argparse.Namespace, console: Console) -> int:
+def _dispatch(args: argparse.Namespace, console: Console, open_window: OpenWindow | None) -> int:
+    wants_window = args.command is None or (args.command == "demo" and not args.headless and not args.json)
+    code = open_window(args) if wants_window and open_window is not None else None
+    if code is not None:
+        return code
+    if args.command is None:
+        raise BadInput("window.no_display")
     from ai_nano.cli import commands
 
-    if args.command is None:
-        raise BadInput("cli.no_window")
     return commands.run(args, console)
 
 
@@ -83,13 +91,3 @@ def _log_to(path: Path | None) -> None:
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
-
-
-def _keep_traceback() -> Path:
-    """An unexpected error's traceback goes to a file of its own: for the developers, not for the student's screen."""
-    log.exception("unexpected")
-    descriptor, name = tempfile.mkstemp(prefix="ai-nano-error-", suffix=".txt")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        traceback.print_exc(file=stream)
-    return Path(name)
-

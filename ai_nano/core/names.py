@@ -45,14 +45,20 @@ def is_synset_line(name: str) -> bool:
 
 def class_names(raw: Sequence[str]) -> list[str]:
     """All names of a project, in order. Raises BadInput when one is bad, two are equal, or there are fewer than two."""
+    names = different_names(raw)
+    if len(names) < 2:
+        raise BadInput("class_name.one", count=len(names))
+    return names
+
+
+def different_names(raw: Sequence[str]) -> list[str]:
+    """As many names as there are yet, in order. Raises BadInput when one is bad or two are equal."""
     names = [class_name(one) for one in raw]
     seen: dict[str, str] = {}
     for name in names:
         twin = seen.setdefault(name.casefold(), name)
         if twin is not name:
             raise BadInput("class_name.equal", name=name, other=twin)
-    if len(names) < 2:
-        raise BadInput("class_name.one", count=len(names))
     return names
 
 

@@ -84,10 +84,23 @@ class Machine(Protocol):
 
 @dataclass(frozen=True)
 class Frame:
-    """`image` is uint8, (height, width, 3), BGR; `t` the unix time of its capture."""
+    """`image` is uint8, (height, width, 3), BGR; `t` the unix time of its capture.
+
+    `missed`: frames that the camera gave since the one before, and that nobody took in time.
+    """
 
     image: Any
     t: float
+    missed: int = 0
+
+
+@dataclass(frozen=True)
+class Bitmap:
+    """A picture for a screen: `data` is a contiguous uint8 array (height, width, 4), BGRA."""
+
+    data: Any
+    width: int
+    height: int
 
 
 class Camera(Protocol):
@@ -109,6 +122,9 @@ class Images(Protocol):
 
     def thumbnail(self, path: Path, width: int) -> bytes | None:
         """A small JPEG; None when the file is no image."""
+
+    def bitmap(self, jpeg: bytes, width: int, height: int) -> Bitmap | None:
+        """A JPEG made to fit into width x height for a screen; None when it is none."""
 
 
 class Lab(Protocol):

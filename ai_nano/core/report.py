@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ai_nano.core.figures import percent
 from ai_nano.core.texts import current_language, t
 
 _STYLE = """
@@ -43,8 +44,8 @@ def render(report: Mapping[str, Any], thumbnail: Callable[[str], bytes | None], 
         f"<h2>{_text('report.samples')}</h2>", _samples(report["samples"], thumbnail),
     ]
     if fresh is not None:
-        words = _text("report.fresh.how", frames=fresh.frames, accuracy=_percent(fresh.accuracy),
-                      test=_percent(report["test_accuracy"]))
+        words = _text("report.fresh.how", frames=fresh.frames, accuracy=percent(fresh.accuracy),
+                      test=percent(report["test_accuracy"]))
         parts += [f"<h2>{_text('report.fresh')}</h2>", f"<p>{words}</p>", _confusion(report["classes"], fresh.confusion)]
     title = _text("report.title", model=report["model"])
     return (f'<!doctype html><html lang="{current_language()}"><meta charset="utf-8"><title>{title}</title>'
@@ -55,15 +56,11 @@ def _text(code: str, **params: object) -> str:
     return html.escape(t(code, **params))
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
 def _facts(report: Mapping[str, Any]) -> str:
     images = report["images"]
     facts = [
-        (_percent(report["test_accuracy"]), t("report.test_accuracy")),
-        (_percent(report["val_accuracy"]), t("report.val_accuracy")),
+        (percent(report["test_accuracy"]), t("report.test_accuracy")),
+        (percent(report["val_accuracy"]), t("report.val_accuracy")),
         (f"{images['train']} / {images['val']} / {images['test']}", t("report.images")),
         (f"{report['seconds']['total']:.1f} s", t("report.seconds")),
         (f"{report['recipe']}, {report['arch']}", t("report.recipe")),
@@ -122,7 +119,7 @@ def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
 def _per_class(per_class: Mapping[str, Mapping[str, Any]]) -> str:
     names = ("report.precision", "report.recall", "report.count")
     head = f"<tr><th></th>{''.join(f'<th>{_text(name)}</th>' for name in names)}</tr>"
-    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{_percent(one['precision'])}</td><td>{_percent(one['recall'])}</td>"
+    rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{percent(one['precision'])}</td><td>{percent(one['recall'])}</td>"
                    f"<td>{one['images']}</td></tr>" for name, one in per_class.items())
     return f"<table>{head}{rows}</table>"
 
@@ -137,6 +134,6 @@ def _samples(samples: Sequence[Mapping[str, Any]], thumbnail: Callable[[str], by
             data = base64.b64encode(picture).decode()
             image = f'<img alt="{html.escape(sample["class"])}" src="data:image/jpeg;base64,{data}">'
         code = "report.right" if right else "report.wrong"
-        words = _text(code, name=sample["class"], predicted=sample["predicted"], confidence=_percent(sample["confidence"]))
+        words = _text(code, name=sample["class"], predicted=sample["predicted"], confidence=percent(sample["confidence"]))
         figures.append(f'<figure class="{"right" if right else "wrong"}">{image}<figcaption>{words}</figcaption></figure>')
     return f'<div class="samples">{"".join(figures)}</div>'

@@ -10,13 +10,21 @@ from typing import Any, Protocol
 from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.dataset import FEWEST_IMAGES
-from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost
+from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, MissingPrerequisite
 from ai_nano.core.events import Listener, State
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Lab, StepContext
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
 
 STEPS = ("project", "record", "split", "upload", "train", "export", "deploy", "infer")
+
+
+# What a step reads must not change under it: it does not start while one of these is running.
+EXCLUDES = {
+    "record": ("record", "import", "split"), "import": ("record", "import", "split"),
+    "split": ("record", "import", "upload"), "upload": ("split",), "train": ("upload",), "export": ("train",),
+    "deploy": ("export",),
+}
 
 
 class Status(enum.Enum):
@@ -85,8 +93,11 @@ class Workflow:
     # ---- starting ----------------------------------------------------------------------------------------------------
 
     def start(self, step: str, options: Any, listener: Listener) -> Running:
-        """Start a batch step in the background. Problems that its check finds are raised at once."""
+        """Start a step in the background. Problems that its check finds are raised at once."""
         work = self._steps[step]
+        busy = next((other for other in (step, *EXCLUDES.get(step, ())) if other in self._running), None)
+        if busy is not None:
+            raise MissingPrerequisite("step.busy", step=step, other=busy)
         problems = work.check(self.workspace, options)
         if problems:
             raise problems[0]
@@ -95,19 +106,29 @@ class Workflow:
         context = StepContext(self.lab, listener, running.cancel_token)
 
         def carry_out() -> None:
+            outcome: Receipt | BaseException
             try:
                 listener(State(step, Status.RUNNING.value, "status.running"))
-                running.future.set_result(self._carry_out(work, options, context))
+                outcome = self._carry_out(work, options, context)
             except BaseException as error:
-                running.future.set_exception(error)
-            finally:
-                self._running.pop(step, None)
+                outcome = error
+            # Before anybody who waits hears of it: who asks for the status then must not be told that it runs.
+            self._running.pop(step, None)
+            if isinstance(outcome, BaseException):
+                running.future.set_exception(outcome)
+            else:
+                running.future.set_result(outcome)
 
         if work.lane is None:
             threading.Thread(target=carry_out, name=f"step-{step}", daemon=True).start()
         else:
             self._lanes.submit(work.lane, carry_out)
         return running
+
+    @property
+    def running(self) -> tuple[Running, ...]:
+        """What is going on in this program just now."""
+        return tuple(self._running.values())
 
     def _carry_out(self, work: BatchStep, options: Any, context: StepContext) -> Receipt:
         workspace = self.workspace
@@ -123,6 +144,10 @@ class Workflow:
                 raise
             workspace.note(receipt)
         return receipt
+
+    def landing_step(self) -> str:
+        """Where a reopened workspace goes on: the first step that is not done; the last one when all are."""
+        return next((one.step for one in self.status() if one.status is not Status.DONE), STEPS[-1])
 
     # ---- status ------------------------------------------------------------------------------------------------------
 
@@ -151,6 +176,9 @@ class Workflow:
                           {"classes": self.workspace.classes, "count": len(self.workspace.classes)})
 
     def _record_status(self) -> StepStatus:
+        named, planned = len(self.workspace.classes), self.workspace.planned_classes
+        if named < max(planned, 2):
+            return StepStatus("record", Status.READY, "status.record.unnamed", {"named": named, "planned": max(planned, 2)})
         counts = {name: self.workspace.count(name) for name in self.workspace.classes}
         few = {name: count for name, count in counts.items() if count < FEWEST_IMAGES}
         if few and self.workspace.has_split() and not any(counts.values()):
@@ -223,6 +251,24 @@ class Workflow:
         if receipt is not None and receipt.facts.get("model") == deploy.facts["model"]:
             return StepStatus("infer", Status.DONE, "status.infer.done", receipt.facts)
         return StepStatus("infer", Status.READY, "status.infer.ready", deploy.facts)
+
+
+def start_alone(work: BatchStep, options: Any, lab: Lab, listener: Listener) -> Running:
+    """Start a step that needs no workspace: a model that is on a Nano already runs without a project."""
+    problems = work.check(None, options)  # type: ignore[arg-type]
+    if problems:
+        raise problems[0]
+    running = Running(work.name)
+
+    def carry_out() -> None:
+        try:
+            context = StepContext(lab, listener, running.cancel_token)
+            running.future.set_result(work.run(None, options, context))  # type: ignore[arg-type]
+        except BaseException as error:
+            running.future.set_exception(error)
+
+    threading.Thread(target=carry_out, name=f"step-{work.name}", daemon=True).start()
+    return running
 
 
 def newest_bundle(workspace: Workspace) -> str | None:

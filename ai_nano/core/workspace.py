@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,18 +64,23 @@ class Workspace:
         self.receipts: dict[str, Receipt] = {}
         self.attempts: dict[str, Receipt] = {}
         self.settings = settings or {}
-        self._lock = filelock.FileLock(str(self.hidden / "lock"))
+        # Held by as many steps of this process as are running; against other windows and commands it is one lock.
+        self._lock = filelock.FileLock(str(self.hidden / "lock"), thread_local=False)
+        self._mutex = threading.RLock()
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, path: Path, classes: list[str], name: str | None = None) -> "Workspace":
-        """A new workspace at `path`. BadInput when one is there already or the folder cannot be written."""
+        """A new workspace at `path`; without classes, they are named later (`add_class`).
+
+        BadInput when one is there already or the folder cannot be written.
+        """
         if (path / STATE_FILE).exists():
             raise BadInput("workspace.exists", folder=path)
         if path.exists() and not path.is_dir():
             raise BadInput("workspace.not_a_folder", folder=path)
-        workspace = cls(path, name or path.resolve().name, names.class_names(classes))
+        workspace = cls(path, name or path.resolve().name, names.class_names(classes) if classes else [])
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         with workspace.writing():
@@ -100,7 +106,7 @@ class Workspace:
         if document["schema"] > SCHEMA:
             raise BadInput("workspace.newer", folder=path, schema=document["schema"])
         try:
-            classes = names.class_names(document["classes"])
+            classes = names.different_names(document["classes"])
         except BadInput as error:  # somebody wrote it by hand; names become paths
             raise BadInput("workspace.damaged", file=path / STATE_FILE, reason=error.what) from error
         workspace = cls(path, document["name"], classes, dict(document.get("settings", {})))
@@ -125,35 +131,60 @@ class Workspace:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the workspace's lock, then save. MissingPrerequisite when it is open elsewhere; re-entrant in one process."""
+        """Hold the workspace's lock, then save. MissingPrerequisite when it is open elsewhere; re-entrant in one process.
+
+        Several threads may be inside at once: which steps may run side by side is the workflow's to say.
+        """
         with storage_errors(self.path):
             self.hidden.mkdir(exist_ok=True)
         with storage_errors(self.path):
             try:
-                self._lock.acquire(timeout=0)
+                with self._mutex:
+                    self._lock.acquire(timeout=0)
             except filelock.Timeout:  # an OSError too
                 raise MissingPrerequisite("workspace.open_elsewhere", folder=self.path) from None
         try:
             yield
             self.save()
         finally:
-            self._lock.release()
+            with self._mutex:
+                self._lock.release()
 
     def save(self) -> None:
-        with storage_errors(self.path):
+        with self._mutex, storage_errors(self.path):
             write_json(self.path / STATE_FILE, {
                 "schema": SCHEMA, "name": self.name, "classes": self.classes, "settings": self.settings,
                 "receipts": {step: receipt.to_json() for step, receipt in self.receipts.items()},
                 "attempts": {step: attempt.to_json() for step, attempt in self.attempts.items()}})
 
+    def add_class(self, raw: str, position: int | None = None) -> str:
+        """A further class with its folder, at `position` in the order of classes (None: last); returns its kept name.
+
+        Raises BadInput for a name that cannot be one or is taken.
+        """
+        position = len(self.classes) if position is None else position
+        name = names.class_name(raw)
+        ordered = names.different_names([*self.classes[:position], name, *self.classes[position:]])
+        with self.writing():
+            with storage_errors(self.path):
+                self.image_folder(name).mkdir(parents=True, exist_ok=True)
+            self.classes[:] = ordered
+        return name
+
+    @property
+    def planned_classes(self) -> int:
+        """How many classes step 1 asked for; as many as there are, where nothing was planned."""
+        return max(int(self.settings.get("planned_classes", 0)), len(self.classes))
+
     def note(self, receipt: Receipt) -> None:
         """Keep a receipt (inside `writing()`). A failure does not displace an earlier success, whose model is still there."""
-        if receipt.outcome == "done":
-            self.receipts[receipt.step] = receipt
-            self.attempts.pop(receipt.step, None)
-        else:
-            self.attempts[receipt.step] = receipt
-        self.save()
+        with self._mutex:
+            if receipt.outcome == "done":
+                self.receipts[receipt.step] = receipt
+                self.attempts.pop(receipt.step, None)
+            else:
+                self.attempts[receipt.step] = receipt
+            self.save()
 
     def done(self, step: str) -> Receipt | None:
         """The receipt of a step's last success."""

@@ -16,6 +16,7 @@ from ai_nano.core import bundle, report
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, CameraError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Listener, Log, Prediction, Progress, State
+from ai_nano.core.figures import percent
 from ai_nano.core.files import write_atomically, write_json
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.texts import t
@@ -84,8 +85,7 @@ class Outcome:
 
 def run_demo(options: DemoOptions, emit: Listener, cancel: CancelToken) -> Outcome:
     """All eight steps anew. Raises WorkFailed when the Nano lit a wrong LED or was wrong too often."""
-    folder = (options.folder or DEFAULT_FOLDER).absolute()
-    _clear(folder)
+    folder = prepare_folder(options.folder)
     try:
         with Classroom(folder / "classroom", SEED) as classroom, Journey(folder, classroom, emit, cancel) as journey:
             journey.prepare()
@@ -95,8 +95,9 @@ def run_demo(options: DemoOptions, emit: Listener, cancel: CancelToken) -> Outco
         raise WorkFailed("demo.failed", what=error.what, details=[error.why, error.hint, *error.details]) from error
 
 
-def _clear(folder: Path) -> None:
-    """Always anew; but a folder that is not an earlier demo's is nobody's to delete."""
+def prepare_folder(wanted: Path | None) -> Path:
+    """The demo's folder, always anew; but one that is not an earlier demo's is nobody's to delete. Raises BadInput."""
+    folder = (wanted or DEFAULT_FOLDER).absolute()
     if folder.exists():
         if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARKER).exists()):
             raise BadInput("demo.folder", folder=folder)
@@ -106,6 +107,7 @@ def _clear(folder: Path) -> None:
         (folder / MARKER).touch()
     except OSError as error:
         raise BadInput("workspace.read_only", folder=folder) from error
+    return folder
 
 
 class Journey:
@@ -229,15 +231,15 @@ class Journey:
         model = str(workspace.receipts["export"].facts["model"])
         figures = self._write_report(workspace, lab, model, verdict)
         self.emit(Log("demo.figures", {
-            "frames": verdict.frames, "accuracy": _percent(verdict.accuracy), "leds": _percent(verdict.led_share),
-            "test": _percent(figures["test_accuracy"]), "images": figures["images"]["test"]}))
-        details = [t("demo.row", name=row.showing.card, expected=sorted(row.expected) or "-", share=_percent(row.led_share),
+            "frames": verdict.frames, "accuracy": percent(verdict.accuracy), "leds": percent(verdict.led_share),
+            "test": percent(figures["test_accuracy"]), "images": figures["images"]["test"]}))
+        details = [t("demo.row", name=row.showing.card, expected=sorted(row.expected) or "-", share=percent(row.led_share),
                      seen=[f"{name} {count}" for name, count in row.seen.items()]) for row in verdict.rows]
         if not verdict.leds_agree:
             raise WorkFailed("demo.leds_disagree", details=details, leds=self.classroom.leds_file,
                              stage=self.classroom.stage.record)
         if not verdict.accurate:
-            raise WorkFailed("demo.inaccurate", details=details, accuracy=_percent(verdict.accuracy), frames=verdict.frames)
+            raise WorkFailed("demo.inaccurate", details=details, accuracy=percent(verdict.accuracy), frames=verdict.frames)
         return Outcome(self.folder, workspace.model_folder(model) / bundle.REPORT_HTML, verdict, figures["test_accuracy"])
 
     def _write_report(self, workspace: Workspace, lab: Lab, model: str, verdict: Verdict) -> dict[str, Any]:
@@ -275,7 +277,3 @@ class _Watch:
 
 def _card(name: str) -> str | None:
     return None if name == EMPTY else name
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"

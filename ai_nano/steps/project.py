@@ -8,11 +8,12 @@ from ai_nano.core.workspace import Receipt, Workspace
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """`camera` is a URI; None: the config's."""
+    """`camera` is a URI; None: the config's. Without `classes`, as many as `planned` are named in step 2."""
 
     classes: tuple[str, ...]
     name: str | None = None
     camera: str | None = None
+    planned: int = 0
 
 
 def create(path: Path, options: ProjectOptions) -> Workspace:
@@ -21,5 +22,7 @@ def create(path: Path, options: ProjectOptions) -> Workspace:
     with workspace.writing():
         if options.camera is not None:
             workspace.settings["camera"] = options.camera
+        if options.planned > len(workspace.classes):
+            workspace.settings["planned_classes"] = options.planned
         workspace.note(Receipt("project", "done", "", facts={"classes": len(workspace.classes)}))
     return workspace

@@ -51,6 +51,8 @@ class Recorder:
         self._count = count
         self._stop = threading.Event()
         self.saved = 0
+        # Frames that were due, and that disk or encoder were too slow for.
+        self.missed = 0
         self.error: AiNanoError | None = None
         self.take = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")[:-3]
         self._thread = threading.Thread(target=self._record, name=f"record-{class_name}", daemon=True)
@@ -74,6 +76,8 @@ class Recorder:
                 due = frame.t if due is None else due
                 # Half a frame of a 30 fps camera early is on time; waiting for the next one would halve the rate.
                 if frame.t >= due - 0.016:
+                    if frame.missed:
+                        self.missed += int((frame.t - due) / self._period)
                     self._save(frame)
                     due = max(due + self._period, frame.t - self._period)
         except AiNanoError as error:
@@ -113,6 +117,8 @@ class RecordStep:
             self._follow(recorder, options, context)
         finally:
             camera.close()
+        if recorder.missed:
+            context.emit(Log("record.missed", {"missed": recorder.missed, "fps": options.fps}, "warning"))
         context.emit(Log("record.done", {"name": name, "saved": recorder.saved, "count": workspace.count(name)}))
         if recorder.error is not None and not (recorder.error.code == "camera.ended" and recorder.saved):
             raise recorder.error

@@ -1,0 +1,82 @@
+"""What running steps say, collected in their threads and fetched by the window on a timer: bounded, and never in its way."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from ai_nano.core.events import Event, Log, Metric, Prediction, Progress, State
+
+KEPT_LINES = 500
+# In the log a result is worth a line when it changes, and now and then when it does not.
+PREDICTION_LINE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """`t`: unix time of its arrival. `event` makes the sentence when it is shown, in the language of that moment."""
+
+    t: float
+    event: Log | Prediction
+
+
+@dataclass
+class Batch:
+    """All since the last fetch: of progress and predictions the newest only, of lines at most KEPT_LINES."""
+
+    lines: list[LogLine] = field(default_factory=list)
+    dropped: int = 0
+    progress: dict[str, Progress] = field(default_factory=dict)
+    metrics: list[Metric] = field(default_factory=list)
+    predictions: dict[str, Prediction] = field(default_factory=dict)
+    prediction_count: int = 0
+    states: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.lines or self.progress or self.metrics or self.predictions or self.states)
+
+
+class Inbox:
+    """`put` is a Listener, for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._batch = Batch()
+        self._lines: deque[LogLine] = deque()
+        self._said: dict[str, tuple[object, float]] = {}
+
+    def put(self, event: Event) -> None:
+        with self._lock:
+            match event:
+                case Log():
+                    self._line(event)
+                case Progress():
+                    self._batch.progress[event.step] = event
+                case Metric():
+                    self._batch.metrics.append(event)
+                case Prediction():
+                    self._batch.predictions[event.machine] = event
+                    self._batch.prediction_count += 1
+                    self._say(event)
+                case State():
+                    self._batch.states += 1
+
+    def fetch(self) -> Batch:
+        with self._lock:
+            batch, self._batch = self._batch, Batch()
+            batch.lines = list(self._lines)
+            self._lines.clear()
+        return batch
+
+    def _line(self, event: Log | Prediction) -> None:
+        self._lines.append(LogLine(time.time(), event))
+        if len(self._lines) > KEPT_LINES:
+            self._lines.popleft()
+            self._batch.dropped += 1
+
+    def _say(self, event: Prediction) -> None:
+        now = time.monotonic()
+        name, at = self._said.get(event.machine, (self, 0.0))
+        if name != event.class_name or now - at >= PREDICTION_LINE_EVERY_S:
+            self._said[event.machine] = (event.class_name, now)
+            self._line(event)

@@ -1,0 +1,69 @@
+"""The window's menu: project, machines, theme, language, quit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from PyQt5.QtWidgets import QApplication, QMenu, QToolButton
+
+from ai_nano.core import texts
+from ai_nano.core.texts import t
+from ai_nano.gui import style
+
+if TYPE_CHECKING:
+    from ai_nano.gui.main_window import MainWindow
+
+LANGUAGE_NAMES = {"en": "English", "fr": "Français"}
+
+
+class MainMenu:
+    def __init__(self, window: MainWindow, button: QToolButton) -> None:
+        self._window = window
+        self._button = button
+        self._menu = QMenu(button)
+        button.setMenu(self._menu)
+        self._menu.aboutToShow.connect(self._enable)
+        self.retranslate()
+
+    def retranslate(self) -> None:
+        self._button.setIcon(style.icon("menu", style.tokens().text, 18))
+        menu, window = self._menu, self._window
+        menu.clear()
+        self._project = menu.addAction(t("window.menu.project"))
+        self._project.triggered.connect(lambda: window.show_page("project"))
+        menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
+        self._practice = menu.addAction(t("window.menu.practice"))
+        self._practice.triggered.connect(lambda: window.start_practice(window.opening.practice_folder))
+        menu.addSeparator()
+        themes = menu.addMenu(t("window.menu.theme"))
+        for name in ("", "light", "dark"):
+            action = themes.addAction(t(f"window.theme.{name or 'system'}"))
+            action.setCheckable(True)
+            action.setChecked(window.settings.theme == name)
+            action.triggered.connect(lambda _checked, name=name: self.choose_theme(name))
+        languages = menu.addMenu(t("window.menu.language"))
+        for code in texts.languages():
+            action = languages.addAction(LANGUAGE_NAMES.get(code, code))
+            action.setCheckable(True)
+            action.setChecked(texts.current_language() == code)
+            action.triggered.connect(lambda _checked, code=code: self.choose_language(code))
+        menu.addSeparator()
+        menu.addAction(t("window.menu.quit")).triggered.connect(window.close)
+
+    def choose_theme(self, name: str) -> None:
+        """Empty: as the desktop is."""
+        app = cast(QApplication, QApplication.instance())
+        self._window.settings.theme = name
+        style.apply(app, name or str(app.property("ai_nano.system_theme") or "light"), self._window.opening.cache)
+        self._window.retranslate()
+
+    def choose_language(self, code: str) -> None:
+        self._window.settings.language = code
+        texts.set_language(code)
+        self._window.retranslate()
+
+    def _enable(self) -> None:
+        in_room = self._window.session.lab is not None
+        busy = bool(self._window.session.running_steps)
+        self._project.setEnabled(in_room)
+        self._practice.setEnabled(not busy and self._window.practice.current is None)

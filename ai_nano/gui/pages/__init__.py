@@ -1,0 +1,1 @@
+"""One page for each of the eight steps, and those that come before the first."""

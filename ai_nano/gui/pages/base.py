@@ -1,0 +1,127 @@
+"""What all pages have in common: their file, their texts, and, for a step, its status, progress and errors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from PyQt5.QtWidgets import QLabel, QWidget
+
+from ai_nano.core.errors import AiNanoError
+from ai_nano.core.texts import t
+from ai_nano.core.workflow import STEPS, Status
+from ai_nano.gui import ui_files
+from ai_nano.gui.inbox import Batch
+from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.error_box import ErrorBox
+from ai_nano.gui.widgets.task_bar import TaskBar
+
+
+class Page(QWidget):
+    """`file` names the .ui file; its widgets become attributes. A subclass fills in what changes in `redraw`."""
+
+    file = ""
+    title: QLabel
+    lead: QLabel
+    problem: ErrorBox
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        ui_files.load(self.file, self)
+        self.problem.dismissed.connect(self.dismiss)
+
+    def retranslate(self) -> None:
+        """Language or theme changed."""
+        ui_files.retranslate(self.file, self)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Show what the session knows now."""
+
+    def entered(self) -> None:
+        """The page is shown."""
+        self.redraw()
+
+    def left(self) -> None:
+        """Another page is shown."""
+
+    def take(self, batch: Batch) -> None:
+        """Events came, to whatever page is shown."""
+
+    def show_problem(self, error: AiNanoError) -> None:
+        self.problem.show_error(error)
+
+    def dismiss(self) -> None:
+        self.problem.show_error(None)
+
+
+class StepPage(Page):
+    """A page of one of the eight steps. `steps`: those whose progress and errors it shows, its own first."""
+
+    step = ""
+    steps: tuple[str, ...] = ()
+    task: TaskBar
+
+    def __init__(self, session: Session, go: Callable[[str], None]) -> None:
+        super().__init__(session)
+        self.go = go
+        self.steps = self.steps or (self.step,)
+        self.task.cancelled.connect(self._on_cancel)
+        self.task.next_wanted.connect(lambda: self.go(self.following))
+        session.started.connect(self._on_started)
+        session.ended.connect(self._on_ended)
+        session.changed.connect(self.redraw)
+
+    @property
+    def following(self) -> str:
+        """The step after this one; of the last, itself."""
+        return STEPS[min(STEPS.index(self.step) + 1, len(STEPS) - 1)]
+
+    @property
+    def active(self) -> str | None:
+        """Which of the page's steps runs in this program."""
+        return next((step for step in self.steps if self.session.is_running(step)), None)
+
+    @property
+    def may_start(self) -> bool:
+        status = self.session.status(self.step).status
+        return self.active is None and status not in (Status.BLOCKED, Status.RUNNING)
+
+    def begin(self, step: str, options: Any) -> None:
+        self.session.start(step, options)
+
+    def redraw(self) -> None:
+        if self.active is None:
+            following = f"{STEPS.index(self.following) + 1} {t('window.step.' + self.following)}"
+            self.task.show_status(self.session.status(self.step), following if self.following != self.step else "")
+        self.problem.show_error(next((self.session.errors[step] for step in self.steps if step in self.session.errors), None))
+
+    def take(self, batch: Batch) -> None:
+        for step in self.steps:
+            if step in batch.progress and self.session.is_running(step):
+                self.task.show_progress(batch.progress[step])
+
+    def dismiss(self) -> None:
+        for step in self.steps:
+            self.session.errors.pop(step, None)
+        self.redraw()
+
+    def begun(self, step: str) -> None:
+        """One of the page's steps has been started."""
+        self.task.show_begun(t(f"window.doing.{step}"))
+
+    def over(self, step: str, outcome: object) -> None:
+        """One of the page's steps has ended, with a Receipt or an error."""
+
+    def _on_started(self, step: str) -> None:
+        if step in self.steps:
+            self.begun(step)
+            self.redraw()
+
+    def _on_ended(self, step: str, outcome: object) -> None:
+        if step in self.steps:
+            self.over(step, outcome)
+            self.redraw()
+
+    def _on_cancel(self) -> None:
+        for step in self.steps:
+            self.session.cancel(step)

@@ -1,0 +1,227 @@
+"""Step 8: inference on the Nano, live: the frames, a bar for each class, the LEDs, the results in the log."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from PyQt5.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
+
+from ai_nano.core.errors import AiNanoError
+from ai_nano.core.events import Prediction
+from ai_nano.core.figures import percent
+from ai_nano.core.mailbox import Mailbox
+from ai_nano.core.ports import Bitmap, Picture
+from ai_nano.core.texts import t
+from ai_nano.gui.inbox import Batch
+from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.class_bars import ClassBars
+from ai_nano.gui.widgets.led_board import LedBoard
+from ai_nano.gui.widgets.video import VideoView
+from ai_nano.steps.infer import InferOptions
+
+RATE_OVER_S = 2.0
+# The largest picture that the view can show; the Nano sends smaller ones.
+LARGEST = (1280, 720)
+
+
+class InferPage(StepPage):
+    file = "infer"
+    step = "infer"
+    nano: QComboBox
+    model: QComboBox
+    showModels: QPushButton
+    threshold: QSpinBox
+    start: QPushButton
+    stop: QPushButton
+    picture: VideoView
+    seen: QLabel
+    figures: QLabel
+    bars: ClassBars
+    leds: LedBoard
+
+    def __init__(self, session: Session, go: Callable[[str], None]) -> None:
+        super().__init__(session, go)
+        self._mailbox: Mailbox[Bitmap] = Mailbox(lambda: session.bridge.post(self._deliver))
+        self._there: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._counted: list[tuple[float, int]] = []
+        self._proposed: object = None
+        self.start.clicked.connect(self._on_start)
+        self.stop.clicked.connect(lambda: session.cancel("infer"))
+        self.showModels.clicked.connect(self._on_show_models)
+        self.nano.currentIndexChanged.connect(lambda _index: self._nano_changed())
+        self.threshold.valueChanged.connect(self._on_threshold)
+        self._clear()
+
+    # ---- what can be run ---------------------------------------------------------------------------------------------
+
+    def propose(self, nano: str, model: str, there: Sequence[Mapping[str, Any]] = ()) -> None:
+        """A model that is on a Nano, chosen elsewhere."""
+        self._list_nanos()
+        self.nano.setCurrentText(nano)
+        if there:
+            self._there[nano] = there
+        self._list_models(model)
+        self.redraw()
+
+    def _list_nanos(self) -> None:
+        names = [nano.name for nano in self.session.config.nanos if nano.host and nano.login]
+        if names != [self.nano.itemText(index) for index in range(self.nano.count())]:
+            self._there, self._proposed = {}, None
+            self.nano.clear()
+            self.nano.addItems(names)
+
+    def _propose_deployed(self) -> None:
+        """The model that this workspace has pushed, on the Nano to which it was pushed; proposed once."""
+        workspace = self.session.workspace
+        receipt = workspace.done("deploy") if workspace is not None else None
+        if receipt is None or self.active is not None or not receipt.facts["nanos"]:
+            return
+        key = (workspace, receipt.at)
+        if key != self._proposed:
+            self._proposed = key
+            self.nano.setCurrentText(str(receipt.facts["nanos"][-1]))
+            self._there.pop(self.nano.currentText(), None)
+            self._list_models(str(receipt.facts["model"]))
+
+    def _list_models(self, chosen: str = "") -> None:
+        chosen = chosen or self.model.currentText()
+        names = [str(one["model"]) for one in self._there.get(self.nano.currentText(), ())]
+        if chosen and chosen not in names:
+            names.insert(0, chosen)
+        self.model.clear()
+        self.model.addItems(names)
+        self.model.setCurrentText(chosen)
+
+    def _nano_changed(self) -> None:
+        if self.session.lab is not None and self.nano.currentText():
+            self.threshold.setValue(round(100 * self.session.config.nano(self.nano.currentText()).threshold))
+        self.model.clear()
+        self._list_models()
+        self.redraw()
+
+    def _on_show_models(self) -> None:
+        name, lab = self.nano.currentText(), self.session.lab
+        if not name or lab is None:
+            return
+        self.dismiss()
+        self.showModels.setEnabled(False)
+        self.task.show_words(t("window.models.asking", machine=name))
+
+        def done(models: Sequence[Mapping[str, Any]]) -> None:
+            self._there[name] = models
+            self._list_models()
+            self.redraw()
+            if not models:
+                self.task.show_words(t("models.none", machine=name))
+
+        def failed(error: AiNanoError) -> None:
+            self.session.errors["infer"] = error
+            self.redraw()
+
+        self.session.look(lambda: list(lab.nano(name).store("models")["models"]), done, failed)
+
+    @property
+    def _classes(self) -> list[str]:
+        """Of the chosen model, as far as they are known before it runs."""
+        model, workspace = self.model.currentText(), self.session.workspace
+        for one in self._there.get(self.nano.currentText(), ()):
+            if one["model"] == model and one.get("classes"):
+                return [str(name) for name in one["classes"]]
+        receipt = workspace.done("export") if workspace is not None else None
+        if receipt is not None and receipt.facts["model"] == model:
+            return [str(name) for name in receipt.facts["classes"]]
+        return []
+
+    # ---- drawing -----------------------------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        super().redraw()
+        if self.session.lab is None:
+            return
+        self._list_nanos()
+        self._propose_deployed()
+        running = self.active is not None
+        ready = bool(self.model.currentText()) and bool(self.nano.currentText())
+        self.start.setEnabled(not running and ready)
+        self.stop.setEnabled(running)
+        for widget in (self.nano, self.model):
+            widget.setEnabled(not running)
+        self.showModels.setEnabled(not running and bool(self.nano.currentText()))
+        if not running:
+            self._show_classes(self._classes)
+
+    def _show_classes(self, names: Sequence[str]) -> None:
+        if self.nano.currentText():
+            pins = self.session.config.nano(self.nano.currentText()).pins
+            self.bars.set_classes(names, self.threshold.value() / 100)
+            self.leds.set_classes(names, pins)
+
+    def retranslate(self) -> None:
+        super().retranslate()
+        if self.active is None:
+            self._clear()
+
+    def take(self, batch: Batch) -> None:
+        super().take(batch)
+        if not batch.predictions or not self.session.is_running("infer"):
+            return
+        self._count(batch.prediction_count)
+        self._show_prediction(next(iter(batch.predictions.values())))
+
+    def _show_prediction(self, event: Prediction) -> None:
+        if event.probabilities and not set(event.probabilities) <= set(self.bars.classes):
+            self._show_classes(list(event.probabilities))
+        self.bars.show_values(event.probabilities, event.class_name)
+        self.leds.show_lit(event.lit)
+        self.seen.setText(t("infer.nothing_recognised", confidence=percent(event.confidence)) if event.class_name is None
+                          else f"{event.class_name}  {percent(event.confidence)}")
+
+    def _count(self, frames: int) -> None:
+        now = time.monotonic()
+        self._counted = [(at, count) for at, count in self._counted if now - at < RATE_OVER_S] + [(now, frames)]
+        span = now - self._counted[0][0]
+        if span > RATE_OVER_S / 2:
+            rate = sum(count for _, count in self._counted[1:]) / span
+            self.figures.setText(t("window.infer.rate", rate=f"{rate:.0f}"))
+
+    def _clear(self) -> None:
+        self.picture.show_words(t("window.infer.no_picture"))
+        self.seen.setText("")
+        self.figures.setText("")
+        self.bars.clear_values()
+        self.leds.show_lit(())
+
+    def _deliver(self) -> None:
+        bitmap = self._mailbox.take()
+        if bitmap is not None and self.session.is_running("infer"):
+            self.picture.show_bitmap(bitmap)
+
+    # ---- doing -------------------------------------------------------------------------------------------------------
+
+    def _on_start(self) -> None:
+        lab = self.session.lab
+        if lab is None:
+            return
+        images = lab.images
+
+        def on_picture(picture: Picture) -> None:
+            bitmap = images.bitmap(picture.jpeg, *LARGEST)
+            if bitmap is not None:
+                self._mailbox.put(bitmap)
+
+        self.begin("infer", InferOptions(model=self.model.currentText(), nano=self.nano.currentText(),
+                                         threshold=self.threshold.value() / 100, on_picture=on_picture))
+
+    def _on_threshold(self, value: int) -> None:
+        self.bars.set_threshold(value / 100)
+        self.session.send("infer", {"type": "set", "threshold": value / 100})
+
+    def begun(self, step: str) -> None:
+        self.task.show_begun(t("window.doing.infer"), cancellable=False)
+        self._counted = []
+        self._clear()
+        self.picture.show_words(t("window.infer.starting"))
+
+    def over(self, step: str, outcome: object) -> None:
+        self._clear()

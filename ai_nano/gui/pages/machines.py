@@ -1,0 +1,218 @@
+"""The machines of the room by form, each with a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PyQt5.QtWidgets import QFileDialog, QLabel, QLineEdit, QListWidget, QPushButton, QSpinBox, QWidget
+
+from ai_nano.core import config_file
+from ai_nano.core.config import Config, MachineConfig, NanoConfig
+from ai_nano.core.errors import AiNanoError, ConfigError
+from ai_nano.core.figures import amount
+from ai_nano.core.ports import MachineFacts
+from ai_nano.core.texts import t
+from ai_nano.gui.pages.base import Page
+from ai_nano.gui.session import Session
+from ai_nano.lab import test_machine
+
+if TYPE_CHECKING:
+    from ai_nano.gui.main_window import MainWindow
+
+FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera")
+NANO_FIELDS = ("pins", "camera")
+
+
+@dataclass
+class _Row:
+    """A machine as it is being typed; `before` is the one of the room that it replaces."""
+
+    role: str
+    values: dict[str, str] = field(default_factory=dict)
+    before: MachineConfig | None = None
+
+
+class MachinesPage(Page):
+    file = "machines"
+    machineList: QListWidget
+    add: QPushButton
+    removeButton: QPushButton
+    nameLabel: QLabel
+    name: QLineEdit
+    ip: QLineEdit
+    port: QSpinBox
+    login: QLineEdit
+    pwd: QLineEdit
+    key_file: QLineEdit
+    browseKey: QPushButton
+    pinsLabel: QLabel
+    pins: QLineEdit
+    cameraLabel: QLabel
+    camera: QLineEdit
+    trouble: QLabel
+    test: QPushButton
+    tested: QLabel
+    save: QPushButton
+    back: QPushButton
+
+    def __init__(self, session: Session, window: MainWindow) -> None:
+        super().__init__(session)
+        self._window = window
+        self._rows: list[_Row] = []
+        self._row = -1
+        self.machineList.currentRowChanged.connect(self._on_row)
+        self.add.clicked.connect(self._on_add)
+        self.removeButton.clicked.connect(self._on_remove)
+        self.name.textEdited.connect(self._on_name)
+        self.browseKey.clicked.connect(self._on_browse_key)
+        self.test.clicked.connect(self._on_test)
+        self.save.clicked.connect(self._on_save)
+        self.back.clicked.connect(lambda: window.show_page("project" if session.lab is not None else "welcome"))
+
+    # ---- the list ----------------------------------------------------------------------------------------------------
+
+    def entered(self) -> None:
+        """Start from the room in which the window is; the embedded classroom's is nobody's to edit."""
+        room = self.session.lab.config if self.session.lab is not None and self._window.practice.current is None else None
+        self._rows = [_row(config_file.SERVER, room.server if room is not None else None)]
+        self._rows += [_row(config_file.NANO, nano) for nano in (room.nanos if room is not None else ()) if nano.filled_in]
+        if len(self._rows) == 1:
+            self._rows.append(_row(config_file.NANO, None, 1))
+        self._row = -1
+        self._fill_list(0)
+
+    def _fill_list(self, selected: int) -> None:
+        self.machineList.blockSignals(True)
+        self.machineList.clear()
+        for row in self._rows:
+            self.machineList.addItem(row.values["name"] or "?")
+        self.machineList.blockSignals(False)
+        self._row = -1
+        self.machineList.setCurrentRow(selected)
+        self._on_row(selected)
+
+    def _on_row(self, index: int) -> None:
+        self._keep()
+        self._row = index
+        if not 0 <= index < len(self._rows):
+            return
+        row = self._rows[index]
+        for name in FIELDS:
+            self._write(name, row.values.get(name, ""))
+        nano = row.role == config_file.NANO
+        for widget in (self.pins, self.pinsLabel, self.camera, self.cameraLabel):
+            widget.setVisible(nano)
+        self.removeButton.setEnabled(nano)
+        self._show_trouble(None)
+        self.tested.setText("")
+
+    def _keep(self) -> None:
+        """What is in the form belongs to the row that was shown."""
+        if 0 <= self._row < len(self._rows):
+            row = self._rows[self._row]
+            row.values = {name: self._read(name) for name in FIELDS
+                          if row.role == config_file.NANO or name not in NANO_FIELDS}
+
+    def _on_add(self) -> None:
+        self._keep()
+        number = 1 + sum(row.role == config_file.NANO for row in self._rows)
+        self._rows.append(_row(config_file.NANO, None, number))
+        self._fill_list(len(self._rows) - 1)
+        self.ip.setFocus()
+
+    def _on_remove(self) -> None:
+        if self._row > 0:
+            del self._rows[self._row]
+            self._fill_list(min(self._row, len(self._rows) - 1))
+
+    def _on_name(self, text: str) -> None:
+        item = self.machineList.item(self._row)
+        if item is not None:
+            item.setText(text or "?")
+
+    def _read(self, name: str) -> str:
+        widget = getattr(self, name)
+        return str(widget.value()) if isinstance(widget, QSpinBox) else str(widget.text())
+
+    def _write(self, name: str, text: str) -> None:
+        widget = getattr(self, name)
+        if isinstance(widget, QSpinBox):
+            widget.setValue(int(text or 22))
+        else:
+            widget.setText(text)
+
+    def _on_browse_key(self) -> None:
+        dialog = QFileDialog(self, t("window.machines.key"), str(Path.home() / ".ssh"))
+        dialog.setFileMode(QFileDialog.ExistingFile)
+        dialog.fileSelected.connect(self.key_file.setText)
+        dialog.open()
+
+    # ---- testing and saving ------------------------------------------------------------------------------------------
+
+    def _on_test(self) -> None:
+        self._keep()
+        row = self._rows[self._row]
+        self._show_trouble(None)
+        try:
+            machine = config_file.machine_form(row.values, row.role, replacing=row.before)
+        except ConfigError as error:
+            self._show_trouble(error)
+            return
+        self.test.setEnabled(False)
+        self.tested.setText(t("window.machines.testing"))
+        folder = self._window.opening.user_folder
+
+        def done(facts: MachineFacts) -> None:
+            self.test.setEnabled(True)
+            self.tested.setText(t("window.machines.tested", milliseconds=round(1000 * facts.round_trip_s),
+                                  python=facts.python or "?", free=amount(facts.free_bytes, "bytes")))
+
+        def failed(error: AiNanoError) -> None:
+            self.test.setEnabled(True)
+            self.tested.setText("")
+            self.show_problem(error)
+
+        self.dismiss()
+        self.session.look(lambda: test_machine(machine, row.role, self._window.questions, folder), done, failed)
+
+    def _on_save(self) -> None:
+        self._keep()
+        self._show_trouble(None)
+        self.dismiss()
+        room: Config | None = None
+        for index, row in enumerate(self._rows):
+            try:
+                machine = config_file.machine_form(row.values, row.role, room, row.before)
+            except ConfigError as error:
+                self.machineList.setCurrentRow(index)
+                self._show_trouble(error)
+                return
+            room = config_file.with_machine(room, machine)
+        assert room is not None, "there is always a server's row"
+        try:
+            saved = config_file.save(room, self._window.opening.user_folder / "config.json")
+        except AiNanoError as error:
+            self.show_problem(error)
+            return
+        self._window.enter(saved)
+
+    def _show_trouble(self, error: ConfigError | None) -> None:
+        """At the form, with the cursor in the field that it is about."""
+        self.trouble.setVisible(error is not None)
+        if error is not None:
+            self.trouble.setText(f"{error.what} {error.hint}")
+            widget = getattr(self, str(error.params.get("key", "")).rpartition(".")[2], None)
+            if isinstance(widget, QWidget):
+                widget.setFocus()
+
+
+def _row(role: str, machine: MachineConfig | None, number: int = 1) -> _Row:
+    if machine is None:
+        return _Row(role, {"name": "DL" if role == config_file.SERVER else f"nano{number}", "port": "22"})
+    values = {"name": machine.name, "ip": machine.host, "port": str(machine.port), "login": machine.login,
+              "pwd": str(machine.password or ""), "key_file": str(machine.key_file or "")}
+    if isinstance(machine, NanoConfig):
+        values |= {"pins": ", ".join(str(pin) for pin in machine.pins), "camera": machine.camera}
+    return _Row(role, values, machine)

@@ -1,0 +1,191 @@
+"""Step 1: the workspace, the number of classes, the camera; or a model that is on a Nano already."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from PyQt5.QtWidgets import QComboBox, QFileDialog, QFrame, QLabel, QLineEdit, QPushButton, QSpinBox
+
+from ai_nano.cameras.listing import list_cameras
+from ai_nano.core.errors import AiNanoError
+from ai_nano.core.texts import t
+from ai_nano.core.workspace import Workspace
+from ai_nano.gui.cameras import CameraViews
+from ai_nano.gui.pages.base import Page
+from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.video import VideoView
+from ai_nano.steps.project import ProjectOptions
+
+
+class ProjectPage(Page):
+    file = "project"
+    workspace: QLineEdit
+    browse: QPushButton
+    classes: QSpinBox
+    camera: QComboBox
+    cameraRefresh: QPushButton
+    found: QLabel
+    ok: QPushButton
+    nanoCard: QFrame
+    nano: QComboBox
+    showModels: QPushButton
+    model: QComboBox
+    useModel: QPushButton
+    modelsNote: QLabel
+    preview: VideoView
+    cameraNote: QLabel
+
+    def __init__(self, session: Session, cameras: CameraViews, go: Callable[[str], None],
+                 use_model: Callable[[str, str], None]) -> None:
+        super().__init__(session)
+        self._cameras = cameras
+        self._go = go
+        self._use_model = use_model
+        self._models: Sequence[Mapping[str, Any]] = []
+        self._known: Workspace | None = None
+        self.browse.clicked.connect(self._on_browse)
+        self.workspace.textChanged.connect(self._look_at_folder)
+        self.workspace.returnPressed.connect(self._on_ok)
+        self.cameraRefresh.clicked.connect(self._list_cameras)
+        self.camera.activated.connect(lambda _index: self._show_camera())
+        self.camera.lineEdit().editingFinished.connect(self._show_camera)
+        self.ok.clicked.connect(self._on_ok)
+        self.showModels.clicked.connect(self._on_show_models)
+        self.useModel.clicked.connect(self._on_use_model)
+        session.changed.connect(self.redraw)
+
+    # ---- what it proposes --------------------------------------------------------------------------------------------
+
+    def propose(self, workspace: Path, classes: int, camera: str) -> None:
+        self.workspace.setText(str(workspace))
+        self.classes.setValue(classes)
+        self._list_cameras(camera)
+        self._look_at_folder()
+
+    @property
+    def camera_uri(self) -> str:
+        index = self.camera.findText(self.camera.currentText())
+        return str(self.camera.itemData(index)) if index >= 0 else self.camera.currentText().strip()
+
+    def _list_cameras(self, chosen: object = None) -> None:
+        """`chosen`: a URI to select; by the button, the one that is selected stays."""
+        wanted = chosen if isinstance(chosen, str) else self.camera_uri
+        self.camera.clear()
+        for uri, name in list_cameras():
+            self.camera.addItem(name, uri)
+        index = self.camera.findData(wanted)
+        if index < 0 and wanted:
+            self.camera.insertItem(0, wanted, wanted)
+            index = 0
+        self.camera.setCurrentIndex(max(0, index))
+        self._show_camera()
+
+    # ---- drawing -----------------------------------------------------------------------------------------------------
+
+    def entered(self) -> None:
+        super().entered()
+        self._show_camera()
+
+    def left(self) -> None:
+        self._cameras.stop()
+
+    def retranslate(self) -> None:
+        super().retranslate()
+        self._look_at_folder()
+
+    def redraw(self) -> None:
+        if self.session.lab is None:
+            return
+        names = [nano.name for nano in self.session.config.nanos if nano.host and nano.login]
+        if names != [self.nano.itemText(index) for index in range(self.nano.count())]:
+            self.nano.clear()
+            self.nano.addItems(names)
+            self.model.clear()
+        self.nanoCard.setVisible(bool(names))
+        for widget in (self.model, self.useModel):
+            widget.setVisible(self.model.count() > 0)
+        self.modelsNote.setVisible(bool(self.modelsNote.text()))
+
+    def _look_at_folder(self) -> None:
+        """Say what Project OK will do."""
+        self._known = None
+        text = self.workspace.text().strip()
+        note, opens = "", False
+        if text:
+            path = Path(text).expanduser()
+            try:
+                self._known = Workspace.open(path)
+                opens = True
+                note = t("window.project.found", count=len(self._known.classes), classes=self._known.classes or "–")
+            except AiNanoError as error:
+                if error.code in ("workspace.none", "workspace.missing"):
+                    note = t("window.project.fresh")
+                else:
+                    note = error.what
+        self.found.setText(note)
+        self.classes.setEnabled(not opens)
+        self.ok.setEnabled(bool(text))
+
+    def _show_camera(self) -> None:
+        uri = self.camera_uri
+        if self.session.lab is None or not uri or not self.isVisible():
+            return
+        self._cameras.show(self.session.lab, uri, self.preview, self._told)
+
+    def _told(self, error: AiNanoError | None) -> None:
+        self.cameraNote.setText("" if error is None else f"{error.why} {error.hint}")
+
+    # ---- doing -------------------------------------------------------------------------------------------------------
+
+    def _on_browse(self) -> None:
+        dialog = QFileDialog(self, t("window.project.workspace"), str(Path(self.workspace.text() or ".").expanduser().parent))
+        dialog.setFileMode(QFileDialog.Directory)
+        dialog.setOption(QFileDialog.ShowDirsOnly)
+        dialog.fileSelected.connect(self.workspace.setText)
+        dialog.open()
+
+    def _on_ok(self) -> None:
+        text = self.workspace.text().strip()
+        if not text or self.session.lab is None:
+            return
+        self.dismiss()
+        path = Path(text).expanduser()
+        try:
+            if self._known is not None:
+                self.session.open(path)
+                self.session.choose_camera(self.camera_uri)
+            else:
+                self.session.create(path, ProjectOptions((), camera=self.camera_uri, planned=self.classes.value()))
+        except AiNanoError as error:
+            self.show_problem(error)
+            return
+        self._go(self.session.landing_step())
+
+    def _on_show_models(self) -> None:
+        name, lab = self.nano.currentText(), self.session.lab
+        if not name or lab is None:
+            return
+        self.dismiss()
+        self.showModels.setEnabled(False)
+        self.modelsNote.setText(t("window.models.asking", machine=name))
+        self.redraw()
+
+        def done(models: Sequence[Mapping[str, Any]]) -> None:
+            self.showModels.setEnabled(True)
+            self.model.clear()
+            for one in models:
+                self.model.addItem(str(one["model"]))
+            self.modelsNote.setText("" if models else t("models.none", machine=name))
+            self.redraw()
+
+        def failed(error: AiNanoError) -> None:
+            self.showModels.setEnabled(True)
+            self.modelsNote.setText("")
+            self.show_problem(error)
+            self.redraw()
+
+        self.session.look(lambda: list(lab.nano(name).store("models")["models"]), done, failed)
+
+    def _on_use_model(self) -> None:
+        if self.model.currentText():
+            self._use_model(self.nano.currentText(), self.model.currentText())

@@ -1,0 +1,65 @@
+"""Step 4: the upload, with bytes and time left."""
+
+from collections.abc import Callable
+
+from PyQt5.QtWidgets import QFrame, QLabel, QPushButton
+
+from ai_nano.core.events import Progress
+from ai_nano.core.figures import amount, duration
+from ai_nano.core.texts import t
+from ai_nano.gui.inbox import Batch
+from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.session import Session
+from ai_nano.steps.upload import UploadOptions
+
+
+class UploadPage(StepPage):
+    file = "upload"
+    step = "upload"
+    serverLine: QLabel
+    facts: QLabel
+    start: QPushButton
+    transfer: QFrame
+    bytes: QLabel
+    rate: QLabel
+
+    def __init__(self, session: Session, go: Callable[[str], None]) -> None:
+        super().__init__(session, go)
+        self._last: Progress | None = None
+        self.start.clicked.connect(lambda: self.begin("upload", UploadOptions()))
+
+    def redraw(self) -> None:
+        super().redraw()
+        self.start.setEnabled(self.may_start)
+        if self.session.lab is None:
+            return
+        server, workspace = self.session.config.server, self.session.workspace
+        self.serverLine.setText(t("window.upload.to", machine=server.name, host=server.host))
+        receipt = workspace.done("upload") if workspace is not None else None
+        self.facts.setText(t("window.upload.model", model=receipt.facts["model"], count=receipt.facts["files"])
+                           if receipt is not None else t("window.upload.nothing"))
+        self._draw_transfer()
+
+    def begun(self, step: str) -> None:
+        super().begun(step)
+        self._last = None
+
+    def take(self, batch: Batch) -> None:
+        super().take(batch)
+        if self.step in batch.progress:
+            self._last = batch.progress[self.step]
+            self._draw_transfer()
+
+    def _draw_transfer(self) -> None:
+        event = self._last
+        self.transfer.setVisible(event is not None)
+        if event is None:
+            return
+        self.bytes.setText(t("window.of", done=amount(event.done, event.unit), total=amount(event.total, event.unit)))
+        if event.done >= event.total:
+            words = t("window.upload.whole")
+        elif event.eta_s is not None:
+            words = t("window.left", time=duration(event.eta_s))
+        else:
+            words = ""
+        self.rate.setText(words)

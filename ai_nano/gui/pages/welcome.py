@@ -1,0 +1,67 @@
+"""First start: the embedded classroom, a room pack, or machines by form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PyQt5.QtWidgets import QFileDialog, QLabel, QPushButton
+
+from ai_nano.core import room_pack
+from ai_nano.core.errors import AiNanoError
+from ai_nano.core.texts import t
+from ai_nano.gui.pages.base import Page
+from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.task_bar import TaskBar
+
+if TYPE_CHECKING:
+    from ai_nano.gui.main_window import MainWindow
+
+
+class WelcomePage(Page):
+    file = "welcome"
+    practice: QPushButton
+    pack: QPushButton
+    machines: QPushButton
+    note: QLabel
+    task: TaskBar
+
+    def __init__(self, session: Session, window: MainWindow) -> None:
+        super().__init__(session)
+        self._window = window
+        self._starting = False
+        self.practice.clicked.connect(lambda: window.start_practice(window.opening.practice_folder))
+        self.pack.clicked.connect(self._on_pack)
+        self.machines.clicked.connect(lambda: window.show_page("machines"))
+        self.show_ready()
+
+    def show_starting(self) -> None:
+        self.dismiss()
+        self._starting = True
+        self.task.show()
+        self.task.show_begun(t("window.welcome.starting"), cancellable=False)
+        self._enable()
+
+    def show_ready(self) -> None:
+        self._starting = False
+        self.task.hide()
+        self._enable()
+
+    def _enable(self) -> None:
+        for button in (self.practice, self.pack, self.machines):
+            button.setEnabled(not self._starting)
+
+    def _on_pack(self) -> None:
+        dialog = QFileDialog(self, t("window.welcome.pack"), str(Path.home()), f"{t('window.welcome.pack.kind')} (*.ainano)")
+        dialog.setFileMode(QFileDialog.ExistingFile)
+        dialog.fileSelected.connect(self._open_pack)
+        dialog.open()
+
+    def _open_pack(self, file: str) -> None:
+        self.dismiss()
+        try:
+            config = room_pack.open_pack(Path(file), self._window.opening.user_folder)
+        except AiNanoError as error:
+            self.show_problem(error)
+            return
+        self._window.enter(config)

@@ -1,0 +1,69 @@
+"""The embedded classroom while the window is in it, and its stage."""
+
+from collections.abc import Callable
+
+from PyQt5.QtCore import QObject
+
+from ai_nano.core.errors import AiNanoError
+from ai_nano.gui.opening import Practice
+from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.stage_panel import StagePanel
+
+
+class PracticeRoom(QObject):
+    """The stage's commands are carried out beside the window, in order; of turns none waits for another."""
+
+    def __init__(self, session: Session, panel: StagePanel) -> None:
+        super().__init__()
+        self.current: Practice | None = None
+        self._session = session
+        self._panel = panel
+        self._busy = False
+        self._wanted: Callable[[Practice], None] | None = None
+        panel.held.connect(lambda card: self._do(lambda practice: practice.hold(card)))
+        panel.turned.connect(self._turn)
+        panel.plugged.connect(lambda plugged: self._do(lambda practice: practice.plug(plugged)))
+
+    def enter(self, practice: Practice, done: Callable[[int], object], failed: Callable[[AiNanoError], object]) -> None:
+        """Start the classroom and go into it; `done` gets the number of classes that its cards make."""
+        self.leave()
+
+        def ready(started: Practice) -> None:
+            self.current = started
+            self._session.enter(started.config, started.folder)
+            self._panel.set_cards(started.cards)
+            self._panel.show()
+            for card in started.cards:
+                self._session.look(lambda card=card: started.picture(card),
+                                   lambda jpeg, card=card: self._panel.set_picture(card, jpeg))
+            done(started.classes)
+
+        self._session.look(practice.__enter__, ready, failed)
+
+    def leave(self) -> None:
+        if self.current is not None:
+            self._panel.hide()
+            practice, self.current = self.current, None
+            practice.__exit__(None, None, None)
+
+    def _turn(self, card: str | None) -> None:
+        if not self._busy:
+            self._do(lambda practice: practice.turn(card))
+
+    def _do(self, command: Callable[[Practice], None]) -> None:
+        """One after the other; of those that wait, only the last still matters."""
+        practice = self.current
+        if practice is None:
+            return
+        if self._busy:
+            self._wanted = command
+            return
+        self._busy = True
+
+        def over(_result: object) -> None:
+            self._busy = False
+            if self._wanted is not None:
+                wanted, self._wanted = self._wanted, None
+                self._do(wanted)
+
+        self._session.look(lambda: command(practice), over, over)

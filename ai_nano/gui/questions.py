@@ -1,0 +1,70 @@
+"""Questions of working threads, put to the person before the window."""
+
+import queue
+from collections.abc import Callable
+
+from PyQt5.QtWidgets import QDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
+
+from ai_nano.core.texts import t
+from ai_nano.gui.bridge import Bridge
+
+
+class WindowQuestions:
+    """The thread that asks waits; the window does not. Whoever still waits when the window closes is told no."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._parent: QWidget | None = None
+        self._waiting: list[queue.SimpleQueue[object]] = []
+        self._open: list[QDialog] = []
+        self._closed = False
+
+    def attach(self, parent: QWidget) -> None:
+        self._parent = parent
+
+    def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
+        def show(answer: Callable[[object], None]) -> QDialog:
+            box = QMessageBox(QMessageBox.Question, t("window.ask.host_key.title", machine=machine),
+                              t("ask.host_key", machine=machine, kind=kind, fingerprint=fingerprint),
+                              QMessageBox.NoButton, self._parent)
+            yes = box.addButton(t("window.ask.host_key.yes"), QMessageBox.AcceptRole)
+            box.addButton(t("window.ask.host_key.no"), QMessageBox.RejectRole)
+            box.finished.connect(lambda _code: answer(box.clickedButton() is yes))
+            return box
+
+        return self._ask(show) is True
+
+    def password(self, machine: str, login: str) -> str | None:
+        def show(answer: Callable[[object], None]) -> QDialog:
+            dialog = QInputDialog(self._parent)
+            dialog.setWindowTitle(t("window.ask.password.title", machine=machine))
+            dialog.setLabelText(t("ask.password", machine=machine, login=login))
+            dialog.setTextEchoMode(QLineEdit.Password)
+            dialog.finished.connect(lambda code: answer(dialog.textValue() if code == QDialog.Accepted else None))
+            return dialog
+
+        typed = self._ask(show)
+        return typed if isinstance(typed, str) and typed else None
+
+    def close(self) -> None:
+        self._closed = True
+        for waiting in self._waiting:
+            waiting.put(None)
+
+    def _ask(self, show: Callable[[Callable[[object], None]], QDialog]) -> object:
+        if self._closed:
+            return None
+        answered: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._waiting.append(answered)
+
+        def in_window() -> None:
+            dialog = show(answered.put)
+            self._open.append(dialog)
+            dialog.finished.connect(lambda _code: self._open.remove(dialog))
+            dialog.open()
+
+        self._bridge.post(in_window)
+        try:
+            return answered.get()
+        finally:
+            self._waiting.remove(answered)

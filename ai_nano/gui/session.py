@@ -1,0 +1,289 @@
+"""What the window works on: the room, the workspace in it, the steps that run, and what is known of all of them.
+
+Lives in the Qt thread. Whatever may take longer than a moment is done elsewhere and comes back over the bridge.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PyQt5.QtCore import QObject, QTimer, pyqtSignal
+
+from ai_nano.core.config import Config
+from ai_nano.core.errors import AiNanoError
+from ai_nano.core.lanes import Lanes
+from ai_nano.core.ports import Questions
+from ai_nano.core.unexpected import explained
+from ai_nano.core.workflow import Running, Status, StepStatus, Workflow, start_alone
+from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.gui.bridge import Bridge
+from ai_nano.gui.inbox import Batch, Inbox
+from ai_nano.lab import Lab, build_lab, build_workflow, steps
+from ai_nano.steps.project import ProjectOptions, create
+
+T = TypeVar("T")
+
+DRAIN_MS = 50
+MACHINES_MS = 1000
+LOOK_AROUND_S = 20
+END_WAIT_S = 12.0
+
+
+class Session(QObject):
+    """Signals: `arrived` a Batch of events; `changed` statuses, workspace or room; `started` and `ended` a step."""
+
+    arrived = pyqtSignal(object)
+    changed = pyqtSignal()
+    started = pyqtSignal(str)
+    ended = pyqtSignal(str, object)
+    machines_changed = pyqtSignal()
+
+    def __init__(self, bridge: Bridge, questions: Questions, folder: Path) -> None:
+        super().__init__()
+        self.bridge = bridge
+        self.inbox = Inbox()
+        self.lab: Lab | None = None
+        self.workflow: Workflow | None = None
+        self.statuses: dict[str, StepStatus] = {}
+        self.errors: dict[str, AiNanoError] = {}
+        self.receipts: dict[str, Receipt] = {}
+        self._questions = questions
+        self._folder = folder
+        self._lanes = Lanes()
+        self._running: dict[str, Running | None] = {}
+        self._threads: list[threading.Thread] = []
+        self._looking = self._look_again = False
+        self._machines_before: object = None
+        self._ticks = 0
+        self._drain = QTimer(self)
+        self._drain.timeout.connect(self.drain)
+        self._drain.start(DRAIN_MS)
+        self._machine_timer = QTimer(self)
+        self._machine_timer.timeout.connect(self._watch_machines)
+        self._machine_timer.start(MACHINES_MS)
+
+    # ---- the room and the workspace ----------------------------------------------------------------------------------
+
+    @property
+    def workspace(self) -> Workspace | None:
+        return self.workflow.workspace if self.workflow is not None else None
+
+    @property
+    def config(self) -> Config:
+        assert self.lab is not None, "a page of the eight steps is shown in a room only"
+        return self.lab.config
+
+    def enter(self, config: Config, folder: Path | None = None) -> None:
+        """Into the room that the config names; `folder` is where its known_hosts lies (None: the user's)."""
+        self.leave_workspace()
+        if self.lab is not None:
+            old = self.lab
+            self._thread(old.close, "leave-room")
+        self.lab = build_lab(config, self._questions, folder or self._folder)
+        self._machines_before, self._ticks = None, 0
+        self.changed.emit()
+        self.look_around()
+
+    def create(self, path: Path, options: ProjectOptions) -> None:
+        """Step 1. Raises BadInput."""
+        self._take(create(path, options))
+
+    def open(self, path: Path) -> None:
+        """An existing workspace, whoever made it. Raises BadInput."""
+        self._take(Workspace.open(path))
+
+    def _take(self, workspace: Workspace) -> None:
+        self.leave_workspace()
+        assert self.lab is not None
+        self.workflow = build_workflow(workspace, self.lab, self._lanes)
+        self.statuses = {one.step: one for one in self.workflow.status()}
+        self.changed.emit()
+
+    @property
+    def camera(self) -> str:
+        """The URI of the laptop's camera: the workspace's, else the room's."""
+        chosen = self.workspace.settings.get("camera") if self.workspace is not None else None
+        return str(chosen or self.config.camera)
+
+    def choose_camera(self, uri: str) -> None:
+        """Keep another camera for the workspace. Raises what writing raises."""
+        if self.workspace is not None and uri and uri != self.camera:
+            with self.workspace.writing():
+                self.workspace.settings["camera"] = uri
+
+    def leave_workspace(self) -> None:
+        self.workflow = None
+        self.statuses, self.errors, self.receipts = {}, {}, {}
+        self.changed.emit()
+
+    def landing_step(self) -> str:
+        return self.workflow.landing_step() if self.workflow is not None else "project"
+
+    # ---- steps -------------------------------------------------------------------------------------------------------
+
+    def status(self, step: str) -> StepStatus:
+        known = self.statuses.get(step)
+        if self.is_running(step):
+            return StepStatus(step, Status.RUNNING, "status.running")
+        if known is not None:
+            return known
+        if step == "project":
+            return StepStatus(step, Status.READY, "status.project.ready")
+        if step == "infer" and self.workflow is None:
+            return StepStatus(step, Status.READY, "status.infer.alone")
+        return StepStatus(step, Status.BLOCKED, "status.no_project")
+
+    def is_running(self, step: str) -> bool:
+        return step in self._running
+
+    @property
+    def running_steps(self) -> list[str]:
+        return list(self._running)
+
+    def start(self, step: str, options: Any) -> None:
+        """Start a step; what its check finds, and how it ends, comes with `ended`."""
+        if step in self._running or self.lab is None:
+            return
+        self._running[step] = None
+        self.errors.pop(step, None)
+        workflow, lab = self.workflow, self.lab
+
+        def begin() -> Running:
+            if workflow is not None:
+                return workflow.start(step, options, self.inbox.put)
+            return start_alone(steps()[step], options, lab, self.inbox.put)
+
+        self.started.emit(step)
+        self.look(begin, lambda running: self._begun(step, running), lambda error: self._over(step, error))
+
+    def _begun(self, step: str, running: Running) -> None:
+        cancelled = step in self._running and self._running[step] is _CANCELLED
+        self._running[step] = running
+        if cancelled:
+            running.cancel()
+        running.future.add_done_callback(lambda future: self.bridge.post(lambda: self._over(step, _outcome(future))))
+
+    def _over(self, step: str, outcome: Receipt | BaseException) -> None:
+        self.drain()
+        self._running.pop(step, None)
+        if isinstance(outcome, Receipt):
+            self.receipts[step] = outcome
+        else:
+            outcome = explained(outcome)
+            if outcome.code != "cancelled":
+                self.errors[step] = outcome
+        self.ended.emit(step, outcome)
+        self.refresh()
+
+    def cancel(self, step: str) -> None:
+        if step in self._running:
+            running = self._running[step]
+            if running is None:
+                self._running[step] = _CANCELLED
+            else:
+                running.cancel()
+
+    def send(self, step: str, command: dict[str, Any]) -> None:
+        """A command to a live step; nothing when it does not run."""
+        running = self._running.get(step)
+        if running is not None and hasattr(running, "send"):
+            running.send(command)
+
+    # ---- looking -----------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Compute the statuses anew, beside the window: they read folders of thousands of files."""
+        if self.workflow is None:
+            self.changed.emit()
+            return
+        if self._looking:
+            self._look_again = True
+            return
+        self._looking, workflow = True, self.workflow
+
+        def done(statuses: list[StepStatus]) -> None:
+            self._looking = False
+            if workflow is self.workflow:
+                self.statuses = {one.step: one for one in statuses}
+                self.changed.emit()
+            if self._look_again:
+                self._look_again = False
+                self.refresh()
+
+        self.look(workflow.status, done, lambda error: done([]))
+
+    def look(self, work: Callable[[], T], done: Callable[[T], object],
+             failed: Callable[[AiNanoError], object] = lambda error: None) -> None:
+        """Carry out `work` in a thread of its own, then `done` or `failed` in the Qt thread."""
+        def carry_out() -> None:
+            try:
+                result = work()
+            except Exception as error:
+                told = explained(error)
+                self.bridge.post(lambda: failed(told))
+            else:
+                self.bridge.post(lambda: done(result))
+
+        self._thread(carry_out, "look")
+
+    def _thread(self, work: Callable[[], object], name: str) -> None:
+        self._threads = [one for one in self._threads if one.is_alive()]
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def drain(self) -> None:
+        """Hand on what came since the last time."""
+        batch: Batch = self.inbox.fetch()
+        if batch:
+            self.arrived.emit(batch)
+
+    # ---- machines ----------------------------------------------------------------------------------------------------
+
+    def look_around(self) -> None:
+        """Ask every machine that is not connected whether it is there; no login, no question."""
+        if self.lab is not None:
+            self.look(self.lab.look_around, lambda _: self._watch_machines())
+
+    def _watch_machines(self) -> None:
+        if self.lab is None:
+            return
+        self._ticks += 1
+        if self._ticks % LOOK_AROUND_S == 0:
+            self.look_around()
+        reports = self.lab.machine_reports()
+        if reports != self._machines_before:
+            self._machines_before = reports
+            self.machines_changed.emit()
+
+    # ---- the end -----------------------------------------------------------------------------------------------------
+
+    def let_go(self, keep: tuple[str, ...] = ()) -> bool:
+        """Cancel every step but those to keep; True when nothing is left to wait for."""
+        for step in self.running_steps:
+            if step not in keep:
+                self.cancel(step)
+        return all(step in keep for step in self._running)
+
+    def close(self) -> None:
+        """After `let_go`. A kept training goes on on its machine; this program only stops following it."""
+        self._drain.stop()
+        self._machine_timer.stop()
+        self.bridge.close()
+        if self.lab is not None:
+            self.lab.close()
+        if not self._running:
+            self._lanes.close()
+        for thread in self._threads:
+            thread.join(END_WAIT_S)
+
+
+def _outcome(future: "Future[Receipt]") -> Receipt | BaseException:
+    error = future.exception()
+    return error if error is not None else future.result()
+
+
+# Stands in for a start that was cancelled before its check had ended.
+_CANCELLED = Running("cancelled")

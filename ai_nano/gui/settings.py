@@ -1,0 +1,66 @@
+"""What the window remembers: geometry, the last project, theme, language, whether the log is unfolded."""
+
+from pathlib import Path
+
+from PyQt5.QtCore import QByteArray, QSettings
+
+from ai_nano.core import texts
+
+
+class Settings:
+    """In `window.ini` of the user's config folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._store = QSettings(str(folder / "window.ini"), QSettings.IniFormat)
+
+    def _text(self, key: str) -> str:
+        value = self._store.value(key, "")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def theme(self) -> str:
+        """light, dark, or empty: as the desktop."""
+        return self._text("theme")
+
+    @theme.setter
+    def theme(self, value: str) -> None:
+        self._store.setValue("theme", value)
+
+    @property
+    def language(self) -> str | None:
+        """None: as the environment says."""
+        chosen = self._text("language")
+        return chosen if chosen in texts.languages() else None
+
+    @language.setter
+    def language(self, value: str | None) -> None:
+        self._store.setValue("language", value or "")
+
+    @property
+    def last_project(self) -> Path | None:
+        path = self._text("last_project")
+        return Path(path) if path else None
+
+    @last_project.setter
+    def last_project(self, value: Path) -> None:
+        self._store.setValue("last_project", str(value))
+
+    @property
+    def log_open(self) -> bool:
+        return self._text("log_open") != "no"
+
+    @log_open.setter
+    def log_open(self, value: bool) -> None:
+        self._store.setValue("log_open", "yes" if value else "no")
+
+    @property
+    def geometry(self) -> QByteArray:
+        value = self._store.value("geometry", QByteArray())
+        return value if isinstance(value, QByteArray) else QByteArray()
+
+    @geometry.setter
+    def geometry(self, value: QByteArray) -> None:
+        self._store.setValue("geometry", value)
+
+    def save(self) -> None:
+        self._store.sync()

@@ -1,0 +1,115 @@
+"""The one stylesheet, made from the tokens."""
+
+from dataclasses import asdict
+from string import Template
+
+from ai_nano.gui.style.tokens import Tokens
+
+_SHEET = Template("""
+QWidget { color: $text; font-size: ${font_pt}pt; }
+QMainWindow, QDialog, QWidget[role="page"], QStackedWidget, QSplitter { background: $window; }
+QToolTip { background: $surface; color: $text; border: 1px solid $border; padding: 4px; }
+QFrame[role="side"] { background: $side; border: none; border-right: 1px solid $border; }
+QFrame[role="card"] { background: $surface; border: 1px solid $border; border-radius: ${radius}px; }
+QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; }
+
+QLabel { background: transparent; }
+QLabel[role="title"] { font-size: ${title_pt}pt; font-weight: 600; }
+QLabel[role="lead"], QLabel[role="note"], QLabel[role="field"] { color: $muted; }
+QLabel[role="heading"] { font-size: ${heading_pt}pt; font-weight: 600; }
+QLabel[role="project"] { font-size: ${heading_pt}pt; font-weight: 600; }
+QLabel[role="big"] { font-size: ${big_pt}pt; font-weight: 600; }
+QLabel[role="figure"] { font-weight: 600; }
+QLabel[role="trouble"] { color: $bad; }
+QLabel[role="badge"] { background: $accent_soft; color: $accent; border-radius: 11px; font-weight: 600; padding: 2px 8px; }
+
+QPushButton, QToolButton { background: $surface; border: 1px solid $strong_border; border-radius: 6px; padding: 6px 14px; }
+QToolButton { padding: 5px; }
+QToolButton::menu-indicator { image: none; }
+QPushButton:hover, QToolButton:hover { border-color: $accent; color: $accent; }
+QPushButton:focus, QToolButton:focus { border: 2px solid $accent; padding: 5px 13px; }
+QToolButton:focus { padding: 4px; }
+MachineChips QToolButton { border: none; background: transparent; padding: 3px 8px; font-size: ${small_pt}pt; }
+MachineChips QToolButton:focus { border: 1px solid $accent; padding: 2px 7px; }
+QPushButton:disabled, QToolButton:disabled { color: $muted; border-color: $border; background: $window; }
+QPushButton[role="primary"] { background: $accent; color: $on_accent; border-color: $accent; font-weight: 600; }
+QPushButton[role="primary"]:hover { background: $accent_hover; border-color: $accent_hover; color: $on_accent; }
+QPushButton[role="primary"]:focus { border: 2px solid $text; }
+QPushButton[role="primary"]:disabled { background: $border; color: $muted; border-color: $border; }
+QPushButton[role="danger"] { border-color: $bad; color: $bad; }
+QPushButton[role="danger"]:hover { background: $bad; color: $on_bad; }
+QPushButton[role="danger"]:disabled { color: $muted; border-color: $border; }
+QPushButton[role="plain"] { border: none; background: transparent; color: $accent; padding: 4px 8px; }
+QPushButton[role="plain"]:hover { color: $accent_hover; }
+QPushButton[role="plain"]:focus { border: 1px solid $accent; padding: 3px 7px; }
+QPushButton[role="plain"]:disabled { color: $muted; }
+
+QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QListWidget, QTableWidget {
+    background: $field; border: 1px solid $strong_border; border-radius: 6px; padding: 5px 8px;
+    selection-background-color: $accent; selection-color: $on_accent; }
+QLineEdit:focus, QSpinBox:focus, QComboBox:focus, QListWidget:focus { border: 2px solid $accent; padding: 4px 7px; }
+QLineEdit:disabled, QSpinBox:disabled, QComboBox:disabled { color: $muted; background: $window; border-color: $border; }
+QLineEdit[readOnly="true"] { background: transparent; border-color: transparent; font-weight: 600; }
+QSpinBox::up-button, QSpinBox::down-button { width: 18px; border: none; background: transparent; }
+QSpinBox::up-arrow { image: url($icons/up.svg); width: 10px; height: 10px; }
+QSpinBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; }
+QComboBox::drop-down { border: none; width: 24px; }
+QComboBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; }
+QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
+QComboBox QAbstractItemView { background: $surface; border: 1px solid $strong_border; padding: 4px;
+    selection-background-color: $accent_soft; selection-color: $text; }
+QListWidget[role="choice"]::item { padding: 8px 10px; border-radius: 6px; }
+QListWidget[role="choice"]::item:selected { background: $accent_soft; color: $text; }
+QTableWidget { background: $surface; alternate-background-color: $window; padding: 0; border-color: $border; }
+QTableWidget::item { padding: 6px 10px; }
+QHeaderView { background: $surface; }
+QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $border;
+    padding: 8px 10px; font-weight: 600; }
+QTableCornerButton::section { background: $surface; border: none; }
+QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $strong_border; border-radius: 4px; background: $field; }
+QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($icons/tick.svg); }
+QCheckBox:focus { color: $accent; }
+
+QProgressBar { background: $border; border: none; border-radius: 4px; max-height: 8px; min-height: 8px; }
+QProgressBar::chunk { background: $accent; border-radius: 4px; }
+QScrollBar:vertical { background: transparent; width: 12px; margin: 2px; }
+QScrollBar::handle:vertical { background: $strong_border; border-radius: 4px; min-height: 28px; }
+QScrollBar:horizontal { background: transparent; height: 12px; margin: 2px; }
+QScrollBar::handle:horizontal { background: $strong_border; border-radius: 4px; min-width: 28px; }
+QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
+QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
+QSplitter::handle { background: $border; height: 1px; }
+QMenu { background: $surface; border: 1px solid $strong_border; padding: 6px; }
+QMenu::item { padding: 6px 22px; border-radius: 4px; }
+QMenu::item:selected { background: $accent_soft; color: $text; }
+QMenu::item:disabled { color: $muted; }
+QMenu::separator { height: 1px; background: $border; margin: 5px 8px; }
+QStatusBar { background: $side; border-top: 1px solid $border; }
+QStatusBar::item { border: none; }
+
+RailItem { background: transparent; border: none; border-left: 4px solid transparent; }
+RailItem:hover { background: $window; }
+RailItem:focus { background: $window; border-left-color: $strong_border; }
+RailItem:checked { background: $accent_soft; border-left-color: $accent; }
+RailItem QLabel[role="name"] { font-weight: 600; }
+RailItem QLabel[role="fact"] { color: $muted; font-size: ${small_pt}pt; }
+RailItem[blocked="true"] QLabel[role="name"] { color: $muted; font-weight: 400; }
+
+TaskBar { background: transparent; }
+ErrorBox { background: $bad_soft; border: 1px solid $bad; border-radius: ${radius}px; }
+ErrorBox[level="warning"] { background: $warn_soft; border-color: $warn; }
+ErrorBox QLabel[role="what"] { color: $bad; font-weight: 600; }
+ErrorBox[level="warning"] QLabel[role="what"] { color: $warn; }
+LogPanel { background: $surface; border: none; }
+LogPanel QPlainTextEdit { background: $surface; border: none; font-family: "DejaVu Sans Mono", "Menlo", "Consolas", monospace;
+    font-size: ${small_pt}pt; padding: 0 12px; }
+StagePanel { background: $window; border-top: 1px solid $border; }
+StagePanel QToolButton[role="cardbutton"] { padding: 2px; font-size: 8pt; border: 2px solid $border; border-radius: 8px; background: $surface; }
+StagePanel QToolButton[role="cardbutton"]:checked { border-color: $accent; background: $accent_soft; }
+StagePanel QToolButton[role="cardbutton"]:hover, StagePanel QToolButton[role="cardbutton"]:focus { border-color: $accent; }
+""")
+
+
+def stylesheet(tokens: Tokens, icons: str) -> str:
+    """`icons`: the folder in which style.icons has written the small pictures of spin boxes and combo boxes."""
+    return _SHEET.substitute(asdict(tokens), icons=icons)

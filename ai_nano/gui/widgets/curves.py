@@ -1,0 +1,97 @@
+"""The learning curves: loss and accuracy, for train and val, as they come."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PyQt5.QtCore import Qt
+from PyQt5.QtGui import QColor, QFont
+from PyQt5.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+from ai_nano.core.events import Metric
+from ai_nano.core.texts import t
+from ai_nano.gui import style
+
+
+class Curves(QWidget):
+    """Empty until `prepare`: pyqtgraph takes half a second to import, which is nobody's wait at the start."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(14)
+        self._words = QLabel()
+        self._words.setAlignment(Qt.AlignCenter)
+        self._words.setProperty("role", "note")
+        self._layout.addWidget(self._words)
+        self._metrics: list[Metric] = []
+        self._plots: dict[str, Any] = {}
+        self._lines: dict[tuple[str, str], Any] = {}
+        self._legends: list[Any] = []
+
+    @property
+    def is_prepared(self) -> bool:
+        return bool(self._plots)
+
+    @property
+    def epochs(self) -> Sequence[int]:
+        return [one.epoch for one in self._metrics]
+
+    def prepare(self, pyqtgraph: Any) -> None:
+        """Make the plots; `pyqtgraph` is the imported module."""
+        if self._plots:
+            return
+        self._words.hide()
+        for name in ("loss", "accuracy"):
+            plot = pyqtgraph.PlotWidget()
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.setMouseEnabled(x=False, y=False)
+            plot.showGrid(x=False, y=True, alpha=0.25)
+            if name == "accuracy":
+                plot.setYRange(0, 1)
+            plot.setMinimumSize(200, 120)
+            self._legends.append(plot.addLegend(offset=(-10, 10) if name == "loss" else (-10, -34)))
+            self._plots[name] = plot
+            self._layout.addWidget(plot, 1)
+            for part in ("train", "val"):
+                self._lines[name, part] = plot.plot([], [], name=part)
+        self.restyle(pyqtgraph)
+        self._draw()
+
+    def restyle(self, pyqtgraph: Any) -> None:
+        """Colours and words of now."""
+        tokens = style.tokens()
+        font = QFont(self.font())
+        font.setPointSizeF(tokens.small_pt)
+        for name, plot in self._plots.items():
+            plot.setBackground(tokens.surface)
+            plot.setTitle(t(f"window.train.{name}"), color=tokens.text, size=f"{tokens.font_pt}pt")
+            for axis in ("left", "bottom"):
+                plot.getAxis(axis).setPen(tokens.border)
+                plot.getAxis(axis).setTextPen(tokens.muted)
+                plot.getAxis(axis).setTickFont(font)
+            plot.setLabel("bottom", t("window.train.epoch"), color=tokens.muted)
+        for (_, part), line in self._lines.items():
+            colour = tokens.train_curve if part == "train" else tokens.val_curve
+            dash = Qt.SolidLine if part == "train" else Qt.DashLine
+            line.setPen(pyqtgraph.mkPen(QColor(colour), width=2, style=dash))
+        for legend in self._legends:
+            legend.setLabelTextColor(QColor(tokens.text))
+
+    def show_words(self, words: str) -> None:
+        self._words.setText(words)
+
+    def clear(self) -> None:
+        self._metrics = []
+        self._draw()
+
+    def add(self, metrics: Sequence[Metric]) -> None:
+        self._metrics += metrics
+        self._draw()
+
+    def _draw(self) -> None:
+        for (name, part), line in self._lines.items():
+            points = [(one.epoch, getattr(one, f"{part}_{name}")) for one in self._metrics]
+            points = [(epoch, value) for epoch, value in points if value is not None]
+            line.setData([epoch for epoch, _ in points], [value for _, value in points])

@@ -1,0 +1,55 @@
+"""The machines of the room by name and state, in the status bar."""
+
+from collections.abc import Sequence
+
+from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+
+from ai_nano.core.ports import MachineReport
+from ai_nano.core.texts import t
+from ai_nano.gui import style
+
+# With more machines the words would not fit; icon, colour and tool tip still tell.
+WORDS_UP_TO = 5
+
+
+class MachineChips(QWidget):
+    check_wanted = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(8, 2, 8, 2)
+        self._row.setSpacing(4)
+        self._chips: list[QToolButton] = []
+
+    def show_reports(self, reports: Sequence[MachineReport]) -> None:
+        while len(self._chips) > len(reports):
+            self._chips.pop().deleteLater()
+        while len(self._chips) < len(reports):
+            self._chips.append(self._make())
+        for chip, report in zip(self._chips, reports, strict=True):
+            word = t(f"machine.state.{report.state.value}")
+            colour, _ = style.tokens().of(report.state.value)
+            chip.setIcon(style.icon("unknown" if report.state.value == "unknown" else "dot", colour, 14))
+            chip.setText(f"{report.name}: {word}" if len(reports) <= WORDS_UP_TO else report.name)
+            why = report.error.what if report.error is not None else word
+            chip.setToolTip(f"{report.name}: {why}")
+            self._fill(chip.menu(), report, why)
+
+    def _make(self) -> QToolButton:
+        chip = QToolButton(self)
+        chip.setToolButtonStyle(2)  # Qt.ToolButtonTextBesideIcon
+        chip.setAutoRaise(True)
+        chip.setPopupMode(QToolButton.InstantPopup)
+        chip.setMenu(QMenu(chip))
+        self._row.addWidget(chip)
+        return chip
+
+    def _fill(self, menu: QMenu, report: MachineReport, why: str) -> None:
+        menu.clear()
+        menu.addAction(f"{report.name}: {why}").setEnabled(False)
+        if report.error is not None:
+            menu.addAction(f"→ {report.error.hint}").setEnabled(False)
+        menu.addSeparator()
+        menu.addAction(t("window.machine.check")).triggered.connect(lambda: self.check_wanted.emit())

@@ -1,0 +1,122 @@
+"""The strip below a step's page: where it stands, how far it is, how to end it, and what comes next."""
+
+import time
+
+from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from ai_nano.core.events import Progress
+from ai_nano.core.figures import amount, duration
+from ai_nano.core.texts import known, t
+from ai_nano.core.workflow import Status, StepStatus
+from ai_nano.gui import style
+
+SCALE = 1000
+
+
+class TaskBar(QFrame):
+    cancelled = pyqtSignal()
+    next_wanted = pyqtSignal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = QLabel()
+        self._words = QLabel()
+        self._words.setWordWrap(True)
+        self._detail = QLabel()
+        self._detail.setProperty("role", "note")
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self.cancel = QPushButton()
+        self.cancel.setProperty("role", "danger")
+        self.cancel.clicked.connect(self._on_cancel)
+        self.next = QPushButton()
+        self.next.setProperty("role", "primary")
+        self.next.clicked.connect(self.next_wanted)
+        top = QHBoxLayout()
+        top.setSpacing(12)
+        top.addWidget(self._words, 1)
+        top.addWidget(self._detail)
+        middle = QVBoxLayout()
+        middle.setSpacing(6)
+        middle.addLayout(top)
+        middle.addWidget(self._bar)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 2, 0, 2)
+        row.setSpacing(10)
+        row.addWidget(self._icon)
+        row.addLayout(middle, 1)
+        row.addWidget(self.cancel)
+        row.addWidget(self.next)
+        self.setMinimumHeight(44)
+        self._next_name = ""
+        self._started = time.monotonic()
+        self.show_idle()
+
+    def retranslate(self) -> None:
+        self.cancel.setText(t("window.cancel"))
+        if self._next_name:
+            self.next.setText(t("window.next", step=self._next_name))
+
+    def show_idle(self, words: str = "") -> None:
+        """Nothing to say of a step: `words` alone."""
+        self._icon.clear()
+        self._words.setText(words)
+        self._detail.clear()
+        for part in (self._bar, self.cancel, self.next):
+            part.hide()
+        self.retranslate()
+
+    def show_status(self, status: StepStatus, next_name: str = "") -> None:
+        """A step that does not run; `next_name` offers the way on."""
+        colour, _ = style.tokens().of(status.status.value)
+        self._icon.setPixmap(style.pixmap(status.status.value, colour, 22, self.devicePixelRatioF()))
+        self._words.setText(f"{t('status.word.' + status.status.value)}: {status.event().why}")
+        self._detail.clear()
+        self._bar.hide()
+        self.cancel.hide()
+        self._next_name = next_name
+        self.next.setVisible(bool(next_name) and status.status is Status.DONE)
+        self.retranslate()
+
+    def show_begun(self, words: str, cancellable: bool = True) -> None:
+        """A step that has begun and has not told yet how far it is."""
+        self._started = time.monotonic()
+        colour, _ = style.tokens().of("running")
+        self._icon.setPixmap(style.pixmap("running", colour, 22, self.devicePixelRatioF()))
+        self._words.setText(words)
+        self._detail.clear()
+        self._bar.setRange(0, 0)
+        self._bar.show()
+        self.next.hide()
+        self.cancel.setEnabled(True)
+        self.cancel.setVisible(cancellable)
+        self.retranslate()
+
+    def show_progress(self, event: Progress) -> None:
+        if event.what and known(event.what):
+            self._words.setText(t(event.what))
+        if event.total:
+            self._bar.setRange(0, SCALE)
+            self._bar.setValue(round(SCALE * min(1.0, event.done / event.total)))
+            self._detail.setText(_progress_words(event, time.monotonic() - self._started))
+        else:
+            self._bar.setRange(0, 0)
+            self._detail.setText(amount(event.done, event.unit))
+
+    def show_words(self, words: str) -> None:
+        self._words.setText(words)
+
+    def _on_cancel(self) -> None:
+        self.cancel.setEnabled(False)
+        self._words.setText(t("window.cancelling"))
+        self.cancelled.emit()
+
+
+def _progress_words(event: Progress, elapsed_s: float) -> str:
+    parts = [t("window.of", done=amount(event.done, event.unit), total=amount(event.total, event.unit))]
+    if event.unit == "bytes" and elapsed_s > 0.5:
+        parts.append(f"{event.done / elapsed_s / 1e6:.1f} MB/s")
+    if event.eta_s is not None and event.done < event.total:
+        parts.append(t("window.left", time=duration(event.eta_s)))
+    return "  ·  ".join(parts)
