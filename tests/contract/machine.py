@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -99,6 +100,54 @@ class Follower:
         return code
 
 
+class Watcher:
+    """A running `frames`; asks for pictures and reads what comes."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+
+    def begin(self, pictures: int = 2) -> Message:
+        """The first line, after room for so many pictures has been told."""
+        self.ask(pictures)
+        assert self.process.stdout is not None
+        message: Message = json.loads(self.process.stdout.readline())
+        return message
+
+    def ask(self, pictures: int = 1) -> None:
+        self.send(b"\n" * pictures)
+
+    def send(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def read_any(self) -> tuple[Message, bytes]:
+        """The next block: its JSON and its JPEG."""
+        assert self.process.stdout is not None
+        lengths = self.process.stdout.read(8)
+        assert len(lengths) == 8, "frames has ended"
+        header, jpeg = (self.process.stdout.read(size) for size in struct.unpack(">II", lengths))
+        return json.loads(header), jpeg
+
+    def read(self) -> tuple[Message, bytes]:
+        """The next block that is not `alive`."""
+        while True:
+            header, jpeg = self.read_any()
+            if header["type"] != "alive":
+                return header, jpeg
+
+    def close(self) -> int:
+        """Ends standard input; the exit code of `frames`."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        code = self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+        return code
+
+
 class Machine:
     """A machine with a login of its own, ROOT in it, and the programs where the laptop would have put them."""
 
@@ -113,7 +162,7 @@ class Machine:
         # The token by which tests/conftest.py finds what outlives its test.
         kept = {name: os.environ[name] for name in ("PATH", "AI_NANO_TEST")}
         self.environment = {"HOME": str(home), "LANG": "C", **kept}
-        self._followers: list[Follower] = []
+        self._followers: list[Follower | Watcher] = []
 
     def command(self, program: str, *words: str) -> list[str]:
         return [self.python, str(self.programs / "shared" / program), "--root", self.root.name, *words]
@@ -142,8 +191,16 @@ class Machine:
     def follow(self, id: str, *words: str) -> Follower:
         process = subprocess.Popen(self.command("runner.py", "follow", id, *words), stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, env=self.environment, cwd="/")
-        self._followers.append(Follower(process))
-        return self._followers[-1]
+        follower = Follower(process)
+        self._followers.append(follower)
+        return follower
+
+    def watch(self, id: str) -> Watcher:
+        process = subprocess.Popen(self.command("runner.py", "frames", id), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=self.environment, cwd="/")
+        watcher = Watcher(process)
+        self._followers.append(watcher)
+        return watcher
 
     def follow_all(self, id: str, *words: str) -> list[Message]:
         follower = self.follow(id, *words)
