@@ -2,11 +2,14 @@
 
 Computes with ONNX Runtime, so that a wrong model, label file, blob or frame gives a wrong answer here too. What varies
 between releases is chosen by the environment: JETSON_DOUBLE holds words of `topk` (Classify knows topK, since December
-2022), `none` (Capture answers None on a time-out, since March 2023), `nonumpy` (built where there was no NumPy).
+2022), `none` (Capture answers None on a time-out, since March 2023), `nonumpy` (built where there was no NumPy);
+`nocv2` is a machine without OpenCV.
+
 CUDA's work is queued and done when somebody waits for it; a frame's memory is the next frame's. Python 3.6.
 """
 
 import os
+import sys
 import time
 
 import cv2
@@ -148,7 +151,7 @@ class videoSource:
         if not self._paths:
             self._streaming = False
             raise Exception("videoSource failed to capture image")
-        bgr = cv2.imread(self._paths.pop(0))
+        bgr = _imread(self._paths.pop(0))
         rgb = bgr[::-1, ::-1, ::-1] if self.flags.get("input-flip") == "rotate-180" else bgr[:, :, ::-1]
         if self._memory is None:
             self._memory = numpy.empty_like(rgb)
@@ -166,3 +169,6 @@ INFERENCE = [imageNet]
 UTILS = [videoSource, cudaAllocMapped, cudaDeviceSynchronize, cudaResize]
 if "nonumpy" not in FEATURES:
     UTILS.append(cudaToNumpy)
+_imread = cv2.imread
+if "nocv2" in FEATURES:
+    sys.modules["cv2"] = None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import struct
 import subprocess
@@ -123,11 +124,22 @@ class Watcher:
 
     def read_any(self) -> tuple[Message, bytes]:
         """The next block: its JSON and its JPEG."""
-        assert self.process.stdout is not None
-        lengths = self.process.stdout.read(8)
-        assert len(lengths) == 8, "frames has ended"
-        header, jpeg = (self.process.stdout.read(size) for size in struct.unpack(">II", lengths))
+        header, jpeg = (self._read(size) for size in struct.unpack(">II", self._read(8)))
         return json.loads(header), jpeg
+
+    def _read(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        data = b""
+        while len(data) < size:
+            more = self.process.stdout.read(size - len(data))
+            assert more, "frames has ended"
+            data += more
+        return data
+
+    def read_any_within(self, seconds: float) -> tuple[Message, bytes] | tuple[None, bytes]:
+        """The next block if one begins in that time."""
+        assert self.process.stdout is not None
+        return self.read_any() if select.select([self.process.stdout], [], [], seconds)[0] else (None, b"")
 
     def read(self) -> tuple[Message, bytes]:
         """The next block that is not `alive`."""
@@ -197,7 +209,7 @@ class Machine:
 
     def watch(self, id: str) -> Watcher:
         process = subprocess.Popen(self.command("runner.py", "frames", id), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   env=self.environment, cwd="/")
+                                   env=self.environment, cwd="/", bufsize=0)
         watcher = Watcher(process)
         self._followers.append(watcher)
         return watcher
@@ -218,6 +230,9 @@ class Machine:
     def state(self, id: str) -> str:
         states = {run["id"]: run["state"] for run in self.call("runner.py", "list")["runs"]}
         return str(states[id])
+
+    def process_id(self, id: str) -> int:
+        return int(json.loads((self.run_path(id) / "pid.json").read_text())["pid"])
 
     def run_path(self, id: str) -> Path:
         return self.root / ".ai_nano" / "runs" / id
