@@ -56,5 +56,6 @@ def jetson(nano: Nano, tmp_path: Path, request: pytest.FixtureRequest) -> Nano:
         path.with_suffix(".py").write_text(
             f"import jetson_double as double\nglobals().update({{each.__name__: each for each in double.{things}}})\n")
     shutil.copy(Path(__file__).with_name("jetson_double.py"), site)
-    nano.machine.environment.update(PYTHONPATH=str(site), DISPLAY=":0", JETSON_DOUBLE="topk,none")
+    nano.machine.environment.update(PYTHONPATH=str(site), DISPLAY=":0", JETSON_DOUBLE="topk,none",
+                                    JETSON_RESIZED=str(site / "resized"))
     return nano

@@ -5,7 +5,8 @@ between releases is chosen by the environment: JETSON_DOUBLE holds words of `top
 2022), `none` (Capture answers None on a time-out, since March 2023), `nonumpy` (built where there was no NumPy);
 `nocv2` is a machine without OpenCV.
 
-CUDA's work is queued and done when somebody waits for it; a frame's memory is the next frame's. Python 3.6.
+CUDA's work is queued and done when somebody waits for it; a frame's memory is the next frame's. The file JETSON_RESIZED
+gets a letter for every image that is resized. Python 3.6.
 """
 
 import os
@@ -78,6 +79,8 @@ def cudaResize(input, output):
         columns = numpy.arange(output.width) * input.width // output.width
         output._rgb[:] = input._rgb[rows][:, columns]
 
+    with open(os.environ["JETSON_RESIZED"], "a") as stream:
+        stream.write("x")
     _queue.append(work)
 
 
@@ -142,6 +145,8 @@ class videoSource:
         self._streaming = True
 
     def Capture(self, format="rgb8", timeout=1000):
+        if self._memory is not None:
+            self._memory[:] = 0  # it is the camera's again
         self._turn += 1
         if self._turn % 2:
             time.sleep(0.01)

@@ -282,6 +282,20 @@ def test_tensorrt_shows_the_frame_of_the_prediction_not_a_later_one(jetson: Nano
     stop(follower)
 
 
+def test_tensorrt_leaves_the_gpu_alone_while_nobody_watches(jetson: Nano, tmp_path: Path) -> None:
+    resized = Path(jetson.machine.environment["JETSON_RESIZED"])
+    follower = jetson.start(make_images(tmp_path / "images", CYCLE * 200), engine="tensorrt")
+    for _ in range(10):
+        follower.read_event("prediction")
+    assert not resized.exists()
+    watcher = watch(jetson.machine, 1)
+    assert watcher.read()[0]["type"] == "picture"
+    for _ in range(10):
+        follower.read_event("prediction")
+    stop(follower)
+    assert resized.read_text() == "x"
+
+
 def test_tensorrt_makes_large_frames_smaller(jetson: Nano, tmp_path: Path) -> None:
     images = make_images(tmp_path / "images", ["red"])
     large = bytes(cv2.imencode(".png", cv2.resize(image("green"), (1280, 720)))[1])
