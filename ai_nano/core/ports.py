@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
+from ai_nano.core.commands import Commands
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.events import Listener
 
@@ -29,6 +30,18 @@ class JobEnd:
     last_lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What a running program's camera saw, as JPEG; `frame` is the number of the prediction made of it, `t` its unix time
+    there, `width` and `height` are the JPEG's pixels."""
+
+    jpeg: bytes
+    frame: int
+    t: float
+    width: int
+    height: int
+
+
 class Questions(Protocol):
     """What only a person can answer."""
 
@@ -50,6 +63,12 @@ class RemoteJob(Protocol):
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Pass a command to the running program."""
+
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
+        """Deliver live pictures in the calling thread until cancelled or the job has ended; the newest when one is done.
+
+        Tries again each second while the machine is out of reach: it is `follow` that says so, and gives up.
+        """
 
     def cancel(self) -> bool:
         """End the whole process group; True when it is known to be gone."""
@@ -158,4 +177,5 @@ class StepContext:
     lab: Lab
     emit: Listener
     cancel: CancelToken
+    commands: Commands = field(default_factory=Commands)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
+from ai_nano.core.commands import Commands
 from ai_nano.core.dataset import FEWEST_IMAGES
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, MissingPrerequisite
 from ai_nano.core.events import Listener, State
@@ -65,15 +66,20 @@ class BatchStep(Protocol):
 
 
 class Running:
-    """A started step: wait for it, or cancel it."""
+    """A started step: wait for it, cancel it, or tell it something while it runs."""
 
     def __init__(self, step: str) -> None:
         self.step = step
         self.cancel_token = CancelToken()
+        self.commands = Commands()
         self.future: Future[Receipt] = Future()
 
     def cancel(self) -> None:
         self.cancel_token.cancel()
+
+    def send(self, command: Mapping[str, Any]) -> None:
+        """A command of doc/design/wire.md for the program of a live step, for example a new threshold; never waits."""
+        self.commands.send(command)
 
     def result(self, timeout: float | None = None) -> Receipt:
         """The receipt; raises what the step raised."""
@@ -103,7 +109,7 @@ class Workflow:
             raise problems[0]
         running = Running(step)
         self._running[step] = running
-        context = StepContext(self.lab, listener, running.cancel_token)
+        context = StepContext(self.lab, listener, running.cancel_token, running.commands)
 
         def carry_out() -> None:
             outcome: Receipt | BaseException

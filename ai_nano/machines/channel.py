@@ -21,14 +21,20 @@ class Channel(Protocol):
     def readline(self, timeout: float) -> bytes | None:
         """A line with its newline, b"" at the end of the stream, None when none came in time."""
 
+    def read(self, size: int, timeout: float) -> bytes | None:
+        """Exactly `size` bytes, fewer only at the end of the stream, None when they did not all come in time.
+
+        What came of them stays there for the next call.
+        """
+
     def finish(self) -> tuple[int, str]:
         """Wait for the end: exit status (-1 when the connection broke) and standard error."""
 
     def close(self) -> None: ...
 
 
-class _Lines:
-    """Lines out of blocks. `_receive(seconds)` gives a block, b"" at the end, None when none came in time."""
+class _Stream:
+    """Lines and pieces out of blocks. `_receive(seconds)` gives a block, b"" at the end, None when none came in time."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -49,8 +55,20 @@ class _Lines:
         line, newline, self._buffer = self._buffer.partition(b"\n")
         return line + newline
 
+    def read(self, size: int, timeout: float) -> bytes | None:
+        deadline = time.monotonic() + timeout
+        while len(self._buffer) < size:
+            block = self._receive(max(0.001, deadline - time.monotonic()))
+            if block is None:
+                return None
+            if not block:
+                break
+            self._buffer += block
+        piece, self._buffer = self._buffer[:size], self._buffer[size:]
+        return piece
 
-class SshChannel(_Lines):
+
+class SshChannel(_Stream):
     def __init__(self, channel: paramiko.Channel, machine: str) -> None:
         super().__init__()
         self._channel = channel
@@ -88,7 +106,7 @@ class SshChannel(_Lines):
         self._channel.close()
 
 
-class LocalChannel(_Lines):
+class LocalChannel(_Stream):
     def __init__(self, command: list[str], cwd: str) -> None:
         super().__init__()
         self._process = subprocess.Popen(command, cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

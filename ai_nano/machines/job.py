@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
-from ai_nano.core.ports import JobEnd
+from ai_nano.core.ports import JobEnd, Picture
 from ai_nano.core.wire import check_version
+from ai_nano.machines import frames
 from ai_nano.machines.channel import Channel
 
 # runner.py says something every second; ten of silence are a lost machine.
@@ -52,6 +53,9 @@ class Job:
 
     def cancel(self) -> bool:
         return bool(self._runner.runner_result("cancel", self.id)["gone"])
+
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
+        frames.watch(self._runner, self.id, on_picture, cancel)
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
                cancel: CancelToken) -> JobEnd:

@@ -1,33 +1,47 @@
 """Step 8: live classification on the Nano, its LEDs, and `try`, the same program on this computer."""
 
 import collections
+import logging
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from ai_nano.core import names, wire
 from ai_nano.core.bundle import load as load_bundle
+from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MissingPrerequisite
 from ai_nano.core.events import Event, Prediction
-from ai_nano.core.ports import Machine, StepContext
+from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
 
 # The program on the Nano ends, LEDs dark, when it has heard nothing from the laptop for so long.
 LEASE_S = 5.0
+# For a watching thread that is just connecting anew; it delivers nothing any more.
+JOIN_S = 5.0
+
+OnPicture = Callable[[Picture], None]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class InferOptions:
-    """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled."""
+    """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled.
+
+    `on_picture` gets what the camera sees, in a thread of its own, as fast as it takes it.
+    """
 
     model: str | None = None
     nano: str | None = None
     frames: int | None = None
     seconds: float | None = None
     threshold: float | None = None
+    on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,7 @@ class TryOptions:
     frames: int | None = None
     seconds: float | None = None
     threshold: float | None = None
+    on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
 
 
 class Tally:
@@ -75,7 +90,7 @@ class InferStep:
         params = {**classify_params(machine, nano, model, options.threshold),
                   "frames": options.frames, "seconds": options.seconds}
         tally = Tally()
-        run_session(machine, nano.name, self.name, params, context, tally)
+        run_session(machine, nano.name, self.name, params, context, tally, options.on_picture)
         return Receipt(self.name, "done", "", facts={"model": model, "nano": nano.name, **tally.facts()})
 
     def _deployed(self, workspace: Workspace | None) -> str:
@@ -112,7 +127,7 @@ class TryStep:
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
             "frames": options.frames, "seconds": options.seconds}
         tally = Tally()
-        run_session(context.lab.here(), "laptop", self.name, params, context, tally)
+        run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture)
         return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})
 
 
@@ -140,13 +155,36 @@ def classify_params(machine: Machine, nano: NanoConfig, model: str, threshold: f
 
 
 def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any], context: StepContext,
-                tally: Tally) -> None:
+                tally: Tally, on_picture: OnPicture | None = None) -> None:
     """Run classify.py until its limit; a session without a limit ends well when it is cancelled."""
     job = machine.start(step, "jetson_nano/classify.py", params, lease_s=LEASE_S)
+    context.commands.connect(job.send)
     try:
-        wire.follow(job, step, name, context.emit, context.cancel, tally.watch)
+        with watching(job, on_picture):
+            wire.follow(job, step, name, context.emit, context.cancel, tally.watch)
     except Cancelled:
         if params["frames"] is not None or params["seconds"] is not None:
             raise
 
 
+@contextmanager
+def watching(job: RemoteJob, on_picture: OnPicture | None) -> Iterator[None]:
+    """Pictures of the job are delivered within, and none after it; a viewer that fails ends the watching alone."""
+    if on_picture is None:
+        yield
+        return
+    cancel = CancelToken()
+
+    def work() -> None:
+        try:
+            job.watch(on_picture, cancel)
+        except Exception:
+            log.exception("watching %s has failed", job.id)
+
+    thread = threading.Thread(target=work, name="pictures", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        cancel.cancel()
+        thread.join(JOIN_S)

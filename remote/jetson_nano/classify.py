@@ -17,6 +17,7 @@ from jetson_nano.engine import Answer, Engine
 from jetson_nano.engines import open_engine
 from jetson_nano.leds import Leds, open_leds
 from jetson_nano.model import Model, read_model
+from jetson_nano.pictures import Pictures
 from jetson_nano.sources import Source, SourceEnded, check_flip, open_source
 from shared.wire import Commands, Failure, Lease, Run, guard
 
@@ -27,11 +28,12 @@ LISTEN_S = 0.05
 class Session:
     """One classification from the first frame to the last."""
 
-    def __init__(self, run: Run, model: Model, engine: Engine, leds: Leds) -> None:
+    def __init__(self, run: Run, model: Model, engine: Engine, leds: Leds, pictures: Pictures) -> None:
         self._run = run
         self._model = model
         self._engine = engine
         self._leds = leds
+        self._pictures = pictures
         self._threshold = float(run.params["threshold"])
         self._commands = Commands(run)
         self._lease = Lease(run)
@@ -47,7 +49,9 @@ class Session:
             while not self._over():
                 frame = camera.read(FRAME_WAIT_S)
                 if frame is not None:
+                    number = self._frames
                     self._predict(self._engine.classify(frame.image), frame.t)
+                    self._pictures.offer(frame.image, number, frame.t)
         except SourceEnded:
             pass
         self._leds.show(())
@@ -121,7 +125,9 @@ def classify(run: Run) -> None:
     with closing(Camera(run, run.params["camera"], lambda: _open_camera(run.params), darken)) as camera:
         with open_leds(run.params, run.root) as leds:
             lit.append(leds)
-            Session(run, model, open_engine(run.params["engine"], model, run), leds).go(camera)
+            engine = open_engine(run.params["engine"], model, run)
+            with closing(Pictures(run, engine.picture)) as pictures:
+                Session(run, model, engine, leds, pictures).go(camera)
 
 
 def check_params(params: Dict[str, Any]) -> None:

@@ -22,6 +22,13 @@ class Engine:
         """Of a frame in the form that this engine's source gives."""
         raise NotImplementedError
 
+    def picture(self, image: Any, width: int) -> Any:
+        """Such a frame as uint8 BGR (H, W, 3), which later frames leave as it is; `width` is all that will be shown.
+
+        The array may be wider. It may change with the next call.
+        """
+        raise NotImplementedError
+
 
 def best(probabilities: Sequence[float]) -> Answer:
     """Raises Failure infer.bad_output when the network gave something that is no number."""

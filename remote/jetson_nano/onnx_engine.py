@@ -51,6 +51,9 @@ class OnnxEngine(Engine):
         outputs = self._session.run([self._output], {self._input["name"]: self._prepare(image, self._input)})
         return best(outputs[0].reshape(-1))
 
+    def picture(self, image: Any, width: int) -> Any:
+        return image
+
 
 def _import_runtime() -> Any:
     try:

@@ -44,7 +44,7 @@ class TensorRtEngine(Engine):
 
         The first load of a model builds its TensorRT engine beside model.onnx, which takes minutes on a Nano.
         """
-        inference, _ = import_jetson()
+        inference, self._utils = import_jetson()
         if not list(model.onnx.parent.glob("*.engine")):
             run.log("infer.building_engine", model=model.name)
         # imageNet takes an empty line at the end for a class; a copy has none, whatever was delivered.
@@ -64,6 +64,7 @@ class TensorRtEngine(Engine):
         if hasattr(self._net, "SetThreshold"):
             self._net.SetThreshold(0.0)  # else classes below 0.01 are left out
         self._top_k: Optional[bool] = None
+        self._small: Any = None
 
     def classify(self, image: Any) -> Answer:
         if self._top_k is not False:
@@ -83,6 +84,20 @@ class TensorRtEngine(Engine):
             return Answer(-1, 0.0, probabilities)
         probabilities[index] = confidence
         return Answer(index, confidence, probabilities)
+
+    def picture(self, image: Any, width: int) -> Any:
+        """Shrunk on the GPU into memory of our own: the camera's is reused, and slow to read for the Nano's processor.
+
+        Raises what jetson-utils raises; AttributeError where it was built without NumPy.
+        """
+        utils = self._utils
+        width = min(width, image.width)
+        height = max(1, round(image.height * width / image.width))
+        if self._small is None or (self._small.width, self._small.height) != (width, height):
+            self._small = utils.cudaAllocMapped(width=width, height=height, format=image.format)
+        utils.cudaResize(image, self._small)
+        utils.cudaDeviceSynchronize()  # cudaResize only queues the work
+        return utils.cudaToNumpy(self._small)[:, :, ::-1]
 
 
 class JetsonSource(Source):

@@ -2,6 +2,7 @@
 
     python PROGRAMS/shared/runner.py --root ROOT start < spec.json
     python PROGRAMS/shared/runner.py --root ROOT follow ID [--events OFFSET] [--log OFFSET]
+    python PROGRAMS/shared/runner.py --root ROOT frames ID
     python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS]
     python PROGRAMS/shared/runner.py --root ROOT list
 
@@ -23,6 +24,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.path[0] = str(PROGRAMS)
 
 from shared import console, follow, supervisor  # noqa: E402
+from shared.relay import Relay  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
 from shared.wire import Failure, decode  # noqa: E402
 
@@ -94,6 +96,8 @@ def get_parser() -> argparse.ArgumentParser:
     following.add_argument("id")
     following.add_argument("--events", type=int, default=0, help="byte offset in events.jsonl")
     following.add_argument("--log", type=int, default=0, help="byte offset in output.log")
+    watching = verbs.add_parser("frames", help="send a job's live pictures, one for each byte on standard input")
+    watching.add_argument("id")
     cancelling = verbs.add_parser("cancel", help="stop a job")
     cancelling.add_argument("id")
     cancelling.add_argument("--grace", type=float, default=5.0, help="seconds between TERM and KILL")
@@ -106,6 +110,8 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
         start(runs, sys.stdin.buffer.read())
     elif options.verb == "follow":
         follow.follow(runs.existing(options.id), options.events, options.log)
+    elif options.verb == "frames":
+        Relay(runs.existing(options.id)).go()
     elif options.verb == "cancel":
         cancel(runs.existing(options.id), options.grace)
     else:

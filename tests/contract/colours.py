@@ -90,8 +90,11 @@ class MjpegCamera:
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}/nano.mjpg"
 
     def show(self, *colours: str) -> None:
+        self.show_jpegs(*[jpeg(colour) for colour in colours])
+
+    def show_jpegs(self, *frames: bytes) -> None:
         with self._changed:
-            self._frames += [jpeg(colour) for colour in colours]
+            self._frames += frames
             self._changed.notify_all()
 
     def unplug(self) -> None:

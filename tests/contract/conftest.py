@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from classification import Nano
+from colours import MjpegCamera
 from machine import REPOSITORY, Machine
 
 
@@ -30,3 +32,30 @@ def machine(tmp_path: Path, nano_python: str) -> Iterator[Machine]:
     machine = Machine(home, nano_python)
     yield machine
     machine.close()
+
+
+@pytest.fixture
+def nano(machine: Machine) -> Nano:
+    return Nano(machine)
+
+
+@pytest.fixture
+def camera() -> Iterator[MjpegCamera]:
+    camera = MjpegCamera()
+    yield camera
+    camera.close()
+
+
+@pytest.fixture(params=["jetson_inference", "jetson.inference"])
+def jetson(nano: Nano, tmp_path: Path, request: pytest.FixtureRequest) -> Nano:
+    """A Nano with jetson-inference under the names of newer or of older releases."""
+    site = tmp_path / "site"
+    for name, things in ((request.param, "INFERENCE"), (request.param.replace("inference", "utils"), "UTILS")):
+        path = site / Path(*name.split("."))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".py").write_text(
+            f"import jetson_double as double\nglobals().update({{each.__name__: each for each in double.{things}}})\n")
+    shutil.copy(Path(__file__).with_name("jetson_double.py"), site)
+    nano.machine.environment.update(PYTHONPATH=str(site), DISPLAY=":0", JETSON_DOUBLE="topk,none",
+                                    JETSON_RESIZED=str(site / "resized"))
+    return nano

@@ -2,7 +2,9 @@
 
 import json
 import os
+import select
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -99,6 +101,65 @@ class Follower:
         return code
 
 
+class Watcher:
+    """A running `frames`; asks for pictures and reads what comes."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self.process = process
+
+    def begin(self, pictures: int = 2) -> Message:
+        """The first line, after room for so many pictures has been told."""
+        self.ask(pictures)
+        assert self.process.stdout is not None
+        message: Message = json.loads(self.process.stdout.readline())
+        return message
+
+    def ask(self, pictures: int = 1) -> None:
+        self.send(b"\n" * pictures)
+
+    def send(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def read_any(self) -> tuple[Message, bytes]:
+        """The next block: its JSON and its JPEG."""
+        header, jpeg = (self._read(size) for size in struct.unpack(">II", self._read(8)))
+        return json.loads(header), jpeg
+
+    def _read(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        data = b""
+        while len(data) < size:
+            more = self.process.stdout.read(size - len(data))
+            assert more, "frames has ended"
+            data += more
+        return data
+
+    def read_any_within(self, seconds: float) -> tuple[Message, bytes] | tuple[None, bytes]:
+        """The next block if one begins in that time."""
+        assert self.process.stdout is not None
+        return self.read_any() if select.select([self.process.stdout], [], [], seconds)[0] else (None, b"")
+
+    def read(self) -> tuple[Message, bytes]:
+        """The next block that is not `alive`."""
+        while True:
+            header, jpeg = self.read_any()
+            if header["type"] != "alive":
+                return header, jpeg
+
+    def close(self) -> int:
+        """Ends standard input; the exit code of `frames`."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        code = self.process.wait(DEADLINE_S)
+        self.process.stdout.close()
+        return code
+
+
 class Machine:
     """A machine with a login of its own, ROOT in it, and the programs where the laptop would have put them."""
 
@@ -113,7 +174,7 @@ class Machine:
         # The token by which tests/conftest.py finds what outlives its test.
         kept = {name: os.environ[name] for name in ("PATH", "AI_NANO_TEST")}
         self.environment = {"HOME": str(home), "LANG": "C", **kept}
-        self._followers: list[Follower] = []
+        self._followers: list[Follower | Watcher] = []
 
     def command(self, program: str, *words: str) -> list[str]:
         return [self.python, str(self.programs / "shared" / program), "--root", self.root.name, *words]
@@ -142,8 +203,16 @@ class Machine:
     def follow(self, id: str, *words: str) -> Follower:
         process = subprocess.Popen(self.command("runner.py", "follow", id, *words), stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, env=self.environment, cwd="/")
-        self._followers.append(Follower(process))
-        return self._followers[-1]
+        follower = Follower(process)
+        self._followers.append(follower)
+        return follower
+
+    def watch(self, id: str) -> Watcher:
+        process = subprocess.Popen(self.command("runner.py", "frames", id), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env=self.environment, cwd="/", bufsize=0)
+        watcher = Watcher(process)
+        self._followers.append(watcher)
+        return watcher
 
     def follow_all(self, id: str, *words: str) -> list[Message]:
         follower = self.follow(id, *words)
@@ -161,6 +230,9 @@ class Machine:
     def state(self, id: str) -> str:
         states = {run["id"]: run["state"] for run in self.call("runner.py", "list")["runs"]}
         return str(states[id])
+
+    def process_id(self, id: str) -> int:
+        return int(json.loads((self.run_path(id) / "pid.json").read_text())["pid"])
 
     def run_path(self, id: str) -> Path:
         return self.root / ".ai_nano" / "runs" / id

@@ -5,72 +5,12 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from colours import CLASSES, MjpegCamera, make_clip, make_images, make_model, make_onnx
-from machine import Follower, Machine, Message, read_lines, wait_for
-
-PINS = [12, 16, 18]
-CLASSIFY = "jetson_nano/classify.py"
-
-
-class Nano:
-    """A machine with a model, LEDs in a file, and short words for a classification."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.model = make_model(machine.root / "models" / "colours-001")
-        self.leds_file = machine.root / "leds.jsonl"
-
-    def params(self, camera: str | Path, **changes: Any) -> dict[str, Any]:
-        usual = {"model_dir": str(self.model), "camera": str(camera), "flip": None, "engine": "onnxruntime",
-                 "leds": "file", "pins": PINS, "leds_file": None, "threshold": 0.6, "frames": None, "seconds": None}
-        return {**usual, **changes}
-
-    def start(self, camera: str | Path, lease_s: float | None = None, **changes: Any) -> Follower:
-        self.machine.start("c", program=CLASSIFY, lease_s=lease_s, **self.params(camera, **changes))
-        return self.machine.follow("c")
-
-    def run(self, camera: str | Path, **changes: Any) -> list[Message]:
-        """All events of a classification that ends by itself."""
-        messages = self.start(camera, **changes).read_all()
-        log = [message["text"] for message in messages if message["type"] == "log"]
-        events = [message["event"] for message in messages if message["type"] == "event"]
-        assert messages[-1]["exit"]["code"] == (1 if events[-1]["type"] == "error" else 0), (events, log)
-        return events
-
-    def error(self, camera: str | Path, **changes: Any) -> tuple[str, Message]:
-        """The code and params of a classification that ends with an error; LEDs stay dark."""
-        last = self.run(camera, **changes)[-1]
-        assert last["type"] == "error", last
-        assert self.lit() == []
-        return last["code"], last["params"]
-
-    def switched(self) -> list[tuple[int, bool]]:
-        return [(line["pin"], line["on"]) for line in read_lines(self.leds_file)]
-
-    def lit(self) -> list[int]:
-        """What the file of LEDs says is on at its end."""
-        return [pin for pin, on in dict(self.switched()).items() if on]
-
-
-@pytest.fixture
-def nano(machine: Machine) -> Nano:
-    return Nano(machine)
-
-
-@pytest.fixture
-def camera() -> Iterator[MjpegCamera]:
-    camera = MjpegCamera()
-    yield camera
-    camera.close()
-
-
-def predictions(events: list[Message]) -> list[Message]:
-    return [event for event in events if event["type"] == "prediction"]
+from classification import PINS, Nano, predictions
+from colours import CLASSES, MjpegCamera, make_clip, make_images, make_onnx
+from machine import Message, read_lines, wait_for
 
 
 def test_every_frame_is_predicted_once_and_in_order(nano: Nano, tmp_path: Path) -> None:
@@ -303,19 +243,6 @@ def test_an_error_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
     (nano.machine.run_path("c") / "commands.jsonl").mkdir()  # cannot be read, as on a broken SD card
     assert follower.read_event("error")["code"] == "program.crashed"
     assert nano.lit() == []
-
-
-@pytest.fixture(params=["jetson_inference", "jetson.inference"])
-def jetson(nano: Nano, tmp_path: Path, request: pytest.FixtureRequest) -> Nano:
-    """A Nano with jetson-inference under the names of newer or of older releases."""
-    site = tmp_path / "site"
-    for name, thing in ((request.param, "imageNet"), (request.param.replace("inference", "utils"), "videoSource")):
-        path = site / Path(*name.split("."))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".py").write_text(f"from jetson_double import {thing}\n")
-    shutil.copy(Path(__file__).with_name("jetson_double.py"), site)
-    nano.machine.environment.update(PYTHONPATH=str(site), DISPLAY=":0", JETSON_DOUBLE="topk,none")
-    return nano
 
 
 def test_tensorrt_gives_every_probability(jetson: Nano, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from machine import DEADLINE_S, REMOTE
 
 FILES = sorted([*(REMOTE / "shared").glob("*.py"), *(REMOTE / "jetson_nano").glob("*.py")])
 # What JetPack and jetson-inference bring, or what stands in for it.
-NANO_BRINGS = {"cv2", "numpy", "onnxruntime", "Jetson", "jetson_nano", "shared"}
+NANO_BRINGS = {"cv2", "numpy", "PIL", "onnxruntime", "Jetson", "jetson_nano", "shared"}
 SHARED_MAY = {"preprocess.py": {"numpy"}}
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colours import make_images, make_model
+from classification import Nano
+from colours import MjpegCamera, make_images, make_model
 from machine import Machine, Message, read_lines
 
 EXAMPLES = read_lines(Path(__file__).resolve().parents[1] / "data" / "wire_v1.jsonl")
@@ -99,6 +100,26 @@ def test_runner(machine: Machine) -> None:
     for id in "abc":
         for file in ("spec", "pid", "exit"):
             check(f"file.{file}", json.loads((machine.run_path(id) / f"{file}.json").read_text()))
+
+
+def test_frames(nano: Nano, camera: MjpegCamera) -> None:
+    follower = nano.start(camera.uri)
+    watcher = nano.machine.watch("c")
+    check("frames.pictures", watcher.begin())
+    seen = set()
+    while seen < {"picture", "alive"}:
+        if "picture" not in seen:
+            camera.show("red")
+        header, _ = watcher.read_any_within(0.1)
+        if header is not None:
+            seen.add(header["type"])
+            check(f"frames.{header['type']}", header)
+    follower.send(type="stop")
+    follower.read_event("result")
+    header = watcher.read()[0]
+    while header["type"] == "picture":
+        header = watcher.read()[0]
+    check("frames.end", header)
 
 
 def test_classify(machine: Machine, tmp_path: Path) -> None:

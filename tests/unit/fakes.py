@@ -4,6 +4,7 @@ They keep what they were given, and fail where the real ones fail. What the real
 """
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,14 +16,16 @@ from ai_nano.cameras.images import ImageFiles
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import CameraError, WorkFailed
-from ai_nano.core.ports import Camera, Frame, JobEnd, Upload
+from ai_nano.core.ports import Camera, Frame, JobEnd, Picture, Upload
 
 
 class FakeJob:
-    """Plays the events it was made with; `end` as RemoteJob.follow returns it."""
+    """Plays the events and pictures of its machine; `end` as RemoteJob.follow returns it."""
 
-    def __init__(self, run_id: str, events: Sequence[Mapping[str, Any]], end: JobEnd | Exception) -> None:
+    def __init__(self, run_id: str, machine: "FakeMachine", events: Sequence[Mapping[str, Any]],
+                 end: JobEnd | Exception) -> None:
         self.id = run_id
+        self._machine = machine
         self._events = events
         self._end = end
 
@@ -30,6 +33,9 @@ class FakeJob:
                cancel: CancelToken) -> JobEnd:
         for event in self._events:
             on_event({"v": 1, **event})
+        while self._machine.hold is not None and not self._machine.hold.wait(0.01):
+            if cancel.cancelled:
+                return JobEnd("cancelled")
         for line in () if isinstance(self._end, Exception) else self._end.last_lines:
             on_log(line + "\n")
         if isinstance(self._end, Exception):
@@ -37,7 +43,15 @@ class FakeJob:
         return self._end
 
     def send(self, command: Mapping[str, Any]) -> None:
-        raise AssertionError("no step sends commands yet")
+        self._machine.commands.append(command)
+
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
+        """As the real one: it shows what there is, then waits for more until it is cancelled."""
+        self._machine.watched += 1
+        for picture in self._machine.pictures:
+            if not cancel.cancelled:
+                on_picture(picture)
+        cancel.wait(20)
 
     def cancel(self) -> bool:
         return True
@@ -54,6 +68,11 @@ class FakeMachine:
         self.ends: dict[str, JobEnd | Exception] = {}
         self.running: list[Mapping[str, Any]] = []
         self.fail_after: int | None = None
+        self.pictures: list[Picture] = []
+        self.watched = 0
+        self.commands: list[Mapping[str, Any]] = []
+        # Where there is one, a job ends only once it is set.
+        self.hold: threading.Event | None = None
 
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         models = self.root / "models"
@@ -111,7 +130,7 @@ class FakeMachine:
 
     def _job(self, run_id: str, program: str) -> FakeJob:
         end = self.ends.get(program, JobEnd("done", {"model": "m"}))
-        return FakeJob(run_id, self.events.get(program, []), end)
+        return FakeJob(run_id, self, self.events.get(program, []), end)
 
 
 class FakeCamera:

@@ -1,0 +1,194 @@
+"""Step 8's live side with doubles: pictures in a thread of their own, commands while it runs."""
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from room import Room
+
+from ai_nano.core.cancel import CancelToken
+from ai_nano.core.commands import Commands
+from ai_nano.core.errors import MachineError
+from ai_nano.core.events import ignore
+from ai_nano.core.ports import Picture, StepContext
+from ai_nano.machines import frames
+from ai_nano.steps.deploy import DeployOptions
+from ai_nano.steps.infer import InferOptions, TryOptions
+
+GOLDEN = {one["line"]: one["example"] for one in map(
+    json.loads, (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines())}
+PICTURES = [Picture(b"\xff\xd8", number, 1.0 + number, 640, 360) for number in (3, 7)]
+
+
+@pytest.fixture
+def deployed(exported: Room) -> Room:
+    exported.do("deploy", DeployOptions())
+    return exported
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(("step", "options"), [("infer", InferOptions), ("try", TryOptions)])
+def test_pictures_come_in_a_thread_that_ends_with_the_session(deployed: Room, step: str, options: Any) -> None:
+    nano = deployed.lab.nano(None)
+    nano.pictures, nano.hold = PICTURES, threading.Event()
+    seen: list[Picture] = []
+    threads: set[str] = set()
+
+    def look(picture: Picture) -> None:
+        threads.add(threading.current_thread().name)
+        seen.append(picture)
+        if len(seen) == len(PICTURES):
+            assert nano.hold is not None
+            nano.hold.set()
+
+    deployed.do(step, options(frames=1, on_picture=look))
+    assert seen == PICTURES and threads == {"pictures"}
+    assert not [thread for thread in threading.enumerate() if thread.name == "pictures"]
+
+
+def test_nobody_watches_unless_asked_to(deployed: Room) -> None:
+    deployed.do("infer", InferOptions(frames=1))
+    assert deployed.lab.nano(None).watched == 0
+    assert InferOptions(on_picture=print) == InferOptions() and "print" not in repr(TryOptions(on_picture=print))
+
+
+def test_commands_reach_the_program_in_order(deployed: Room) -> None:
+    nano = deployed.lab.nano(None)
+    nano.hold = threading.Event()
+    running = deployed.workflow.start("infer", InferOptions(), ignore)
+    running.send({"type": "set", "threshold": 0.7})  # the session may not be there yet
+    wait_for(lambda: nano.commands)
+    running.send({"type": "set", "threshold": 0.8})
+    wait_for(lambda: len(nano.commands) == 2)
+    running.cancel()
+    running.result(20)
+    assert [command["threshold"] for command in nano.commands] == [0.7, 0.8]
+
+
+def test_what_was_sent_before_the_session_waits_for_it() -> None:
+    commands, delivered = Commands(), []
+    for number in range(3):
+        commands.send({"number": number})
+    commands.connect(delivered.append)
+    commands.send({"number": 3})
+    assert [command["number"] for command in delivered] == [0, 1, 2, 3]
+
+
+def test_a_context_has_commands_of_its_own(deployed: Room) -> None:
+    contexts = [StepContext(deployed.lab, ignore, CancelToken()) for _ in range(2)]
+    assert contexts[0].commands is not contexts[1].commands
+
+
+# ---- what the laptop makes of the wire -------------------------------------------------------------------------------
+
+
+def block(header: Mapping[str, Any], jpeg: bytes = b"") -> bytes:
+    data = json.dumps(header).encode()
+    return struct.pack(">II", len(data), len(jpeg)) + data + jpeg
+
+
+BEGIN = json.dumps(GOLDEN["frames.pictures"]).encode() + b"\n"
+PICTURE = block(GOLDEN["frames.picture"], b"jpeg")
+END = block(GOLDEN["frames.end"])
+
+
+class Relay:
+    """A machine that is connected to once for each stream, and an error where there is none left."""
+
+    name = "nano1"
+
+    def __init__(self, *streams: bytes | MachineError) -> None:
+        self._streams = list(streams)
+        self._stream = b""
+        self.asked = b""
+        self.connected = 0
+
+    def runner(self, *words: str) -> "Relay":
+        assert words == ("frames", "run-1")
+        self.connected += 1
+        stream = self._streams.pop(0)
+        if isinstance(stream, MachineError):
+            raise stream
+        self._stream = stream
+        return self
+
+    def readline(self, timeout: float) -> bytes | None:
+        line, newline, self._stream = self._stream.partition(b"\n")
+        return line + newline
+
+    def read(self, size: int, timeout: float) -> bytes | None:
+        piece, self._stream = self._stream[:size], self._stream[size:]
+        return piece
+
+    def write(self, data: bytes) -> None:
+        self.asked += data
+
+    def close(self) -> None: ...
+
+
+def watch(relay: Relay) -> list[Picture]:
+    seen: list[Picture] = []
+    frames.watch(relay, "run-1", seen.append, CancelToken())  # type: ignore[arg-type]
+    return seen
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "RETRY_S", 0.0)
+
+
+def test_every_line_of_the_golden_file_is_understood() -> None:
+    relay = Relay(b"Welcome to the Nano\n" + BEGIN + block(GOLDEN["frames.alive"]) + PICTURE + END)
+    example = GOLDEN["frames.picture"]
+    assert watch(relay) == [
+        Picture(b"jpeg", example["frame"], example["t"], example["width"], example["height"])]
+    assert relay.asked == b"\n\n\n"  # two to start, and one for the picture
+
+
+def test_room_for_another_is_told_only_after_a_picture_was_dealt_with() -> None:
+    relay, told = Relay(BEGIN + PICTURE * 3 + END), []
+    frames.watch(relay, "run-1", lambda picture: told.append(len(relay.asked)), CancelToken())  # type: ignore[arg-type]
+    assert told == [2, 3, 4] and len(relay.asked) == 5
+
+
+def test_a_newer_nanos_kinds_and_keys_are_passed_over() -> None:
+    newer = block({"v": 1, "type": "weather"}, b"sunny") + block({**GOLDEN["frames.picture"], "mood": "good"}, b"jpeg")
+    assert len(watch(Relay(BEGIN + newer + END))) == 1
+
+
+@pytest.mark.parametrize("broken", [b"", b"Welc", BEGIN, BEGIN + PICTURE[:5], BEGIN + PICTURE[:-1],
+                                    BEGIN + b"\xff" * 8, BEGIN + struct.pack(">II", 3, 0) + b"{x}",
+                                    MachineError("machine.refused", machine="nano1", host="here", port=22)])
+def test_a_lost_connection_is_made_again(no_pause: None, broken: bytes | MachineError) -> None:
+    relay = Relay(broken, BEGIN + PICTURE + END)
+    assert len(watch(relay)) == 1 and relay.connected == 2
+
+
+@pytest.mark.parametrize("refusal", [
+    b'{"v":1,"type":"error","code":"run.missing","params":{"id":"run-1"}}\n', b'{"v":2,"type":"pictures"}\n'])
+def test_where_watching_cannot_work_it_ends_quietly(refusal: bytes) -> None:
+    relay = Relay(refusal)
+    assert watch(relay) == [] and relay.connected == 1
+
+
+def test_cancelling_ends_the_watching() -> None:
+    cancel = CancelToken()
+    seen: list[Picture] = []
+
+    def look(picture: Picture) -> None:
+        seen.append(picture)
+        cancel.cancel()
+
+    frames.watch(Relay(BEGIN + PICTURE * 3), "run-1", look, cancel)  # type: ignore[arg-type]
+    assert len(seen) == 1
