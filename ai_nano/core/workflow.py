@@ -268,7 +268,7 @@ def start_alone(work: BatchStep, options: Any, lab: Lab, listener: Listener) -> 
 
     def carry_out() -> None:
         try:
-            context = StepContext(lab, listener, running.cancel_token)
+            context = StepContext(lab, listener, running.cancel_token, running.commands)
             running.future.set_result(work.run(None, options, context))  # type: ignore[arg-type]
         except BaseException as error:
             running.future.set_exception(error)

@@ -188,7 +188,7 @@ class Session(QObject):
     def send(self, step: str, command: dict[str, Any]) -> None:
         """A command to a live step; nothing when it does not run."""
         running = self._running.get(step)
-        if running is not None and hasattr(running, "send"):
+        if running is not None:
             running.send(command)
 
     # ---- looking -----------------------------------------------------------------------------------------------------
