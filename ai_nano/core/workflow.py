@@ -286,6 +286,13 @@ def newest_bundle(workspace: Workspace) -> str | None:
     return model if all((workspace.model_folder(model) / name).is_file() for name in bundle.FILES) else None
 
 
+def split_size(workspace: Workspace) -> tuple[int, int]:
+    """How many images the split has, and their bytes: what an upload sends."""
+    sizes = [path.stat().st_size for part in PARTS for name in workspace.classes
+             if (workspace.path / part / name).is_dir() for path in (workspace.path / part / name).iterdir()]
+    return len(sizes), sum(sizes)
+
+
 def split_counts(workspace: Workspace) -> dict[str, dict[str, int]]:
     """`{class: {"train": n, "val": n, "test": n}}` from the folders."""
     counts = {}

@@ -8,9 +8,9 @@ from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QSplitter, QStacke
 
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, ConfigError
-from ai_nano.core.texts import t
+from ai_nano.core.texts import known, t
 from ai_nano.core.unexpected import explained
-from ai_nano.core.workflow import STEPS
+from ai_nano.core.workflow import STEPS, StepStatus
 from ai_nano.gui import ui_files
 from ai_nano.gui.bridge import Bridge
 from ai_nano.gui.cameras import CameraViews
@@ -208,7 +208,7 @@ class MainWindow(QMainWindow):
         self.rail.setEnabled(session.lab is not None)
         for step in STEPS:
             status = session.status(step)
-            self.rail.show_status(step, status, status.event().why)
+            self.rail.show_status(step, status, _fact(status))
         name = session.workspace.name if session.workspace is not None else ""
         self.project.setText(name or "ai_nano")
         self.project.setToolTip(str(session.workspace.path) if session.workspace is not None else "")
@@ -301,6 +301,12 @@ class MainWindow(QMainWindow):
         super().changeEvent(event)
         if event.type() == QEvent.WindowStateChange and self.windowState() & Qt.WindowMinimized:
             self.settings.save()
+
+
+def _fact(status: StepStatus) -> str:
+    """The status in the few words that the rail has room for."""
+    code = f"rail.{status.code.partition('.')[2]}"
+    return t(code, **status.params) if known(code) else status.event().why
 
 
 def _free_folder(parent: Path) -> Path:

@@ -1,6 +1,6 @@
 """What the entry point hands to the window, so that the window needs to know neither the command line nor the demo."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +14,11 @@ class Practice(Protocol):
 
     config: Config
     folder: Path
-    cards: Sequence[str]
+    cards: tuple[str, ...]
     classes: int
 
-    def __enter__(self) -> "Practice":
-        """Start its processes. WorkFailed when one does not come up."""
+    def __enter__(self) -> object:
+        """Start its processes; then `config` is there. WorkFailed when one does not come up."""
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End them."""

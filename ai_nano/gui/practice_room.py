@@ -1,5 +1,6 @@
 """The embedded classroom while the window is in it, and its stage."""
 
+import functools
 from collections.abc import Callable
 
 from PyQt5.QtCore import QObject
@@ -28,14 +29,14 @@ class PracticeRoom(QObject):
         """Start the classroom and go into it; `done` gets the number of classes that its cards make."""
         self.leave()
 
-        def ready(started: Practice) -> None:
-            self.current = started
+        def ready(_entered: object) -> None:
+            started = self.current = practice
             self._session.enter(started.config, started.folder)
             self._panel.set_cards(started.cards)
             self._panel.show()
             for card in started.cards:
-                self._session.look(lambda card=card: started.picture(card),
-                                   lambda jpeg, card=card: self._panel.set_picture(card, jpeg))
+                self._session.look(functools.partial(started.picture, card),
+                                   functools.partial(self._panel.set_picture, card))
             done(started.classes)
 
         self._session.look(practice.__enter__, ready, failed)

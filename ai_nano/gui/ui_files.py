@@ -39,7 +39,9 @@ def retranslate(name: str, widget: QWidget) -> None:
         if text.kind == "item" and isinstance(target, QComboBox):
             target.setItemText(text.index, sentence)
         elif text.kind == "column" and isinstance(target, QTableWidget):
-            target.horizontalHeaderItem(text.index).setText(sentence)
+            column = target.horizontalHeaderItem(text.index)
+            if column is not None:
+                column.setText(sentence)
         elif target is not None:
             target.setProperty(text.kind, sentence)
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from PyQt5.QtWidgets import QLabel, QWidget
+from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import STEPS, Status
-from ai_nano.gui import ui_files
+from ai_nano.gui import style, ui_files
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.error_box import ErrorBox
@@ -88,6 +88,11 @@ class StepPage(Page):
 
     def begin(self, step: str, options: Any) -> None:
         self.session.start(step, options)
+
+    def show_start(self, button: QPushButton) -> None:
+        """The page's own button: pushed only when the step may start, and the loudest until the step is done."""
+        button.setEnabled(self.may_start)
+        style.set_role(button, "" if self.session.status(self.step).status is Status.DONE else "primary")
 
     def redraw(self) -> None:
         if self.active is None:

@@ -23,6 +23,7 @@ class DeployPage(StepPage):
 
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
+        self._shown: list[str] = []
         self.start.clicked.connect(self._on_start)
         self.nanos.currentRowChanged.connect(lambda _row: self._enable())
         session.machines_changed.connect(self._show_nanos)
@@ -46,6 +47,7 @@ class DeployPage(StepPage):
         self._enable()
 
     def _enable(self) -> None:
+        self.show_start(self.start)
         self.start.setEnabled(self.may_start and self.chosen is not None)
 
     def _show_nanos(self) -> None:
@@ -54,7 +56,8 @@ class DeployPage(StepPage):
             return
         nanos = {nano.name: nano for nano in lab.config.nanos if nano.host and nano.login}
         reports = {report.name: report for report in lab.machine_reports()}
-        if [self.nanos.item(row).data(Qt.UserRole) for row in range(self.nanos.count())] != list(nanos):
+        if self._shown != list(nanos):
+            self._shown = list(nanos)
             self.nanos.clear()
             for name in nanos:
                 item = QListWidgetItem()
@@ -65,9 +68,10 @@ class DeployPage(StepPage):
         for row, (name, nano) in enumerate(nanos.items()):
             report = reports[name]
             colour, _ = style.tokens().of(report.state.value)
-            item = self.nanos.item(row)
-            item.setText(f"{name}   {nano.host}   {t('machine.state.' + report.state.value)}")
-            item.setIcon(style.icon("unknown" if report.state.value == "unknown" else "dot", colour, 16))
+            place = self.nanos.item(row)
+            assert place is not None, "there is a row for each"
+            place.setText(f"{name}   {nano.host}   {report.text}")
+            place.setIcon(style.icon("unknown" if report.state.value == "unknown" else "dot", colour, 16))
 
     def _on_start(self) -> None:
         if self.chosen is not None:

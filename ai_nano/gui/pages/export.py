@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from PyQt5.QtCore import QUrl
+from PyQt5.QtCore import Qt, QUrl
 from PyQt5.QtGui import QDesktopServices
 from PyQt5.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTableWidgetItem
 
@@ -29,13 +29,14 @@ class ExportPage(StepPage):
         self.report.clicked.connect(self._on_report)
         self.checks.verticalHeader().hide()
         header = self.checks.horizontalHeader()
+        header.setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.Stretch)
         self.checks.verticalHeader().setSectionResizeMode(QHeaderView.ResizeToContents)
 
     def redraw(self) -> None:
         super().redraw()
-        self.start.setEnabled(self.may_start)
+        self.show_start(self.start)
         workspace = self.session.workspace
         train = workspace.done("train") if workspace is not None else None
         receipt = workspace.done("export") if workspace is not None else None

@@ -43,6 +43,7 @@ class ProjectPage(Page):
         self._use_model = use_model
         self._models: Sequence[Mapping[str, Any]] = []
         self._known: Workspace | None = None
+        self.preview.keep_shape()
         self.browse.clicked.connect(self._on_browse)
         self.workspace.textChanged.connect(self._look_at_folder)
         self.workspace.returnPressed.connect(self._on_ok)
@@ -78,6 +79,7 @@ class ProjectPage(Page):
             self.camera.insertItem(0, wanted, wanted)
             index = 0
         self.camera.setCurrentIndex(max(0, index))
+        self.camera.lineEdit().setCursorPosition(0)
         self._show_camera()
 
     # ---- drawing -----------------------------------------------------------------------------------------------------

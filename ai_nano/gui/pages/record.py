@@ -36,6 +36,7 @@ class RecordPage(StepPage):
     def __init__(self, session: Session, go: Callable[[str], None], cameras: CameraViews) -> None:
         super().__init__(session, go)
         self._cameras = cameras
+        self.preview.keep_shape()
         self._thumbnails = Thumbnails(session)
         self._forms: list[ClassForm] = []
         self._shown: Workspace | None = None

@@ -35,7 +35,7 @@ class SplitPage(StepPage):
 
     def redraw(self) -> None:
         super().redraw()
-        self.start.setEnabled(self.may_start)
+        self.show_start(self.start)
         if self.isVisible():
             self._look()
 
@@ -57,13 +57,14 @@ class SplitPage(StepPage):
         if workspace is not self.session.workspace or (images, parts) == self._shown:
             return
         self._shown = (images, parts)
-        rows = [[name, images[name], *(parts[name][part] for part in PARTS)] for name in images]
-        rows.append([t("window.split.sum"), *(sum(row[column] for row in rows) for column in range(1, 5))])
+        counts = {name: [images[name], *(parts[name][part] for part in PARTS)] for name in images}
+        rows = [(name, *numbers) for name, numbers in counts.items()]
+        rows.append((t("window.split.sum"), *(sum(column) for column in zip(*counts.values(), strict=True))))
         self.table.setRowCount(len(rows))
         for place, row in enumerate(rows):
             for column, value in enumerate(row):
                 item = QTableWidgetItem(str(value))
-                item.setTextAlignment(Qt.AlignVCenter | (Qt.AlignRight if column else Qt.AlignLeft))
+                item.setTextAlignment(_side(column))
                 if place == len(rows) - 1:
                     font = item.font()
                     font.setBold(True)
@@ -71,10 +72,16 @@ class SplitPage(StepPage):
                 self.table.setItem(place, column, item)
             self.table.setRowHeight(place, 34)
         for column in range(5):
-            self.table.horizontalHeaderItem(column).setTextAlignment(
-                Qt.AlignVCenter | (Qt.AlignRight if column else Qt.AlignLeft))
+            heading = self.table.horizontalHeaderItem(column)
+            if heading is not None:
+                heading.setTextAlignment(_side(column))
         self.note.setText(t("window.split.labels", classes=workspace.classes) if workspace.labels_file.exists() else "")
 
     def _on_start(self) -> None:
         self.begin("split", SplitOptions(val=self.val.value() / 100, test=self.test.value() / 100,
                                          strategy=STRATEGIES[self.strategy.currentIndex()]))
+
+
+def _side(column: int) -> int:
+    """Names to the left, numbers to the right."""
+    return int(Qt.AlignVCenter | (Qt.AlignRight if column else Qt.AlignLeft))

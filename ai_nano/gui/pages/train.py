@@ -48,7 +48,7 @@ class TrainPage(StepPage):
 
     def redraw(self) -> None:
         super().redraw()
-        self.start.setEnabled(self.may_start)
+        self.show_start(self.start)
         self.recipeNote.setText(t(f"window.recipe.{self.recipe.currentText()}"))
         workspace = self.session.workspace
         receipt = workspace.done("train") if workspace is not None else None

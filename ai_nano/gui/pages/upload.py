@@ -7,6 +7,7 @@ from PyQt5.QtWidgets import QFrame, QLabel, QPushButton
 from ai_nano.core.events import Progress
 from ai_nano.core.figures import amount, duration
 from ai_nano.core.texts import t
+from ai_nano.core.workflow import split_size
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
@@ -26,19 +27,32 @@ class UploadPage(StepPage):
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
         self._last: Progress | None = None
+        self._size = (0, 0)
         self.start.clicked.connect(lambda: self.begin("upload", UploadOptions()))
 
     def redraw(self) -> None:
         super().redraw()
-        self.start.setEnabled(self.may_start)
+        self.show_start(self.start)
         if self.session.lab is None:
             return
         server, workspace = self.session.config.server, self.session.workspace
         self.serverLine.setText(t("window.upload.to", machine=server.name, host=server.host))
         receipt = workspace.done("upload") if workspace is not None else None
-        self.facts.setText(t("window.upload.model", model=receipt.facts["model"], count=receipt.facts["files"])
-                           if receipt is not None else t("window.upload.nothing"))
+        there = (t("window.upload.model", model=receipt.facts["model"], count=receipt.facts["files"])
+                 if receipt is not None else t("window.upload.nothing"))
+        here = t("window.upload.size", count=self._size[0], size=amount(self._size[1], "bytes")) if self._size[0] else ""
+        self.facts.setText(f"{here}\n{there}".strip())
         self._draw_transfer()
+
+    def entered(self) -> None:
+        super().entered()
+        workspace = self.session.workspace
+        if workspace is not None:
+            def done(size: tuple[int, int]) -> None:
+                self._size = size
+                self.redraw()
+
+            self.session.look(lambda: split_size(workspace), done)
 
     def begun(self, step: str) -> None:
         super().begun(step)

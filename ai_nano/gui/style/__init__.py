@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import cast
 
 from PyQt5.QtGui import QColor, QFont, QPalette
-from PyQt5.QtWidgets import QApplication
+from PyQt5.QtWidgets import QApplication, QWidget
 
 from ai_nano.gui.style.icons import icon, pixmap, write_sheet_icons
 from ai_nano.gui.style.sheet import stylesheet
 from ai_nano.gui.style.tokens import LIGHT, THEMES, Tokens
 
-__all__ = ["Tokens", "apply", "icon", "pixmap", "system_theme", "tokens"]
+__all__ = ["Tokens", "apply", "icon", "pixmap", "set_property", "set_role", "system_theme", "tokens"]
 
 _PROPERTY = "ai_nano.theme"
 
@@ -40,6 +40,19 @@ def apply(app: QApplication, theme: str, cache: Path) -> None:
     folder = cache / "style" / chosen.name
     write_sheet_icons(folder, chosen.muted, chosen.on_accent)
     app.setStyleSheet(stylesheet(chosen, folder.as_posix()))
+
+
+def set_role(widget: QWidget, role: str) -> None:
+    """What the widget is for, by which the stylesheet knows how it looks."""
+    set_property(widget, "role", role)
+
+
+def set_property(widget: QWidget, name: str, value: object) -> None:
+    """A property that the stylesheet asks for; Qt looks again only when it is told to."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
 
 
 def tokens() -> Tokens:

@@ -61,7 +61,7 @@ QComboBox QAbstractItemView { background: $surface; border: 1px solid $strong_bo
 QListWidget[role="choice"]::item { padding: 8px 10px; border-radius: 6px; }
 QListWidget[role="choice"]::item:selected { background: $accent_soft; color: $text; }
 QTableWidget { background: $surface; alternate-background-color: $window; padding: 0; border-color: $border; }
-QTableWidget::item { padding: 6px 10px; }
+QTableWidget::item { padding: 6px 10px; border: none; }
 QHeaderView { background: $surface; }
 QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $border;
     padding: 8px 10px; font-weight: 600; }
@@ -87,26 +87,27 @@ QMenu::separator { height: 1px; background: $border; margin: 5px 8px; }
 QStatusBar { background: $side; border-top: 1px solid $border; }
 QStatusBar::item { border: none; }
 
-RailItem { background: transparent; border: none; border-left: 4px solid transparent; }
+RailItem, RailItem:disabled { background: transparent; border: none; border-left: 4px solid transparent; border-radius: 0; }
 RailItem:hover { background: $window; }
 RailItem:focus { background: $window; border-left-color: $strong_border; }
 RailItem:checked { background: $accent_soft; border-left-color: $accent; }
 RailItem QLabel[role="name"] { font-weight: 600; }
 RailItem QLabel[role="fact"] { color: $muted; font-size: ${small_pt}pt; }
-RailItem[blocked="true"] QLabel[role="name"] { color: $muted; font-weight: 400; }
+RailItem QLabel[role="faded"] { color: $muted; }
 
 TaskBar { background: transparent; }
 ErrorBox { background: $bad_soft; border: 1px solid $bad; border-radius: ${radius}px; }
 ErrorBox[level="warning"] { background: $warn_soft; border-color: $warn; }
-ErrorBox QLabel[role="what"] { color: $bad; font-weight: 600; }
-ErrorBox[level="warning"] QLabel[role="what"] { color: $warn; }
+ErrorBox QLabel[role="what error"] { color: $bad; font-weight: 600; }
+ErrorBox QLabel[role="what warning"] { color: $warn; font-weight: 600; }
 LogPanel { background: $surface; border: none; }
 LogPanel QPlainTextEdit { background: $surface; border: none; font-family: "DejaVu Sans Mono", "Menlo", "Consolas", monospace;
-    font-size: ${small_pt}pt; padding: 0 12px; }
+    font-size: ${small_pt}pt; padding: 0 26px; }
 StagePanel { background: $window; border-top: 1px solid $border; }
 StagePanel QToolButton[role="cardbutton"] { padding: 2px; font-size: 8pt; border: 2px solid $border; border-radius: 8px; background: $surface; }
 StagePanel QToolButton[role="cardbutton"]:checked { border-color: $accent; background: $accent_soft; }
-StagePanel QToolButton[role="cardbutton"]:hover, StagePanel QToolButton[role="cardbutton"]:focus { border-color: $accent; }
+StagePanel QToolButton[role="cardbutton"]:hover { border-color: $accent; }
+StagePanel QToolButton[role="cardbutton"]:focus { border-color: $accent; }
 """)
 
 

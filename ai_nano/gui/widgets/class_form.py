@@ -12,7 +12,6 @@ from ai_nano.gui import ui_files
 from ai_nano.gui.widgets.thumbnails import ThumbnailStrip
 
 
-
 class ClassForm(QFrame):
     """Tells its page what was pushed; knows nothing of cameras or files."""
 
@@ -57,9 +56,11 @@ class ClassForm(QFrame):
         if name is not None:
             self.name.setText(name)
         self.name.setReadOnly(created)
+        # The stylesheet asks for readOnly, and Qt looks at it when the widget is polished only.
         self.name.style().unpolish(self.name)
         self.name.style().polish(self.name)
         self.createButton.setVisible(not created)
+        self.show_trouble(None)
         for widget in (self.start, self.stop, self.bring, self.count, self.thumbnails):
             widget.setVisible(created)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QColor, QFont
-from PyQt5.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Metric
 from ai_nano.core.texts import t
@@ -49,11 +49,16 @@ class Curves(QWidget):
             plot.setMouseEnabled(x=False, y=False)
             plot.showGrid(x=False, y=True, alpha=0.25)
             if name == "accuracy":
-                plot.setYRange(0, 1)
+                plot.setYRange(0, 1.04)
             plot.setMinimumSize(200, 120)
             self._legends.append(plot.addLegend(offset=(-10, 10) if name == "loss" else (-10, -34)))
             self._plots[name] = plot
-            self._layout.addWidget(plot, 1)
+            card = QFrame()
+            style.set_role(card, "card")
+            inside = QVBoxLayout(card)
+            inside.setContentsMargins(8, 8, 12, 6)
+            inside.addWidget(plot)
+            self._layout.addWidget(card, 1)
             for part in ("train", "val"):
                 self._lines[name, part] = plot.plot([], [], name=part)
         self.restyle(pyqtgraph)

@@ -16,7 +16,6 @@ class ErrorBox(QFrame):
         self._error: AiNanoError | None = None
         self._icon = QLabel()
         self._what, self._why, self._hint = QLabel(), QLabel(), QLabel()
-        self._what.setProperty("role", "what")
         for label in (self._what, self._why, self._hint):
             label.setTextFormat(Qt.PlainText)
             label.setWordWrap(True)
@@ -51,12 +50,8 @@ class ErrorBox(QFrame):
         if error is None:
             return
         level = "warning" if isinstance(error, ContactLost) else "error"
-        self.setProperty("level", level)
-        self.style().unpolish(self)
-        self.style().polish(self)
-        for label in (self._what, self._why, self._hint):
-            label.style().unpolish(label)
-            label.style().polish(label)
+        style.set_property(self, "level", level)
+        style.set_role(self._what, f"what {level}")
         tokens = style.tokens()
         colour = tokens.warn if level == "warning" else tokens.bad
         self._icon.setPixmap(style.pixmap("warning", colour, 24, self.devicePixelRatioF()))

@@ -98,4 +98,4 @@ def _shown(line: LogLine) -> tuple[str, str]:
     colour = tokens.text
     if isinstance(line.event, Log):
         colour = {"warning": tokens.warn, "error": tokens.bad, "output": tokens.muted}.get(line.event.level, tokens.text)
-    return f"{clock}  {line.event.machine}  {line.event.text}", colour
+    return f"{clock}  {line.event.machine}  {line.event.text.strip()}", colour

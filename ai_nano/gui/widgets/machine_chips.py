@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 
 from ai_nano.core.ports import MachineReport
@@ -21,6 +21,7 @@ class MachineChips(QWidget):
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(8, 2, 8, 2)
         self._row.setSpacing(4)
+        self._row.addStretch(1)
         self._chips: list[QToolButton] = []
 
     def show_reports(self, reports: Sequence[MachineReport]) -> None:
@@ -29,7 +30,7 @@ class MachineChips(QWidget):
         while len(self._chips) < len(reports):
             self._chips.append(self._make())
         for chip, report in zip(self._chips, reports, strict=True):
-            word = t(f"machine.state.{report.state.value}")
+            word = report.text
             colour, _ = style.tokens().of(report.state.value)
             chip.setIcon(style.icon("unknown" if report.state.value == "unknown" else "dot", colour, 14))
             chip.setText(f"{report.name}: {word}" if len(reports) <= WORDS_UP_TO else report.name)
@@ -39,11 +40,11 @@ class MachineChips(QWidget):
 
     def _make(self) -> QToolButton:
         chip = QToolButton(self)
-        chip.setToolButtonStyle(2)  # Qt.ToolButtonTextBesideIcon
+        chip.setToolButtonStyle(Qt.ToolButtonTextBesideIcon)
         chip.setAutoRaise(True)
         chip.setPopupMode(QToolButton.InstantPopup)
         chip.setMenu(QMenu(chip))
-        self._row.addWidget(chip)
+        self._row.insertWidget(self._row.count() - 1, chip)
         return chip
 
     def _fill(self, menu: QMenu, report: MachineReport, why: str) -> None:

@@ -56,9 +56,7 @@ class RailItem(QPushButton):
         self._fact.setText(self._fact.fontMetrics().elidedText(fact, Qt.ElideRight, max(60, self.width() - 62)))
         self.setToolTip(status.event().why)
         self.setAccessibleName(f"{self._number} {name}: {word}. {status.event().why}")
-        self.setProperty("blocked", status.status is Status.BLOCKED)
-        self.style().unpolish(self)
-        self.style().polish(self)
+        style.set_role(self._name, "faded" if status.status is Status.BLOCKED else "name")
 
 
 class Rail(QFrame):

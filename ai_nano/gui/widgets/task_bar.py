@@ -71,7 +71,8 @@ class TaskBar(QFrame):
         """A step that does not run; `next_name` offers the way on."""
         colour, _ = style.tokens().of(status.status.value)
         self._icon.setPixmap(style.pixmap(status.status.value, colour, 22, self.devicePixelRatioF()))
-        self._words.setText(f"{t('status.word.' + status.status.value)}: {status.event().why}")
+        word = t(f"status.word.{status.status.value}")
+        self._words.setText(t("window.status", word=f"{word[:1].upper()}{word[1:]}", why=status.event().why))
         self._detail.clear()
         self._bar.hide()
         self.cancel.hide()

@@ -1,7 +1,7 @@
 """A view of a camera: the newest picture, as large as it fits, and words where there is none."""
 
 from PyQt5.QtCore import QRect, QRectF, QSize, Qt
-from PyQt5.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent
+from PyQt5.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QResizeEvent
 from PyQt5.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.ports import Bitmap
@@ -20,6 +20,7 @@ class VideoView(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self._words)
         self._frames = 0
+        self._keeps_shape = False
 
     @property
     def frames(self) -> int:
@@ -29,11 +30,14 @@ class VideoView(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(480, 270)
 
-    def hasHeightForWidth(self) -> bool:
-        return True
+    def keep_shape(self) -> None:
+        """As high as its width asks for, at 16:9; without it, the picture is centred in whatever room there is."""
+        self._keeps_shape = True
 
-    def heightForWidth(self, width: int) -> int:
-        return width * 9 // 16
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        height = round(self.width() * 9 / 16)
+        if self._keeps_shape and self.height() != height:
+            self.setFixedHeight(height)
 
     def show_bitmap(self, bitmap: Bitmap) -> None:
         # The array is kept: QImage only points to its memory.
@@ -54,11 +58,13 @@ class VideoView(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.Antialiasing)
         painter.setRenderHint(QPainter.SmoothPixmapTransform, False)
+        shape = self._image.size() if self._image is not None else QSize(16, 9)
+        size = shape.scaled(self.size(), Qt.KeepAspectRatio)
+        place = QRect((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, size.width(), size.height())
         path = QPainterPath()
-        path.addRoundedRect(QRectF(self.rect()), 8, 8)
+        path.addRoundedRect(QRectF(place), 8, 8)
         painter.setClipPath(path)
-        painter.fillRect(self.rect(), QColor(style.tokens().screen))
         if self._image is not None:
-            size = self._image.size().scaled(self.size(), Qt.KeepAspectRatio)
-            left, top = (self.width() - size.width()) // 2, (self.height() - size.height()) // 2
-            painter.drawImage(QRect(left, top, size.width(), size.height()), self._image)
+            painter.drawImage(place, self._image)
+        else:
+            painter.fillRect(place, QColor(style.tokens().screen))
