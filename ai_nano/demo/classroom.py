@@ -59,6 +59,7 @@ class Process:
                              details=log.read_text(errors="replace").splitlines()[-10:]) from None
 
     def stop(self) -> None:
+        """Returns when it has ended; of a process that has ended already, at once."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         try:
@@ -107,6 +108,8 @@ class Classroom:
         self._seed = seed
         self._sftp = sftp
         self._stack = ExitStack()
+        self._machines: dict[str, Process] = {}
+        self._logins: dict[str, tuple[int, str]] = {}
         self.stage: Stage
         self.config: Config
 
@@ -141,6 +144,14 @@ class Classroom:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
+    def stop_machine(self, name: str) -> None:
+        """The server `gpu_server` or `nano1` is gone from the network; what it started detached goes on."""
+        self._machines.pop(name).stop()
+
+    def start_machine(self, name: str) -> None:
+        """It is back, where it was and as it was."""
+        self._run_server(name, *self._logins[name])
+
     def _start(self, module: str, words: Sequence[str], name: str) -> Process:
         process = Process(module, words, self.folder / f"{name}.log")
         self._stack.callback(process.stop)
@@ -151,12 +162,18 @@ class Classroom:
         home = self.folder / name
         home.mkdir(exist_ok=True)
         password = secrets.token_urlsafe(18)
+        ready = self._run_server(name, 0, password)
+        self._logins[name] = (ready["port"], password)
+        return {"ip": "127.0.0.1", "port": ready["port"], "login": LOGIN, "pwd": password, "host_key": ready["host_key"]}
+
+    def _run_server(self, name: str, port: int, password: str) -> Mapping[str, Any]:
+        home = self.folder / name
         secret = self.folder / f".{name}.password"
         write_atomically(secret, password.encode(), mode=0o600)
         words = ["--home", str(home), "--host-key", str(self.folder / f".{name}.host_key"), "--user", LOGIN,
-                 "--password-file", str(secret), *([] if self._sftp else ["--no-sftp"])]
+                 "--password-file", str(secret), "--port", str(port), *([] if self._sftp else ["--no-sftp"])]
         try:
-            ready = self._start("ai_nano.demo.ssh_server", words, name).ready
+            self._machines[name] = self._start("ai_nano.demo.ssh_server", words, name)
         finally:
             secret.unlink()
-        return {"ip": "127.0.0.1", "port": ready["port"], "login": LOGIN, "pwd": password, "host_key": ready["host_key"]}
+        return self._machines[name].ready

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PyQt5.QtCore import QEvent, Qt, QTimer
+from PyQt5.QtCore import QEvent, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QCloseEvent, QShowEvent
 from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QSplitter, QStackedWidget, QToolButton
 
@@ -42,6 +42,9 @@ END_WAIT_MS = 15000
 
 
 class MainWindow(QMainWindow):
+    # Everything has ended, and the window is closed.
+    left = pyqtSignal()
+
     project: QLabel
     menu: QToolButton
     rail: Rail
@@ -65,7 +68,7 @@ class MainWindow(QMainWindow):
         self.statusBar().addWidget(self.machines, 1)
         self._pages: dict[str, Page] = {}
         self._current = ""
-        self._leaving = self._left = self._arrived = False
+        self.has_left = self._leaving = self._arrived = False
         self._keep: tuple[str, ...] = ()
         self.main_menu = MainMenu(self, self.menu)
         self.rail.chosen.connect(self.show_page)
@@ -243,7 +246,7 @@ class MainWindow(QMainWindow):
     # ---- leaving -----------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self._left:
+        if self.has_left:
             event.accept()
             return
         event.ignore()
@@ -289,13 +292,14 @@ class MainWindow(QMainWindow):
         if not self.session.let_go(self._keep) and self._waited < END_WAIT_MS:
             QTimer.singleShot(END_POLL_MS, self._leave_when_done)
             return
-        self._left = True
+        self.has_left = True
         self.hide()
         self.close()
         self.cameras.close()
         self.session.close()
         self.practice.leave()
         self.settings.save()
+        self.left.emit()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

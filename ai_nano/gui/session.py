@@ -86,20 +86,28 @@ class Session(QObject):
         self.changed.emit()
         self.look_around()
 
-    def create(self, path: Path, options: ProjectOptions) -> None:
-        """Step 1. Raises BadInput."""
-        self._take(create(path, options))
+    def open(self, path: Path, options: ProjectOptions | None, done: Callable[[str], object],
+             failed: Callable[[AiNanoError], object]) -> None:
+        """Step 1: a new workspace with these options, or with None an existing one, whoever made it.
 
-    def open(self, path: Path) -> None:
-        """An existing workspace, whoever made it. Raises BadInput."""
-        self._take(Workspace.open(path))
+        `done` gets the step at which it goes on.
+        """
+        lab = self.lab
+        assert lab is not None, "a workspace is opened in a room"
 
-    def _take(self, workspace: Workspace) -> None:
-        self.leave_workspace()
-        assert self.lab is not None
-        self.workflow = build_workflow(workspace, self.lab, self._lanes)
-        self.statuses = {one.step: one for one in self.workflow.status()}
-        self.changed.emit()
+        def work() -> tuple[Workflow, list[StepStatus], str]:
+            workspace = Workspace.open(path) if options is None else create(path, options)
+            workflow = build_workflow(workspace, lab, self._lanes)
+            return workflow, workflow.status(), workflow.landing_step()
+
+        def opened(found: tuple[Workflow, list[StepStatus], str]) -> None:
+            self.leave_workspace()
+            self.workflow, statuses, landing = found
+            self.statuses = {one.step: one for one in statuses}
+            self.changed.emit()
+            done(landing)
+
+        self.look(work, opened, failed)
 
     @property
     def camera(self) -> str:
@@ -117,9 +125,6 @@ class Session(QObject):
         self.workflow = None
         self.statuses, self.errors, self.receipts = {}, {}, {}
         self.changed.emit()
-
-    def landing_step(self) -> str:
-        return self.workflow.landing_step() if self.workflow is not None else "project"
 
     # ---- steps -------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Any
 from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 
 from ai_nano.core.errors import AiNanoError
+from ai_nano.core.ports import MachineState
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import STEPS, Status
 from ai_nano.gui import style, ui_files
@@ -69,7 +70,9 @@ class StepPage(Page):
         self.task.next_wanted.connect(lambda: self.go(self.following))
         session.started.connect(self._on_started)
         session.ended.connect(self._on_ended)
-        session.changed.connect(self.redraw)
+        session.changed.connect(self._on_changed)
+        session.machines_changed.connect(self._on_machines)
+        self._contact_lost = False
 
     @property
     def following(self) -> str:
@@ -126,6 +129,29 @@ class StepPage(Page):
         if step in self.steps:
             self.over(step, outcome)
             self.redraw()
+
+    def _on_changed(self) -> None:
+        """A page that is not shown is drawn when it is entered."""
+        if self.isVisible():
+            self.redraw()
+
+    @property
+    def machine(self) -> str | None:
+        """The machine on which the step works; None where it is this computer."""
+        return None
+
+    def _on_machines(self) -> None:
+        """While a running step's machine is out of reach, the page says so: the step itself keeps trying."""
+        lab, name = self.session.lab, self.machine
+        if lab is None or name is None or self.active is None:
+            return
+        state = next((report.state for report in lab.machine_reports() if report.name == name), None)
+        lost = state in (MachineState.LOST, MachineState.ABSENT)
+        if lost:
+            self.task.show_words(t("window.contact_lost", machine=name))
+        elif self._contact_lost and state is MachineState.CONNECTED:
+            self.task.show_words(t(f"window.doing.{self.active}"))
+        self._contact_lost = lost
 
     def _on_cancel(self) -> None:
         for step in self.steps:

@@ -33,6 +33,10 @@ class DeployPage(StepPage):
         item = self.nanos.currentItem()
         return str(item.data(Qt.UserRole)) if item is not None else None
 
+    @property
+    def machine(self) -> str | None:
+        return self.chosen
+
     def redraw(self) -> None:
         super().redraw()
         if self.session.lab is None:

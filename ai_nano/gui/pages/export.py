@@ -34,6 +34,10 @@ class ExportPage(StepPage):
         header.setSectionResizeMode(2, QHeaderView.Stretch)
         self.checks.verticalHeader().setSectionResizeMode(QHeaderView.ResizeToContents)
 
+    @property
+    def machine(self) -> str | None:
+        return self.session.config.server.name if self.session.lab is not None else None
+
     def redraw(self) -> None:
         super().redraw()
         self.show_start(self.start)

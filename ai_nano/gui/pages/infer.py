@@ -133,6 +133,10 @@ class InferPage(StepPage):
             return [str(name) for name in receipt.facts["classes"]]
         return []
 
+    @property
+    def machine(self) -> str | None:
+        return self.nano.currentText() or None
+
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
     def redraw(self) -> None:

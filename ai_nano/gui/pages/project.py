@@ -151,17 +151,26 @@ class ProjectPage(Page):
         if not text or self.session.lab is None:
             return
         self.dismiss()
-        path = Path(text).expanduser()
-        try:
-            if self._known is not None:
-                self.session.open(path)
-                self.session.choose_camera(self.camera_uri)
+        path, camera, known = Path(text).expanduser(), self.camera_uri, self._known is not None
+        self.ok.setEnabled(False)
+
+        def done(step: str) -> None:
+            self.ok.setEnabled(True)
+            try:
+                if known:
+                    self.session.choose_camera(camera)
+            except AiNanoError as error:
+                self.show_problem(error)
             else:
-                self.session.create(path, ProjectOptions((), camera=self.camera_uri, planned=self.classes.value()))
-        except AiNanoError as error:
+                self._go(step)
+            self._look_at_folder()
+
+        def failed(error: AiNanoError) -> None:
+            self.ok.setEnabled(True)
             self.show_problem(error)
-            return
-        self._go(self.session.landing_step())
+
+        options = None if known else ProjectOptions((), camera=camera, planned=self.classes.value())
+        self.session.open(path, options, done, failed)
 
     def _on_show_models(self) -> None:
         name, lab = self.nano.currentText(), self.session.lab

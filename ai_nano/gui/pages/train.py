@@ -46,6 +46,10 @@ class TrainPage(StepPage):
         if self._pyqtgraph is not None:
             self.curves.restyle(self._pyqtgraph)
 
+    @property
+    def machine(self) -> str | None:
+        return self.session.config.server.name if self.session.lab is not None else None
+
     def redraw(self) -> None:
         super().redraw()
         self.show_start(self.start)

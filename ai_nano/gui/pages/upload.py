@@ -30,6 +30,10 @@ class UploadPage(StepPage):
         self._size = (0, 0)
         self.start.clicked.connect(lambda: self.begin("upload", UploadOptions()))
 
+    @property
+    def machine(self) -> str | None:
+        return self.session.config.server.name if self.session.lab is not None else None
+
     def redraw(self) -> None:
         super().redraw()
         self.show_start(self.start)

@@ -104,7 +104,8 @@ LogPanel { background: $surface; border: none; }
 LogPanel QPlainTextEdit { background: $surface; border: none; font-family: "DejaVu Sans Mono", "Menlo", "Consolas", monospace;
     font-size: ${small_pt}pt; padding: 0 26px; }
 StagePanel { background: $window; border-top: 1px solid $border; }
-StagePanel QToolButton[role="cardbutton"] { padding: 2px; font-size: 8pt; border: 2px solid $border; border-radius: 8px; background: $surface; }
+StagePanel QToolButton[role="cardbutton"] { padding: 2px; font-size: 8pt; border: 2px solid $border; border-radius: 8px;
+    background: $surface; }
 StagePanel QToolButton[role="cardbutton"]:checked { border-color: $accent; background: $accent_soft; }
 StagePanel QToolButton[role="cardbutton"]:hover { border-color: $accent; }
 StagePanel QToolButton[role="cardbutton"]:focus { border-color: $accent; }

@@ -3,6 +3,7 @@
 from PyQt5.QtCore import QSize, Qt, pyqtSignal
 from PyQt5.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from ai_nano.core import texts
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import STEPS, Status, StepStatus
 from ai_nano.gui import style
@@ -15,6 +16,7 @@ class RailItem(QPushButton):
         self._number = number
         self.setCheckable(True)
         self.setCursor(Qt.PointingHandCursor)
+        self._shown: object = None
         self._icon = QLabel()
         self._name = QLabel()
         self._name.setProperty("role", "name")
@@ -45,6 +47,10 @@ class RailItem(QPushButton):
         return QSize(120, 50)
 
     def show_status(self, status: StepStatus, fact: str) -> None:
+        key = (status, fact, texts.current_language(), style.tokens().name)
+        if key == self._shown:
+            return
+        self._shown = key
         colour, soft = style.tokens().of(status.status.value)
         name, word = t(f"window.step.{self.step}"), t(f"status.word.{status.status.value}")
         self._icon.setPixmap(style.pixmap(status.status.value, colour, 20, self.devicePixelRatioF()))
