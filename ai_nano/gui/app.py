@@ -68,10 +68,13 @@ def check_libraries() -> None:
 
 def make_application(settings: Settings, cache: Path) -> QApplication:
     """The QApplication in the student's language and theme."""
-    QApplication.setAttribute(Qt.AA_EnableHighDpiScaling)
-    QApplication.setAttribute(Qt.AA_UseHighDpiPixmaps)
     existing = QApplication.instance()
-    app = existing if isinstance(existing, QApplication) else QApplication(["ai-nano"])
+    if isinstance(existing, QApplication):
+        app = existing
+    else:
+        QApplication.setAttribute(Qt.AA_EnableHighDpiScaling)
+        QApplication.setAttribute(Qt.AA_UseHighDpiPixmaps)
+        app = QApplication(["ai-nano"])
     app.setApplicationName("ai_nano")
     if settings.language is not None:
         texts.set_language(settings.language)

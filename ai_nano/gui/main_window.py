@@ -236,7 +236,7 @@ class MainWindow(QMainWindow):
     def _on_folded(self, folded: bool) -> None:
         self.settings.log_open = not folded
         height = self.splitter.height() or 772
-        below = 38 if folded else (150 if height > 740 else 116)
+        below = 38 if folded else (150 if height > 740 else 104)
         self.splitter.setSizes([height - below, below])
 
     def show_unexpected(self, error: BaseException) -> None:

@@ -34,8 +34,8 @@ def record(user: User, classes: Sequence[str] = CLASSES, seconds: float = RECORD
     """Step 2: names each class, creates it, holds the card up and records."""
     user.wait_for("2 · Record images")
     for name in classes:
-        user.fill("Name of this class", name, nth=0)
-        user.click("Create", nth=0)
+        user.fill("Name of this class", name, nth=1)
+        user.click("Create", nth=1)
         hold_up(user, name)
         user.wait(0.5)
         user.click("Start", inside=name)
@@ -86,8 +86,3 @@ def start_inference(user: User) -> None:
     user.wait_for("8 · Inference on the Nano")
     user.click("Start")
     user.wait_for(re.compile(r"frames per second$"), 60)
-
-
-def wait_for_led(user: User, pin: int, timeout: float = 20.0) -> None:
-    """The virtual LED of that pin is lit, by the word below it."""
-    user.wait_for(re.compile(rf"pin {pin} is lit$", re.MULTILINE), timeout)

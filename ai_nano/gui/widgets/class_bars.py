@@ -41,7 +41,7 @@ class ClassBars(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 6, 0)
         self._grid.setHorizontalSpacing(10)
-        self._grid.setVerticalSpacing(6)
+        self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(1, 1)
         self._rows: dict[str, tuple[QLabel, _Bar, QLabel]] = {}
 

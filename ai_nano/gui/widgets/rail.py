@@ -1,6 +1,7 @@
 """The rail: the eight steps, each with its number, name, state (icon, colour and word) and one line of fact."""
 
 from PyQt5.QtCore import QSize, Qt, pyqtSignal
+from PyQt5.QtGui import QResizeEvent
 from PyQt5.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core import texts
@@ -17,6 +18,7 @@ class RailItem(QPushButton):
         self.setCheckable(True)
         self.setCursor(Qt.PointingHandCursor)
         self._shown: object = None
+        self._whole_fact = ""
         self._icon = QLabel()
         self._name = QLabel()
         self._name.setProperty("role", "name")
@@ -46,6 +48,15 @@ class RailItem(QPushButton):
     def minimumSizeHint(self) -> QSize:
         return QSize(120, 50)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        """By hand: a QLabel would make the rail as wide as its longest fact."""
+        room = max(60, self.width() - 58)
+        self._fact.setText(self._fact.fontMetrics().elidedText(self._whole_fact, Qt.ElideRight, room))
+
     def show_status(self, status: StepStatus, fact: str) -> None:
         key = (status, fact, texts.current_language(), style.tokens().name)
         if key == self._shown:
@@ -58,8 +69,8 @@ class RailItem(QPushButton):
         self._word.setText(word)
         self._word.setStyleSheet(f"color: {colour}; background: {soft}; border-radius: 7px; padding: 0 6px; "
                                  f"font-size: {style.tokens().small_pt}pt;")
-        # Elided here: a QLabel would make the rail as wide as its longest fact.
-        self._fact.setText(self._fact.fontMetrics().elidedText(fact, Qt.ElideRight, max(60, self.width() - 62)))
+        self._whole_fact = fact
+        self._elide()
         self.setToolTip(status.event().why)
         self.setAccessibleName(f"{self._number} {name}: {word}. {status.event().why}")
         style.set_role(self._name, "faded" if status.status is Status.BLOCKED else "name")
