@@ -6,8 +6,11 @@ from ai_nano.core.errors import Cancelled
 
 
 class CancelToken:
+    """Cancelling ends the work; detaching ends only the watching of work that goes on by itself on another machine."""
+
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._detached = False
 
     def cancel(self) -> None:
         self._event.set()
@@ -15,6 +18,13 @@ class CancelToken:
     @property
     def cancelled(self) -> bool:
         return self._event.is_set()
+
+    def detach(self) -> None:
+        self._detached = True
+
+    @property
+    def detached(self) -> bool:
+        return self._detached
 
     def check(self) -> None:
         """Raise Cancelled if somebody asked for it."""

@@ -93,6 +93,13 @@ class ContactLost(AiNanoError):
     exit_code = 5
 
 
+class Detached(AiNanoError):
+    """The user no longer watches work that goes on by itself."""
+
+    def __init__(self) -> None:
+        super().__init__("detached")
+
+
 class Cancelled(AiNanoError):
     """The user cancelled."""
 

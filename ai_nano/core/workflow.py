@@ -11,7 +11,7 @@ from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
 from ai_nano.core.dataset import FEWEST_IMAGES
-from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, MissingPrerequisite
 from ai_nano.core.events import Listener, State
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Lab, StepContext
@@ -77,6 +77,10 @@ class Running:
     def cancel(self) -> None:
         self.cancel_token.cancel()
 
+    def detach(self) -> None:
+        """Stop following; what runs on another machine goes on, and the step can be taken up again. Detached is raised."""
+        self.cancel_token.detach()
+
     def send(self, command: Mapping[str, Any]) -> None:
         """A command of doc/design/wire.md for the program of a live step, for example a new threshold; never waits."""
         self.commands.send(command)
@@ -141,6 +145,8 @@ class Workflow:
         with workspace.writing():
             try:
                 receipt = work.run(workspace, options, context)
+            except Detached:
+                raise  # what was noted on the way stays: it is how the next start finds the run
             except AiNanoError as error:
                 outcome = {Cancelled: "cancelled", ContactLost: "lost"}.get(type(error), "failed")
                 # What the step noted on its way (a reserved name, a run to follow again) stays beside the failure.

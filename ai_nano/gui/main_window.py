@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PyQt5.QtCore import QEvent, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QCloseEvent, QShowEvent
-from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QSplitter, QStackedWidget, QToolButton
+from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QSplitter, QStackedWidget, QToolButton, QWidget
 
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, ConfigError
@@ -181,7 +181,10 @@ class MainWindow(QMainWindow):
         """The pages that nobody has asked for yet, one between two turns of the event loop."""
         for name in STEPS:
             if name not in self._pages and not self._leaving:
-                self._page(name)
+                page = self._page(name)
+                # Now, and not when it is shown: the stylesheet costs each widget its moment.
+                for widget in page.findChildren(QWidget):
+                    widget.ensurePolished()
                 QTimer.singleShot(0, self._build_next)
                 return
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from ai_nano.core.config import Config
-from ai_nano.core.errors import AiNanoError
+from ai_nano.core.errors import AiNanoError, Cancelled, Detached
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Questions
 from ai_nano.core.unexpected import explained
@@ -177,7 +177,7 @@ class Session(QObject):
             self.receipts[step] = outcome
         else:
             outcome = explained(outcome)
-            if outcome.code != "cancelled":
+            if not isinstance(outcome, (Cancelled, Detached)):
                 self.errors[step] = outcome
         self.ended.emit(step, outcome)
         self.refresh()
@@ -266,20 +266,22 @@ class Session(QObject):
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     def let_go(self, keep: tuple[str, ...] = ()) -> bool:
-        """Cancel every step but those to keep; True when nothing is left to wait for."""
-        for step in self.running_steps:
+        """Cancel every step but those to keep, which go on without this program; True when nothing is left to wait for."""
+        for step, running in list(self._running.items()):
             if step not in keep:
                 self.cancel(step)
-        return all(step in keep for step in self._running)
+            elif running is not None:
+                running.detach()
+        return not self._running
 
     def close(self) -> None:
-        """After `let_go`. A kept training goes on on its machine; this program only stops following it."""
+        """After `let_go`."""
         self._drain.stop()
         self._machine_timer.stop()
         self.bridge.close()
         if self.lab is not None:
             self.lab.close()
-        if not self._running:
+        if not self._running:  # a step that does not end must not keep the program
             self._lanes.close()
         for thread in self._threads:
             thread.join(END_WAIT_S)

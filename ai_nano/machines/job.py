@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
+from ai_nano.core.errors import ContactLost, Detached, MachineError, WorkFailed
 from ai_nano.core.ports import JobEnd, Picture
 from ai_nano.core.wire import check_version
 from ai_nano.machines import frames
@@ -72,10 +72,14 @@ class Job:
                 end = self._follow_once(on_event, on_log, cancel if not asked_to_cancel else CancelToken())
                 if end is not None:
                     return end
+                if cancel.detached:
+                    raise Detached()
                 if cancel.cancelled and not asked_to_cancel:
                     continue
                 raise MachineError("machine.lost", machine=self._runner.name)
             except MachineError as error:
+                if cancel.detached:
+                    raise Detached() from error
                 if self._heard:
                     lost_since = None
                 lost_since = lost_since or time.monotonic()
@@ -86,12 +90,12 @@ class Job:
 
     def _follow_once(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
                      cancel: CancelToken) -> JobEnd | None:
-        """One connection's worth. None when it broke, or when it is time to cancel."""
+        """One connection's worth. None when it broke, or when it is time to cancel or to let go."""
         channel = self._runner.runner("follow", self.id, "--events", str(self._events_at), "--log", str(self._log_at))
         try:
             heard = leased = time.monotonic()
             channel.write(_line({"type": "lease"}))
-            while not cancel.cancelled:
+            while not cancel.cancelled and not cancel.detached:
                 line = channel.readline(0.2)
                 now = time.monotonic()
                 if now - leased >= LEASE_EVERY_S:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import cv2
 from user import User
+
+from ai_nano.demo.stage_scene import Scene
 
 CLASSES = ("cat", "coffee", "rocket", "nothing")
 RECORD_S = 4.0
@@ -86,3 +91,17 @@ def start_inference(user: User) -> None:
     user.wait_for("8 · Inference on the Nano")
     user.click("Start")
     user.wait_for(re.compile(r"frames per second$"), 60)
+
+
+def make_images(folder: Path, count: int) -> None:
+    """A workspace as the older program left it, with `count` images of each of two classes."""
+    for name, card in (("cat", "cat"), ("cup", "coffee")):
+        for number in range(count):
+            part = ("train", "val", "test")[0 if number % 10 > 1 else 1 + number % 2]
+            place = folder / part / name
+            place.mkdir(parents=True, exist_ok=True)
+            if number < 20:
+                cv2.imwrite(str(place / f"{number:03d}.jpg"), Scene(3, "record", number // 5, card).frame(number % 5 * 3))
+            else:
+                shutil.copy(folder / part / name / f"{number % 20:03d}.jpg", place / f"{number:03d}.jpg")
+    (folder / "labels.txt").write_text("cat\ncup")

@@ -1,0 +1,138 @@
+"""The first start without a room, the machines by form, and how the window ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import student
+from rooms import lit_pins, opening, wait_until_closed, window
+from user import User
+from xserver import XServer
+
+from ai_nano.core import room_pack
+from ai_nano.demo.classroom import Classroom
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def classroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classroom]:
+    with Classroom(tmp_path_factory.mktemp("room") / "classroom") as made:
+        yield made
+
+
+def test_without_a_room_three_ways_are_offered(tmp_path: Path) -> None:
+    with window(opening(tmp_path)), User() as user:
+        user.wait_for("Welcome to ai_nano")
+        for offer in ("Start the embedded classroom", "Choose the file…", "Fill in a form"):
+            assert user.sees(offer)
+
+
+def test_the_embedded_classroom_from_the_first_page(tmp_path: Path) -> None:
+    with window(opening(tmp_path)), User() as user:
+        user.click("Start the embedded classroom")
+        user.wait_for("1 · Project", 30)
+        user.wait_for("Stage")
+        user.wait_for(re.compile("^DL: (there|connected)$"), 20)
+
+
+def test_machines_by_form(tmp_path: Path, classroom: Classroom) -> None:
+    """A wrong password is said; with the right one the test asks for the host key once, and the room is saved."""
+    server = classroom.config.server
+    with window(opening(tmp_path)) as shown, User() as user:
+        user.click("Fill in a form")
+        user.wait_for("The machines of the room")
+        user.click("Save and go on")
+        user.wait_for(re.compile("^Address|address"), 5)
+        user.fill("Address", server.host)
+        user.fill("Port", str(server.port))
+        user.fill("Login", server.login)
+        user.fill("Password", "wrong")
+        user.click("Test the connection")
+        user.click("Yes, it is", timeout=20)
+        user.wait_for(re.compile("^DL does not let|^DL .*log|password", re.IGNORECASE), 20)
+        user.fill("Password", str(server.password))
+        user.click("Test the connection")
+        user.wait_for(re.compile("^It works: answer in"), 20)
+        user.click("nano1")
+        user.click("Remove it")
+        user.click("Save and go on")
+        user.wait_for("1 · Project", 10)
+        file = shown.opening.user_folder / "config.json"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert json.loads(file.read_text())["DL_server"]["port"] == server.port
+
+
+def test_a_room_pack_opens_the_room(tmp_path: Path, classroom: Classroom) -> None:
+    pack = room_pack.pack(classroom.config, tmp_path / "known_hosts", tmp_path / "room.ainano")
+    with window(opening(tmp_path)) as shown, User() as user:
+        user.click("Choose the file…")
+        user.wait_for(re.compile("File name", re.IGNORECASE))
+        user.type(str(pack))
+        user.press("Return")
+        user.wait_for("1 · Project", 10)
+        assert shown.session.config.server.password is None
+
+
+def test_a_broken_config_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.json").write_text('{"DL_server": {"ip": "x", "login": "y", "pins": [1]}}')
+    with window(opening(tmp_path)), User() as user:
+        user.wait_for("Welcome to ai_nano")
+        user.wait_for(re.compile("pins"))
+
+
+# ---- the end -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_process_opens_and_ends_at_a_signal(tmp_path: Path, x_server: XServer) -> None:
+    """The command itself; at SIGTERM it closes as a person would, with exit code 0."""
+    environment = {**os.environ, "DISPLAY": x_server.name}
+    process = subprocess.Popen([sys.executable, "-m", "ai_nano", "demo", "--workspace", str(tmp_path / "demo")], cwd=tmp_path,
+                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "demo" / "classroom" / "config.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=40)
+    assert process.returncode == 0, out
+    assert "Traceback" not in out
+
+
+def test_a_training_may_go_on_without_the_window(tmp_path: Path, classroom: Classroom) -> None:
+    """Asked at closing; the next window finds it and takes it up."""
+    folder = tmp_path / "work"
+    student.make_images(folder, 160)
+    told = opening(tmp_path, config_file=classroom.config_file)
+    with window(told) as shown, User() as user:
+        student.make_project(user, str(folder))
+        student.carry_out(user, "4 · Upload to the GPU server", "Upload")
+        student.go_on(user, "Train")
+        user.click("Train")
+        user.wait_for(re.compile("The training runs on"), 60)
+        shown.close()
+        user.wait_for(re.compile("The training can go on by itself"))
+        user.click("Stay here")
+        user.wait_until_gone(re.compile("The training can go on by itself"))
+        shown.close()
+        user.click("Let it go on")
+        wait_until_closed(shown)
+    with window(told), User() as user:
+        student.make_project(user, str(folder))
+        user.wait_for("5 · Train")
+        user.wait_for(re.compile("goes on there without this computer"))
+        user.click("Train")
+        user.wait_for(re.compile("^Done: "), 60)
+    assert len(list((classroom.folder / "gpu_server" / "ai_nano" / ".ai_nano" / "runs").glob("*-train-*"))) == 1
+    assert lit_pins(classroom.folder) == []
