@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ai_nano.cli import room
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
@@ -48,8 +49,7 @@ def _lab(args: argparse.Namespace, console: Console, needs_machines: bool = True
     except ConfigError as error:
         if needs_machines or error.code not in ("config.missing", "config.empty") or args.config is not None:
             raise
-        nowhere = configuration.ServerConfig(name="DL", host="", login="")
-        config = configuration.Config(server=nowhere, nanos=(), student=configuration.default_student())
+        config = configuration.nowhere()
     if config.open_to_others:
         console.emit(Log("config.open_to_others", {"file": config.path}, "warning"))
     lab = build_lab(config, TerminalQuestions(console, args.yes), folder)
@@ -207,7 +207,7 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.core import wire
 
     with _lab(args, console) as lab:
-        machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.nanos if nano.host and nano.login)]
+        machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.nanos if nano.filled_in)]
         found: list[dict[str, Any]] = []
         unreachable: list[AiNanoError] = []
         for machine in machines:
@@ -254,5 +254,6 @@ def _demo(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
+    "pack": room.pack, "open": room.open_pack,
     **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy"), _step),
 }

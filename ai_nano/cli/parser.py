@@ -1,4 +1,4 @@
-"""The command line: every command of the contract page that belongs to the eight steps."""
+"""The command line: every command of the contract page that belongs to the eight steps or to the room."""
 
 import argparse
 from pathlib import Path
@@ -96,6 +96,8 @@ def get_parser() -> Parser:
     which = jobs.add_mutually_exclusive_group()
     which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))
     which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
+    for name in ("pack", "open"):
+        command(name).add_argument("file", type=Path, metavar="FILE", help=t(f"cli.{name}.file"))
     return parser
 
 

@@ -49,6 +49,10 @@ class MachineConfig:
     root: str = "ai_nano"
     python: str | None = None
 
+    @property
+    def filled_in(self) -> bool:
+        return bool(self.host and self.login)
+
 
 @dataclass(frozen=True)
 class SlurmConfig:
@@ -89,11 +93,17 @@ class Config:
 
     @property
     def filled_in(self) -> bool:
-        return bool(self.server.host and self.server.login)
+        return self.server.filled_in
+
+    @property
+    def machines(self) -> "tuple[ServerConfig | NanoConfig, ...]":
+        """Those that are filled in: the server, then the Nanos in order."""
+        listed: tuple[ServerConfig | NanoConfig, ...] = (self.server, *self.nanos)
+        return tuple(machine for machine in listed if machine.filled_in)
 
     def nano(self, name: str | None) -> NanoConfig:
         """The Nano of that name; the first one for None. ConfigError when there is none."""
-        filled = [nano for nano in self.nanos if nano.host and nano.login]
+        filled = [nano for nano in self.nanos if nano.filled_in]
         if name is None:
             if not filled:
                 raise ConfigError("config.no_nano", file=self.path)
@@ -185,6 +195,7 @@ def _slurm(place: _Place, value: Any) -> SlurmConfig:
     return SlurmConfig(**_read_object(place, value, {name: (name, _text) for name in ("partition", "gres", "time")}))
 
 
+# SERVER_SCHEMA and NANO_SCHEMA are public: config_file.py writes the keys that are read here.
 Schema = Mapping[str, tuple[str, Reader]]
 
 _MACHINE: Schema = {
@@ -192,11 +203,11 @@ _MACHINE: Schema = {
     "port": ("port", _port), "key_file": ("key_file", _path), "via": ("via", _text), "host_key": ("host_key", _text),
     "root": ("root", _root), "python": ("python", _text),
 }
-_SERVER: Schema = {
+SERVER_SCHEMA: Schema = {
     **_MACHINE, "scheduler": ("scheduler", _one_of("auto", "direct", "slurm")), "slurm": ("slurm", _slurm),
     "transfer": ("transfer", _one_of("auto", "sftp", "tar")), "weights": ("weights", _text),
 }
-_NANO: Schema = {
+NANO_SCHEMA: Schema = {
     **_MACHINE, "pins": ("pins", _pins), "camera": ("camera", _text), "flip": ("flip", _text),
     "engine": ("engine", _one_of("tensorrt", "onnxruntime")), "leds": ("leds", _one_of("gpio", "file", "none")),
     "threshold": ("threshold", _fraction), "container": ("container", _text),
@@ -263,7 +274,7 @@ def read(text: str, path: Path | None = None) -> Config:
     if "DL_server" not in document:
         raise _Place(FILE_NAME).error("config.missing_key", missing="DL_server")
     server_place = _Place("").inside(document, "DL_server")
-    server = ServerConfig(**_machine(server_place, document["DL_server"], _SERVER, "DL"))
+    server = ServerConfig(**_machine(server_place, document["DL_server"], SERVER_SCHEMA, "DL"))
     nanos: list[NanoConfig] = []
     listed = document.get("jetson_nano", [])
     nanos_place = _Place("").inside(document, "jetson_nano") if "jetson_nano" in document else _Place("")
@@ -272,7 +283,7 @@ def read(text: str, path: Path | None = None) -> Config:
     for number, one in enumerate(listed, 1):
         first = min(one.places.values()) if isinstance(one, Located) and one else (nanos_place.line, nanos_place.column)
         place = _Place(f"jetson_nano[{number}]", *first)
-        nano = NanoConfig(**_machine(place, one, _NANO, f"nano{number}"))
+        nano = NanoConfig(**_machine(place, one, NANO_SCHEMA, f"nano{number}"))
         for other in (server, *nanos):
             if other.name.casefold() == nano.name.casefold():
                 raise place.error("config.same_name", name=nano.name)
@@ -290,6 +301,11 @@ def _part(document: Located, keys: Iterable[str]) -> Located:
             part[key] = document[key]
             part.places[key] = document.places[key]
     return part
+
+
+def nowhere() -> Config:
+    """A room that is not filled in yet."""
+    return Config(server=ServerConfig(name="DL", host="", login=""), nanos=(), student=default_student())
 
 
 def load(path: Path) -> Config:

@@ -54,7 +54,15 @@ class BadInput(AiNanoError):
 
 
 class ConfigError(BadInput):
-    """config.json is missing, broken or says something that cannot be."""
+    """config.json is missing, broken or says something that cannot be. The key is in `params["key"]`, where there is one."""
+
+    @property
+    def what(self) -> str:
+        """With file, line and column before it; what a form says has no such place."""
+        said = super().what
+        if self.params.get("file") is None:
+            return said[:1].upper() + said[1:]
+        return texts.t("config.place", **self.params) + said if "line" in self.params else said
 
 
 class MachineError(AiNanoError):

@@ -57,3 +57,5 @@ def parse(text: str) -> Any:
         return _Decoder().decode(text)
     except json.JSONDecodeError as error:
         raise ConfigError("config.syntax", line=error.lineno, column=error.colno, reason=error.msg) from error
+    except (RecursionError, ValueError) as error:  # nested without end, or a number of thousands of digits
+        raise ConfigError("config.syntax", line=1, column=1, reason=type(error).__name__) from error

@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
-import os
 from pathlib import Path
 
 import paramiko
 
+from ai_nano.core import known_hosts
 from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import ConfigError, HostKeyError
+from ai_nano.core.known_hosts import HostKey
 from ai_nano.core.ports import Questions
 
 
@@ -27,7 +28,7 @@ class HostKeys:
         """(kind, key as base64 or `SHA256:…`); the kind of a bare fingerprint is empty."""
         if machine.host_key:
             words = machine.host_key.split()
-            if words[0].startswith("SHA256:"):
+            if words and words[0].startswith("SHA256:"):
                 return [("", words[0])]
             if len(words) < 2:
                 raise ConfigError("config.host_key", name=machine.name)
@@ -53,10 +54,4 @@ class HostKeys:
         if not ask.trust_host_key(machine.name, key.get_name(), seen):
             raise HostKeyError("machine.host_key_unknown", machine=machine.name, host=machine.host,
                                kind=key.get_name(), fingerprint=seen)
-        self._remember(machine.name, key)
-
-    def _remember(self, name: str, key: paramiko.PKey) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(f"{name} {key.get_name()} {key.get_base64()}\n")
+        known_hosts.remember(self.path, [HostKey(machine.name, key.get_name(), key.get_base64())])
