@@ -1,16 +1,21 @@
 """The composition root: the one place where config, machines, cameras and steps meet."""
 
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from ai_nano.cameras.images import ImageFiles
+from ai_nano.core import known_hosts
+from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.lanes import Lanes
-from ai_nano.core.ports import Camera, Machine, Questions
+from ai_nano.core.ports import Camera, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.workflow import BatchStep, Workflow
 from ai_nano.core.workspace import Workspace
+from ai_nano.machines.reach import LookAround
 from ai_nano.steps.deploy import DeployStep
 from ai_nano.steps.export import ExportStep
 from ai_nano.steps.infer import InferStep, TryStep
@@ -18,6 +23,9 @@ from ai_nano.steps.record import ImportStep, RecordStep
 from ai_nano.steps.split import SplitStep
 from ai_nano.steps.train import TrainStep
 from ai_nano.steps.upload import UploadStep
+
+if TYPE_CHECKING:
+    from ai_nano.machines.ssh_machine import SshMachine
 
 
 def user_folder() -> Path:
@@ -33,20 +41,18 @@ class Lab:
         self.images = ImageFiles()
         self._ask = ask
         self._folder = folder
-        self._machines: dict[str, Machine] = {}
+        self._making = threading.Lock()
+        self._machines: dict[str, SshMachine] = {}
+        self._around = LookAround()
 
     @property
     def server_config(self) -> ServerConfig:
-        server = self.config.server
-        if server.scheduler == "slurm" or server.transfer == "tar":
-            what = "scheduler: slurm" if server.scheduler == "slurm" else "transfer: tar"
-            raise ConfigError("config.not_yet", what=what)
-        return server
+        _refuse_not_yet(self.config.server)
+        return self.config.server
 
     def nano_config(self, name: str | None) -> NanoConfig:
         nano = self.config.nano(name)
-        if nano.container:
-            raise ConfigError("config.not_yet", what="container")
+        _refuse_not_yet(nano)
         return nano
 
     @property
@@ -55,6 +61,24 @@ class Lab:
 
     def nano(self, name: str | None) -> Machine:
         return self._machine(self.nano_config(name), "jetson_nano")
+
+    def machine_reports(self) -> list[MachineReport]:
+        """The server and the Nanos that are filled in, in order, as far as it is known: asks nobody, waits for nothing."""
+        reports = []
+        for config in self.config.machines:
+            made = self._machines.get(config.name)
+            reports.append(self._around.report(config.name, made.report if made else None, made.changed_at if made else 0.0))
+        return reports
+
+    def look_around(self, cancel: CancelToken | None = None) -> None:
+        """Ask all machines that are not connected, side by side, whether they are there; `machine_reports` then tells it.
+
+        Takes seconds: for a worker thread, and not more often than each half minute (see machines/reach.py).
+        """
+        busy = (MachineState.CONNECTED, MachineState.CONNECTING)
+        asked = [config for config in self.config.machines
+                 if not ((made := self._machines.get(config.name)) and made.state in busy)]
+        self._around.look(asked, cancel or CancelToken())
 
     def here(self) -> Machine:
         from ai_nano.machines.local_machine import LocalMachine
@@ -67,19 +91,50 @@ class Lab:
         return open_camera(uri)
 
     def close(self) -> None:
-        for machine in self._machines.values():
+        """Never waits, not even for a person who is being asked something."""
+        with self._making:
+            machines = list(self._machines.values())
+        for machine in machines:
             machine.close()
 
     def _machine(self, config: ServerConfig | NanoConfig, role: str) -> Machine:
-        if config.name not in self._machines:
-            # paramiko costs 0.16 s to import: not before a machine is needed.
-            from ai_nano.machines.hostkeys import HostKeys
-            from ai_nano.machines.programs import Programs
-            from ai_nano.machines.ssh_machine import SshMachine
+        with self._making:
+            if config.name not in self._machines:
+                self._machines[config.name] = _ssh_machine(config, role, self._ask, self._folder)
+            return self._machines[config.name]
 
-            host_keys = HostKeys(self._folder / "known_hosts")
-            self._machines[config.name] = SshMachine(config, Programs(role), host_keys, self._ask)
-        return self._machines[config.name]
+
+def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
+    """What the contract allows in config.json and this version cannot carry out. ConfigError."""
+    if isinstance(config, NanoConfig):
+        if config.container:
+            raise ConfigError("config.not_yet", what="container")
+    elif config.scheduler == "slurm" or config.transfer == "tar":
+        what = "scheduler: slurm" if config.scheduler == "slurm" else "transfer: tar"
+        raise ConfigError("config.not_yet", what=what)
+
+
+def _ssh_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path) -> "SshMachine":
+    # paramiko costs 0.16 s to import: not before a machine is needed.
+    from ai_nano.machines.hostkeys import HostKeys
+    from ai_nano.machines.programs import Programs
+    from ai_nano.machines.ssh_machine import SshMachine
+
+    return SshMachine(config, Programs(role), HostKeys(folder / known_hosts.FILE_NAME), ask)
+
+
+def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None) -> MachineFacts:
+    """Connect with exactly these values, saved or not, run a program there, and close: a form's test button.
+
+    `role` is gpu_server or jetson_nano; `folder` the user's config folder. Raises the project's errors. A host key is
+    remembered only when `ask` trusts it.
+    """
+    _refuse_not_yet(config)
+    machine = _ssh_machine(config, role, ask, folder or user_folder())
+    try:
+        return machine.facts()
+    finally:
+        machine.close()
 
 
 def build_lab(config: Config, ask: Questions, folder: Path | None = None) -> Lab:

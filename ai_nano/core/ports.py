@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
+from ai_nano.core.texts import t
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,46 @@ class JobEnd:
     last_lines: tuple[str, ...] = ()
 
 
+class MachineState(Enum):
+    """What is known of a machine just now."""
+
+    UNKNOWN = "unknown"
+    REACHABLE = "reachable"
+    ABSENT = "absent"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class MachineReport:
+    """A machine's name and state; `error` says why it is absent, lost or refused."""
+
+    name: str
+    state: MachineState
+    error: AiNanoError | None = None
+
+    @property
+    def text(self) -> str:
+        """The state in one or two words."""
+        return t(f"machine.state.{self.state.value}")
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """What a test of a machine found. `round_trip_s` is a request and its answer; `python` the version there."""
+
+    name: str
+    round_trip_s: float
+    free_bytes: int
+    total_bytes: int
+    python: str | None
+    fingerprint: str
+
+
 class Questions(Protocol):
-    """What only a person can answer."""
+    """What only a person can answer. Asked in worker threads, of several machines at the same time; may take minutes."""
 
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         """Is this unknown key the machine's? It is shown once."""

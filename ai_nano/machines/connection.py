@@ -1,17 +1,21 @@
 """One SSH connection to one machine: opened when first needed, shared, opened again when it has dropped."""
 
+import contextlib
 import functools
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import paramiko
 
-from ai_nano.core.config import MachineConfig
-from ai_nano.core.errors import ConfigError, MachineError
-from ai_nano.core.ports import Questions
+from ai_nano.core.config import MachineConfig, Secret
+from ai_nano.core.errors import AiNanoError, Cancelled, ConfigError, HostKeyError, MachineError
+from ai_nano.core.ports import MachineReport, MachineState, Questions
+from ai_nano.machines import reach
 from ai_nano.machines.hostkeys import HostKeys
 
 CONNECT_TIMEOUT_S = 10.0
@@ -24,26 +28,105 @@ log = logging.getLogger(__name__)
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
+# What a machine says that is there but does not let us in.
+_REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
+
+
+class _AnsweredTooLate(Exception):
+    """A person answered after the machine had hung up (sshd waits two minutes for a login)."""
+
+
+class _Attempt:
+    """One opening, by one thread; others that need the connection wait for its outcome, and a close gives it up."""
+
+    def __init__(self) -> None:
+        self.outcome: Future[paramiko.Transport] = Future()
+        self.given_up = False
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def use(self, sock: socket.socket) -> None:
+        """This socket is the attempt's now. It is closed at once when the attempt has been given up."""
+        with self._lock:
+            self._socket = sock
+            if self.given_up:
+                sock.close()
+
+    def give_up(self) -> None:
+        """Whatever the opening thread waits for on the network ends."""
+        with self._lock:
+            self.given_up = True
+            if self._socket is not None:
+                # Closing alone would not wake a thread that reads from it.
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+
 class Connection:
+    """`_lock` guards the fields and is never held while the network or a person is waited for."""
+
     def __init__(self, machine: MachineConfig, host_keys: HostKeys, ask: Questions) -> None:
         self.machine = machine
         self._host_keys = host_keys
         self._ask = ask
+        self._typed: Secret | None = None  # a password that was asked for, so that connecting again does not ask again
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
+        self._attempt: _Attempt | None = None
+        self._last_error: AiNanoError | None = None
+        self._was_connected = False
+        self.changed_at = 0.0  # monotonic: when the last attempt ended
 
     def transport(self) -> paramiko.Transport:
-        """The open connection. Raises MachineError when the machine is not there or refuses."""
+        """The open connection. Raises MachineError when the machine is not there or refuses.
+
+        One thread opens it and asks what is to be asked; others wait and then use it, or get the same error.
+        """
         with self._lock:
-            if self._transport is None or not self._transport.is_active():
-                self._transport = self._open()
-            return self._transport
+            if self._transport is not None and self._transport.is_active():
+                return self._transport
+            attempt, mine = self._attempt, self._attempt is None
+            if attempt is None:
+                attempt = self._attempt = _Attempt()
+        if mine:
+            self._carry_out(attempt)
+        return attempt.outcome.result()
 
     def close(self) -> None:
+        """At once, also while a person is asked: the answer then comes too late. The next use opens another connection."""
         with self._lock:
-            if self._transport is not None:
-                self._transport.close()
-                self._transport = None
+            transport, attempt = self._transport, self._attempt
+            self._transport = self._attempt = self._last_error = None
+            self._was_connected = False
+        if attempt is not None:
+            attempt.give_up()
+            attempt.outcome.set_exception(self._error("machine.lost"))
+        if transport is not None:
+            transport.close()
+
+    @property
+    def state(self) -> MachineState:
+        return self.report.state
+
+    @property
+    def report(self) -> MachineReport:
+        """Of the connection alone; takes no lock, so it never waits."""
+        transport, error = self._transport, self._last_error
+        if self._attempt is not None:
+            state, error = MachineState.CONNECTING, None
+        elif transport is not None:
+            state, error = (MachineState.CONNECTED if transport.is_active() else MachineState.LOST), None
+        elif error is None:
+            state = MachineState.UNKNOWN
+        elif isinstance(error, HostKeyError) or error.code in _REFUSALS:
+            state = MachineState.REFUSED
+        elif isinstance(error, MachineError):
+            state = MachineState.LOST if self._was_connected else MachineState.ABSENT
+        else:
+            state = MachineState.UNKNOWN
+        if state is MachineState.LOST and error is None:
+            error = self._error("machine.lost")
+        return MachineReport(self.machine.name, state, error)
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
@@ -52,10 +135,46 @@ class Connection:
         return MachineError(code, details=(), machine=machine.name, host=machine.host, port=machine.port,
                             login=machine.login, **params)
 
-    def _open(self) -> paramiko.Transport:
+    def _carry_out(self, attempt: _Attempt) -> None:
+        """Ends with the attempt's outcome set, and raises only what is no Exception (Ctrl-C)."""
+        transport: paramiko.Transport | None = None
+        error: BaseException | None = None
+        try:
+            transport = self._open(attempt)
+        except BaseException as caught:
+            error = caught
+        with self._lock:
+            current = self._attempt is attempt
+            if current:
+                self._attempt = None
+                self._transport = transport
+                self._last_error = error if isinstance(error, AiNanoError) else None
+                self._was_connected = self._was_connected or transport is not None
+                self.changed_at = time.monotonic()
+        if not current:  # given up: those who waited know already
+            if transport is not None:
+                transport.close()
+        elif transport is not None:
+            attempt.outcome.set_result(transport)
+        else:
+            assert error is not None
+            attempt.outcome.set_exception(error if isinstance(error, Exception) else Cancelled())
+        if error is not None and not isinstance(error, Exception):
+            raise error
+
+    def _open(self, attempt: _Attempt) -> paramiko.Transport:
         if self.machine.via:
             raise ConfigError("machine.via", machine=self.machine.name)
+        while not attempt.given_up:
+            try:
+                return self._open_once(attempt)
+            except _AnsweredTooLate:
+                log.info("%s hung up while a person was asked; once more", self.machine.name)
+        raise self._error("machine.lost")
+
+    def _open_once(self, attempt: _Attempt) -> paramiko.Transport:
         sock = self._connect()
+        attempt.use(sock)
         transport = paramiko.Transport(sock)
         try:
             transport.banner_timeout = CONNECT_TIMEOUT_S
@@ -66,6 +185,8 @@ class Connection:
             except (paramiko.SSHException, EOFError, OSError) as error:
                 raise self._error("machine.not_ssh", reason=str(error) or type(error).__name__) from error
             self._host_keys.check(self.machine, transport.get_remote_server_key(), self._ask)
+            if attempt.given_up or not transport.is_active():
+                raise _AnsweredTooLate()
             self._log_in(transport)
             transport.set_keepalive(KEEPALIVE_S)
         except BaseException:
@@ -76,15 +197,7 @@ class Connection:
         return transport
 
     def _connect(self) -> socket.socket:
-        machine = self.machine
-        try:
-            sock = socket.create_connection((machine.host, machine.port), CONNECT_TIMEOUT_S)
-        except (socket.gaierror, UnicodeError) as error:  # UnicodeError: an address like 192.168..10
-            raise self._error("machine.unknown_host") from error
-        except ConnectionRefusedError as error:
-            raise self._error("machine.refused") from error
-        except OSError as error:
-            raise self._error("machine.unreachable", reason=error.strerror or str(error)) from error
+        sock = reach.open_socket(self.machine, CONNECT_TIMEOUT_S)
         # paramiko does not: many small SFTP packets would each wait for the other side's delayed ACK (facts: 2.7 MB/s
         # without, 123 MB/s with it, on loopback).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -121,9 +234,16 @@ class Connection:
                 path = Path.home() / ".ssh" / name
                 if path.exists() and self._try_key(transport, path, tried, must_read=False):
                     return
-        password = self._ask.password(machine.name, machine.login)
-        if password is not None and self._try_password(transport, password, tried):
+        if self._typed is not None and self._try_password(transport, str(self._typed), tried):
             return
+        password = self._ask.password(machine.name, machine.login)
+        if password is not None:
+            if not transport.is_active():
+                self._typed = Secret(password)
+                raise _AnsweredTooLate()
+            if self._try_password(transport, password, tried):
+                self._typed = Secret(password)
+                return
         raise self._error("machine.auth", tried=tried or ["-"])
 
     def _try_key(self, transport: paramiko.Transport, path: Path, tried: list[str], must_read: bool = True) -> bool:

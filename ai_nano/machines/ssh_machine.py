@@ -2,6 +2,7 @@
 
 import shlex
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,15 +12,16 @@ import paramiko
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import AiNanoError, MachineError, WorkFailed
-from ai_nano.core.ports import Questions, Upload
+from ai_nano.core.ports import MachineFacts, MachineReport, MachineState, Questions, Upload
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import SshChannel
 from ai_nano.machines.connection import Connection
-from ai_nano.machines.hostkeys import HostKeys
+from ai_nano.machines.hostkeys import HostKeys, fingerprint
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.transfer import SftpTransfer
 
 CHANNEL_TIMEOUT_S = 15.0
+ROUND_TRIPS = 3
 FULL_BELOW_BYTES = 1 << 20
 
 
@@ -38,7 +40,42 @@ class SshMachine(ProgramMachine):
         self._transfer = SftpTransfer(config.name, config.root, self._sftp)
 
     def close(self) -> None:
+        """Never waits, not even for a person who is being asked something."""
         self._connection.close()
+
+    # ---- what is known of it: from any thread, at any time -----------------------------------------------------------
+
+    @property
+    def state(self) -> MachineState:
+        return self._connection.state
+
+    @property
+    def report(self) -> MachineReport:
+        return self._connection.report
+
+    @property
+    def changed_at(self) -> float:
+        """When the last attempt to connect ended, on the monotonic clock."""
+        return self._connection.changed_at
+
+    def facts(self) -> MachineFacts:
+        """Connects, runs a program there, and measures. Raises what these raise."""
+        free = self.store("free")
+        transport = self._connection.transport()
+        try:
+            return MachineFacts(self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
+                                int(free["free_bytes"]), int(free["total_bytes"]), free.get("python"),
+                                fingerprint(transport.get_remote_server_key()))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise MachineError("machine.lost", machine=self.name) from error
+
+    def _round_trip_s(self, transport: paramiko.Transport) -> float:
+        """Opening a channel is one request and one answer, and has a time-out."""
+        began = time.monotonic()
+        channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
+        took = time.monotonic() - began
+        channel.close()
+        return took
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
@@ -65,8 +102,8 @@ class SshMachine(ProgramMachine):
             return False
 
     def _sftp(self) -> paramiko.SFTPClient:
+        transport = self._connection.transport()  # not inside the lock: a person may have to be asked
         with self._lock:
-            transport = self._connection.transport()
             if self._sftp_client is None or self._sftp_transport is not transport:
                 try:
                     self._sftp_client = paramiko.SFTPClient.from_transport(transport)
@@ -100,6 +137,7 @@ class SshMachine(ProgramMachine):
         return SshChannel(channel, self.name)
 
     def _send_programs(self) -> None:
+        self._connection.transport()  # connected before the lock is taken: a person may have to be asked
         with self._lock:
             if self._programs_there:
                 return

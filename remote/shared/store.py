@@ -9,6 +9,7 @@ import argparse
 import errno
 import hashlib
 import os
+import platform
 import re
 import shutil
 import sys
@@ -150,7 +151,7 @@ class Store:
         while not path.exists():
             path = path.parent
         usage = shutil.disk_usage(str(path))
-        return {"free_bytes": usage.free, "total_bytes": usage.total}
+        return {"free_bytes": usage.free, "total_bytes": usage.total, "python": platform.python_version()}
 
     def _models_in(self, folder: Path) -> List[Reply]:
         try:
@@ -187,7 +188,7 @@ def get_parser() -> argparse.ArgumentParser:
         if name == "clone":
             operation.add_argument("new")
     operations.add_parser("models", help="list the models")
-    operations.add_parser("free", help="tell how much space is left")
+    operations.add_parser("free", help="tell how much space is left, and which Python this is")
     return parser
 
 
