@@ -96,7 +96,7 @@ class Lab:
         return self._cameras.open(uri)
 
     def close(self) -> None:
-        """Never waits, not even for a person who is being asked something."""
+        """Waits for cameras that are closing, never for a machine or for a person who is being asked something."""
         if self._cameras is not None:
             self._cameras.close()
         with self._making:

@@ -1,6 +1,7 @@
 """Room packs on the terminal: the instructor makes one, the student opens it."""
 
 import argparse
+from pathlib import Path
 
 from ai_nano.cli.console import Console
 from ai_nano.core import config as configuration
@@ -26,12 +27,17 @@ def pack(args: argparse.Namespace, console: Console) -> int:
 def open_pack(args: argparse.Namespace, console: Console) -> int:
     folder = user_folder()
     path = folder / configuration.FILE_NAME
-    before = path.read_bytes() if path.exists() else None
+    copy = config_file.backup(path)
+    before = _changed_at(copy)
     config = room_pack.open_pack(args.file, folder)
-    kept = config_file.backup(path) if before is not None and before != path.read_bytes() else None
+    kept = copy if _changed_at(copy) != before else None
     machines = [machine.name for machine in config.machines]
     if kept:
         console.say(t("room_pack.kept", file=kept))
     console.result({"step": "open", "file": str(path), "machines": machines, "kept": str(kept) if kept else None},
                    t("room_pack.opened", file=path, machines=machines))
     return 0
+
+
+def _changed_at(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None

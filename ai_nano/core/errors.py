@@ -60,9 +60,9 @@ class ConfigError(BadInput):
     def what(self) -> str:
         """With file, line and column before it; what a form says has no such place."""
         said = super().what
-        if self.params.get("file") is not None and "line" in self.params:
-            return texts.t("config.place", **self.params) + said
-        return said[:1].upper() + said[1:]
+        if self.params.get("file") is None:
+            return said[:1].upper() + said[1:]
+        return texts.t("config.place", **self.params) + said if "line" in self.params else said
 
 
 class MachineError(AiNanoError):
