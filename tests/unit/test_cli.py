@@ -75,7 +75,7 @@ def test_no_command_imports_qt(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(("words", "code", "error"), [
-    ((), 2, "cli.no_window"),
+    ((), 2, "window.no_display"),
     (("frobnicate",), 2, "cli.usage"),
     (("new", "w"), 2, "cli.usage"),
     (("new", "w", "--classes", "only"), 2, "class_name.one"),
