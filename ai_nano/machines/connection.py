@@ -32,8 +32,12 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 _REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
 
 
-class _AnsweredTooLate(Exception):
-    """A person answered after the machine had hung up (sshd waits two minutes for a login)."""
+class _HungUp(Exception):
+    """The machine hung up before the last answer could be judged; it is worth another connection.
+
+    sshd waits two minutes for a login and allows six attempts, which an agent's keys use up; asyncssh's server takes
+    paramiko's second attempt for a mistake.
+    """
 
 
 class _Attempt:
@@ -69,7 +73,8 @@ class Connection:
         self.machine = machine
         self._host_keys = host_keys
         self._ask = ask
-        self._typed: Secret | None = None  # a password that was asked for, so that connecting again does not ask again
+        # Tried before all else: a password that worked when it was asked for, or that was not judged yet.
+        self._password_first: Secret | None = None
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
         self._attempt: _Attempt | None = None
@@ -168,8 +173,8 @@ class Connection:
         while not attempt.given_up:
             try:
                 return self._open_once(attempt)
-            except _AnsweredTooLate:
-                log.info("%s hung up while a person was asked; once more", self.machine.name)
+            except _HungUp:
+                log.info("%s hung up; once more", self.machine.name)
         raise self._error("machine.lost")
 
     def _open_once(self, attempt: _Attempt) -> paramiko.Transport:
@@ -186,7 +191,7 @@ class Connection:
                 raise self._error("machine.not_ssh", reason=str(error) or type(error).__name__) from error
             self._host_keys.check(self.machine, transport.get_remote_server_key(), self._ask)
             if attempt.given_up or not transport.is_active():
-                raise _AnsweredTooLate()
+                raise _HungUp()
             self._log_in(transport)
             transport.set_keepalive(KEEPALIVE_S)
         except BaseException:
@@ -220,31 +225,32 @@ class Connection:
         """The config's key, the config's password; without either agent and usual keys, then a question."""
         machine = self.machine
         tried: list[str] = []
+        if self._password_first is not None:
+            password, self._password_first = self._password_first, None
+            if not self._try_password(transport, password, tried):
+                raise self._error("machine.auth", tried=tried)
+            self._password_first = password
+            return
         if machine.key_file is not None and self._try_key(transport, machine.key_file, tried):
             return
-        if machine.password is not None:
-            if self._try_password(transport, str(machine.password), tried):
-                return
-            raise self._error("machine.auth", tried=tried)
-        if machine.key_file is None:
-            for key in paramiko.Agent().get_keys():
-                if self._try(transport, functools.partial(transport.auth_publickey, machine.login, key), "agent", tried):
-                    return
-            for name in DEFAULT_KEYS:
-                path = Path.home() / ".ssh" / name
-                if path.exists() and self._try_key(transport, path, tried, must_read=False):
-                    return
-        if self._typed is not None and self._try_password(transport, str(self._typed), tried):
+        if machine.key_file is None and machine.password is None and self._try_usual_keys(transport, tried):
             return
-        password = self._ask.password(machine.name, machine.login)
-        if password is not None:
-            if not transport.is_active():
-                self._typed = Secret(password)
-                raise _AnsweredTooLate()
-            if self._try_password(transport, password, tried):
-                self._typed = Secret(password)
+        given = machine.password or self._ask.password(machine.name, machine.login)
+        if given is not None:
+            if self._try_password(transport, given, tried):
+                self._password_first = None if machine.password else Secret(given)
                 return
+            if not transport.is_active():
+                self._password_first = Secret(given)
+                raise _HungUp()
         raise self._error("machine.auth", tried=tried or ["-"])
+
+    def _try_usual_keys(self, transport: paramiko.Transport, tried: list[str]) -> bool:
+        for key in paramiko.Agent().get_keys():
+            if self._try(transport, functools.partial(transport.auth_publickey, self.machine.login, key), "agent", tried):
+                return True
+        paths = [Path.home() / ".ssh" / name for name in DEFAULT_KEYS]
+        return any(path.exists() and self._try_key(transport, path, tried, must_read=False) for path in paths)
 
     def _try_key(self, transport: paramiko.Transport, path: Path, tried: list[str], must_read: bool = True) -> bool:
         try:
@@ -258,15 +264,15 @@ class Connection:
         return self._try(transport, lambda: transport.auth_publickey(self.machine.login, key), path.name, tried)
 
     def _try_password(self, transport: paramiko.Transport, password: str, tried: list[str]) -> bool:
-        return self._try(transport, lambda: transport.auth_password(self.machine.login, password), "password", tried)
+        return self._try(transport, lambda: transport.auth_password(self.machine.login, str(password)), "password", tried)
 
     def _try(self, transport: paramiko.Transport, attempt: Callable[[], object], what: str, tried: list[str]) -> bool:
+        """Whether it let us in. Once the machine has hung up, nothing more is tried."""
+        if not transport.is_active():
+            return False
         tried.append(what)
         try:
             attempt()
             return True
-        except paramiko.AuthenticationException:
+        except (paramiko.SSHException, EOFError, OSError):
             return False
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            # The server hangs up after too many attempts.
-            raise self._error("machine.auth", tried=tried) from error
