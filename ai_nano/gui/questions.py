@@ -1,6 +1,7 @@
 """Questions of working threads, put to the person before the window."""
 
 import queue
+from collections import deque
 from collections.abc import Callable
 
 from PyQt5.QtWidgets import QDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
@@ -10,13 +11,17 @@ from ai_nano.gui.bridge import Bridge
 
 
 class WindowQuestions:
-    """The thread that asks waits; the window does not. Whoever still waits when the window closes is told no."""
+    """The thread that asks waits; the window does not, and shows one question at a time.
+
+    Whoever still waits when the window closes is told no.
+    """
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._parent: QWidget | None = None
         self._waiting: list[queue.SimpleQueue[object]] = []
-        self._open: list[QDialog] = []
+        self._to_show: deque[Callable[[], QDialog]] = deque()
+        self._shown: QDialog | None = None
         self._closed = False
 
     def attach(self, parent: QWidget) -> None:
@@ -57,14 +62,24 @@ class WindowQuestions:
         answered: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._waiting.append(answered)
 
-        def in_window() -> None:
-            dialog = show(answered.put)
-            self._open.append(dialog)
-            dialog.finished.connect(lambda _code: self._open.remove(dialog))
-            dialog.open()
-
-        self._bridge.post(in_window)
+        self._bridge.post(lambda: self._queue(lambda: show(answered.put)))
         try:
             return answered.get()
         finally:
             self._waiting.remove(answered)
+
+    def _queue(self, make: Callable[[], QDialog]) -> None:
+        self._to_show.append(make)
+        self._show_next()
+
+    def _show_next(self) -> None:
+        if self._shown is None and self._to_show and not self._closed:
+            self._shown = self._to_show.popleft()()
+            self._shown.finished.connect(self._on_finished)
+            self._shown.open()
+
+    def _on_finished(self, _code: int) -> None:
+        if self._shown is not None:
+            self._shown.deleteLater()
+            self._shown = None
+        self._show_next()

@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 DRAIN_MS = 50
 MACHINES_MS = 1000
-LOOK_AROUND_S = 20
+# Newer sshd versions shut out frequent visitors who do not log in.
+LOOK_AROUND_S = 30
 END_WAIT_S = 12.0
 
 
