@@ -1,6 +1,6 @@
 # Everything that a newcomer types; the work is done by the scripts in .make/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint wheel bench download-size clean
+.PHONY: help setup setup-test demo test lint wheel bench screenshots download-size clean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
@@ -9,7 +9,7 @@ ARGS ?=
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | while IFS='|' read -r target text; do printf '%-26s %s\n' "  $$target" "$$text"; done
 
-demo: setup ## the embedded classroom: all eight steps, no server, Nano or webcam needed (ARGS=--headless)
+demo: setup ## the embedded classroom, no server, Nano or webcam needed: the window, or the terminal (ARGS=--headless)
 	@$(PYTHON) -m ai_nano demo $(ARGS)
 
 test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
@@ -30,6 +30,10 @@ wheel: setup-test ## dist/ai_nano-*.whl
 bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.local
 	@$(PYTHON) -m tests.bench.upload
+	@$(PYTHON) -m tests.bench.window
+
+screenshots: setup-test ## doc/screenshots/: all pages from a real run, light and dark, English and French, two sizes
+	@$(PYTHON) tests/gui/screenshots.py
 
 download-size: setup-test ## measures what a first start downloads
 	@bash .make/download-size.sh

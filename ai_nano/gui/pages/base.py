@@ -33,6 +33,7 @@ class Page(QWidget):
     def retranslate(self) -> None:
         """Language or theme changed."""
         ui_files.retranslate(self.file, self)
+        self.problem.retranslate()
         self.redraw()
 
     def redraw(self) -> None:
@@ -113,9 +114,13 @@ class StepPage(Page):
             self.session.errors.pop(step, None)
         self.redraw()
 
+    def retranslate(self) -> None:
+        super().retranslate()
+        self.task.retranslate()
+
     def begun(self, step: str) -> None:
         """One of the page's steps has been started."""
-        self.task.show_begun(t(f"window.doing.{step}"))
+        self.task.show_begun(lambda: t(f"window.doing.{step}"))
 
     def over(self, step: str, outcome: object) -> None:
         """One of the page's steps has ended, with a Receipt or an error."""
@@ -148,9 +153,10 @@ class StepPage(Page):
         state = next((report.state for report in lab.machine_reports() if report.name == name), None)
         lost = state in (MachineState.LOST, MachineState.ABSENT)
         if lost:
-            self.task.show_words(t("window.contact_lost", machine=name))
+            self.task.say(lambda: t("window.contact_lost", machine=name))
         elif self._contact_lost and state is MachineState.CONNECTED:
-            self.task.show_words(t(f"window.doing.{self.active}"))
+            step = self.active
+            self.task.say(lambda: t(f"window.doing.{step}"))
         self._contact_lost = lost
 
     def _on_cancel(self) -> None:

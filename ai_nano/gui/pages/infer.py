@@ -51,6 +51,7 @@ class InferPage(StepPage):
         self.showModels.clicked.connect(self._on_show_models)
         self.nano.currentIndexChanged.connect(lambda _index: self._nano_changed())
         self.threshold.valueChanged.connect(self._on_threshold)
+        self.picture.keep_shape()
         self._clear()
 
     # ---- what can be run ---------------------------------------------------------------------------------------------
@@ -106,14 +107,14 @@ class InferPage(StepPage):
             return
         self.dismiss()
         self.showModels.setEnabled(False)
-        self.task.show_words(t("window.models.asking", machine=name))
+        self.task.say(lambda: t("window.models.asking", machine=name))
 
         def done(models: Sequence[Mapping[str, Any]]) -> None:
             self._there[name] = models
             self._list_models()
             self.redraw()
             if not models:
-                self.task.show_words(t("models.none", machine=name))
+                self.task.say(lambda: t("models.none", machine=name))
 
         def failed(error: AiNanoError) -> None:
             self.session.errors["infer"] = error
@@ -222,7 +223,7 @@ class InferPage(StepPage):
         self.session.send("infer", {"type": "set", "threshold": value / 100})
 
     def begun(self, step: str) -> None:
-        self.task.show_begun(t("window.doing.infer"), cancellable=False)
+        self.task.show_begun(lambda: t("window.doing.infer"), cancellable=False)
         self._counted = []
         self._clear()
         self.picture.show_words(t("window.infer.starting"))

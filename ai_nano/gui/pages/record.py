@@ -156,7 +156,7 @@ class RecordPage(StepPage):
             self.begin("import", ImportOptions(form.class_name, tuple(Path(one) for one in files)))
 
     def begun(self, step: str) -> None:
-        self.task.show_begun(t(f"window.doing.{step}.class", name=self._recorded), cancellable=step != "record")
+        self.task.show_begun(lambda: t(f"window.doing.{step}.class", name=self._recorded), cancellable=step != "record")
         self._timer.start()
 
     def over(self, step: str, outcome: object) -> None:

@@ -39,7 +39,7 @@ class WelcomePage(Page):
         self.dismiss()
         self._starting = True
         self.task.show()
-        self.task.show_begun(t("window.welcome.starting"), cancellable=False)
+        self.task.show_begun(lambda: t("window.welcome.starting"), cancellable=False)
         self._enable()
 
     def show_ready(self) -> None:

@@ -61,6 +61,9 @@ class ErrorBox(QFrame):
         self._copy.setText(t("window.copy_details"))
         self._close.setText(t("window.dismiss"))
 
+    def retranslate(self) -> None:
+        self.show_error(self._error)
+
     def _copy_details(self) -> None:
         if self._error is not None:
             lines = [self._error.code, self._error.what, self._error.why, self._error.hint, *self._error.details]

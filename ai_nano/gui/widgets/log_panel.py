@@ -1,6 +1,8 @@
 """The log: folds away, is bounded, and is written to in batches, so that no flood of lines slows the window."""
 
 import time
+from collections import deque
+from collections.abc import Sequence
 
 from PyQt5.QtCore import QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QColor, QTextCharFormat, QTextCursor
@@ -12,6 +14,8 @@ from ai_nano.gui import style
 from ai_nano.gui.inbox import Batch, LogLine
 
 KEPT_LINES = 2000
+# As many as are said anew without a pause when the language changes.
+SAID_AGAIN = 300
 
 
 class LogPanel(QFrame):
@@ -41,8 +45,8 @@ class LogPanel(QFrame):
         rows.setSpacing(2)
         rows.addLayout(head)
         rows.addWidget(self._lines)
-        self._newest = ""
-        self.retranslate()
+        self._kept: deque[LogLine] = deque(maxlen=KEPT_LINES)
+        self._name_toggle()
 
     def sizeHint(self) -> QSize:
         return QSize(400, 150 if self.is_open else 34)
@@ -54,32 +58,40 @@ class LogPanel(QFrame):
     def set_open(self, is_open: bool) -> None:
         self._lines.setVisible(is_open)
         self.setMaximumHeight(16777215 if is_open else 38)
-        self.retranslate()
+        self._name_toggle()
         self.folded.emit(not is_open)
 
     def retranslate(self) -> None:
+        """Language or theme changed: what was said last is said again, in other words and colours."""
+        self._name_toggle()
+        self._lines.clear()
+        self._append(list(self._kept)[-SAID_AGAIN:])
+
+    def _name_toggle(self) -> None:
         colour = style.tokens().accent
         self._toggle.setIcon(style.icon("down" if self.is_open else "right", colour, 12))
         self._toggle.setText(t("window.log"))
-        self._last.setText("" if self.is_open else self._newest)
+        self._last.setText(_shown(self._kept[-1])[0] if self._kept and not self.is_open else "")
 
     def add(self, batch: Batch) -> None:
-        if not batch.lines:
-            return
+        if batch.lines:
+            self._kept.extend(batch.lines)
+            self._append(batch.lines, batch.dropped)
+
+    def _append(self, lines: Sequence[LogLine], dropped: int = 0) -> None:
         bar = self._lines.verticalScrollBar()
         at_end = bar.value() >= bar.maximum() - 4
         cursor = QTextCursor(self._lines.document())
         cursor.movePosition(QTextCursor.End)
         cursor.beginEditBlock()
-        if batch.dropped:
-            self._write(cursor, t("window.log.dropped", count=batch.dropped), style.tokens().warn)
-        for line in batch.lines:
+        if dropped:
+            self._write(cursor, t("window.log.dropped", count=dropped), style.tokens().warn)
+        for line in lines:
             text, colour = _shown(line)
             self._write(cursor, text, colour)
         cursor.endEditBlock()
-        self._newest = _shown(batch.lines[-1])[0]
-        if not self.is_open:
-            self._last.setText(self._newest)
+        if not self.is_open and lines:
+            self._last.setText(_shown(lines[-1])[0])
         if at_end:
             bar.setValue(bar.maximum())
 

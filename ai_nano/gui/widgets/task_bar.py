@@ -1,6 +1,7 @@
 """The strip below a step's page: where it stands, how far it is, how to end it, and what comes next."""
 
 import time
+from collections.abc import Callable
 
 from PyQt5.QtCore import pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -50,53 +51,62 @@ class TaskBar(QFrame):
         row.addWidget(self.next)
         self.setMinimumHeight(44)
         self._next_name = ""
+        self._say: Callable[[], str] = str
         self._started = time.monotonic()
         self.show_idle()
 
     def retranslate(self) -> None:
+        self._words.setText(self._say())
+        self._name_buttons()
+
+    def _name_buttons(self) -> None:
         self.cancel.setText(t("window.cancel"))
         if self._next_name:
             self.next.setText(t("window.next", step=self._next_name))
 
-    def show_idle(self, words: str = "") -> None:
-        """Nothing to say of a step: `words` alone."""
+    def show_idle(self) -> None:
+        """Nothing to say."""
         self._icon.clear()
-        self._words.setText(words)
         self._detail.clear()
         for part in (self._bar, self.cancel, self.next):
             part.hide()
-        self.retranslate()
+        self.say(str)
+        self._name_buttons()
+
+    def say(self, words: Callable[[], str]) -> None:
+        """A function and no string: the language may change while it is read."""
+        self._say = words
+        self._words.setText(words())
 
     def show_status(self, status: StepStatus, next_name: str = "") -> None:
         """A step that does not run; `next_name` offers the way on."""
         colour, _ = style.tokens().of(status.status.value)
         self._icon.setPixmap(style.pixmap(status.status.value, colour, 22, self.devicePixelRatioF()))
-        word = t(f"status.word.{status.status.value}")
-        self._words.setText(t("window.status", word=f"{word[:1].upper()}{word[1:]}", why=status.event().why))
+        self.say(lambda: _status_words(status))
         self._detail.clear()
         self._bar.hide()
         self.cancel.hide()
         self._next_name = next_name
         self.next.setVisible(bool(next_name) and status.status is Status.DONE)
-        self.retranslate()
+        self._name_buttons()
 
-    def show_begun(self, words: str, cancellable: bool = True) -> None:
+    def show_begun(self, words: Callable[[], str], cancellable: bool = True) -> None:
         """A step that has begun and has not told yet how far it is."""
         self._started = time.monotonic()
         colour, _ = style.tokens().of("running")
         self._icon.setPixmap(style.pixmap("running", colour, 22, self.devicePixelRatioF()))
-        self._words.setText(words)
+        self.say(words)
         self._detail.clear()
         self._bar.setRange(0, 0)
         self._bar.show()
         self.next.hide()
         self.cancel.setEnabled(True)
         self.cancel.setVisible(cancellable)
-        self.retranslate()
+        self._name_buttons()
 
     def show_progress(self, event: Progress) -> None:
         if event.what and known(event.what):
-            self._words.setText(t(event.what))
+            self.say(lambda: t(event.what))
         if event.total:
             self._bar.setRange(0, SCALE)
             self._bar.setValue(round(SCALE * min(1.0, event.done / event.total)))
@@ -105,13 +115,15 @@ class TaskBar(QFrame):
             self._bar.setRange(0, 0)
             self._detail.setText(amount(event.done, event.unit))
 
-    def show_words(self, words: str) -> None:
-        self._words.setText(words)
-
     def _on_cancel(self) -> None:
         self.cancel.setEnabled(False)
-        self._words.setText(t("window.cancelling"))
+        self.say(lambda: t("window.cancelling"))
         self.cancelled.emit()
+
+
+def _status_words(status: StepStatus) -> str:
+    word = t(f"status.word.{status.status.value}")
+    return t("window.status", word=f"{word[:1].upper()}{word[1:]}", why=status.event().why)
 
 
 def _progress_words(event: Progress, elapsed_s: float) -> str:

@@ -1,0 +1,102 @@
+"""Pictures of all eight pages from a real run, for the documents: light and dark, in every language, large and small.
+
+    python tests/gui/screenshots.py [FOLDER]            (make screenshots; FOLDER: doc/screenshots)
+
+One run through the embedded classroom by pointer and keys. Where a page has something to show, theme, language and size are
+changed as the window's menu would, and the window is photographed from the screen.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import student
+from PIL import Image
+from PyQt5.QtGui import QImage
+from PyQt5.QtWidgets import QApplication
+from rooms import opening, window
+from user import User
+from xserver import XServer
+
+from ai_nano.core import texts
+from ai_nano.gui.main_window import MainWindow
+
+SIZES = ((1280, 800), (1024, 700))
+THEMES = ("light", "dark")
+# Flat colours: a palette halves the files, and nobody sees it.
+COLOURS = 255
+
+
+class Photographer:
+    def __init__(self, shown: MainWindow, user: User, folder: Path) -> None:
+        self._shown = shown
+        self._user = user
+        self._folder = folder
+        self.count = 0
+
+    def take(self, step: str) -> None:
+        for name in self._variants():
+            self._user.wait(0.35)
+            self._save(self._folder / f"{step}-{name}.png")
+            self.count += 1
+        self._choose(SIZES[0], THEMES[0], "en")
+
+    def _variants(self) -> Iterator[str]:
+        for size in SIZES:
+            for language in texts.languages():
+                for theme in THEMES:
+                    self._choose(size, theme, language)
+                    yield f"{theme}-{language}-{size[0]}x{size[1]}"
+
+    def _choose(self, size: tuple[int, int], theme: str, language: str) -> None:
+        self._shown.resize(*size)
+        self._shown.main_menu.choose_theme(theme)
+        self._shown.main_menu.choose_language(language)
+        self._user.wait(0.05)
+
+    def _save(self, path: Path) -> None:
+        grabbed = self._shown.screen().grabWindow(int(self._shown.winId())).toImage().convertToFormat(QImage.Format_RGB888)
+        bits = grabbed.constBits()
+        bits.setsize(grabbed.sizeInBytes())
+        picture = Image.frombytes("RGB", (grabbed.width(), grabbed.height()), bytes(bits), "raw", "RGB",
+                                  grabbed.bytesPerLine())
+        picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+
+
+def take_all(folder: Path, scratch: Path) -> int:
+    demo = scratch / "demo"
+    demo.mkdir()
+    with window(opening(scratch, demo=demo), SIZES[0]) as shown, User() as user:
+        photographer = Photographer(shown, user, folder)
+        user.wait_for("1 · Project", 60)
+        user.wait(2.0)
+        photographer.take("project")
+        student.make_project(user)
+        student.record(user, look=photographer.take)
+        student.split_to_deploy(user, photographer.take)
+        student.go_on(user, "Inference")
+        student.hold_up(user, "coffee")
+        student.start_inference(user)
+        user.wait(2.0)
+        photographer.take("infer")
+        user.click("Stop")
+        user.wait_for("Push Start to see what the Nano sees.", 20)
+        return photographer.count
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "doc" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    with XServer() as server, tempfile.TemporaryDirectory() as scratch:
+        os.environ |= {"DISPLAY": server.name, "QT_QPA_PLATFORM": "xcb", "AI_NANO_LANGUAGE": "en", "XDG_RUNTIME_DIR": scratch}
+        os.chmod(scratch, 0o700)
+        app = QApplication(["screenshots"])
+        count = take_all(folder, Path(scratch))
+        print(f"{count} pictures in {folder}")
+        app.quit()
+
+
+if __name__ == "__main__":
+    main()
