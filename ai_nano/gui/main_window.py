@@ -1,10 +1,11 @@
 """The shell: rail on the left, the page in the middle, the log below it, the machines in the status bar."""
 
+import functools
 from pathlib import Path
 
 from PyQt5.QtCore import QEvent, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QCloseEvent, QShowEvent
-from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QSplitter, QStackedWidget, QToolButton, QWidget
+from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QShortcut, QSplitter, QStackedWidget, QToolButton, QWidget
 
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, ConfigError
@@ -72,6 +73,8 @@ class MainWindow(QMainWindow):
         self._keep: tuple[str, ...] = ()
         self.main_menu = MainMenu(self, self.menu)
         self.rail.chosen.connect(self.show_page)
+        for number, step in enumerate(STEPS, 1):
+            QShortcut(f"Ctrl+{number}", self).activated.connect(functools.partial(self.show_page, step))
         self.log.folded.connect(self._on_folded)
         self.session.arrived.connect(self._on_arrived)
         self.session.changed.connect(self._redraw)

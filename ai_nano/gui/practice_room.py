@@ -19,6 +19,7 @@ class PracticeRoom(QObject):
         self.current: Practice | None = None
         self._session = session
         self._panel = panel
+        self._entered: list[Practice] = []
         self._busy = False
         self._wanted: Callable[[Practice], None] | None = None
         panel.held.connect(lambda card: self._do(lambda practice: practice.hold(card)))
@@ -29,7 +30,11 @@ class PracticeRoom(QObject):
         """Start the classroom and go into it; `done` gets the number of classes that its cards make."""
         self.leave()
 
-        def ready(_entered: object) -> None:
+        def begin() -> None:
+            practice.__enter__()
+            self._entered.append(practice)
+
+        def ready(_begun: object) -> None:
             started = self.current = practice
             self._session.enter(started.config, started.folder)
             self._panel.set_cards(started.cards)
@@ -39,13 +44,14 @@ class PracticeRoom(QObject):
                                    functools.partial(self._panel.set_picture, card))
             done(started.classes)
 
-        self._session.look(practice.__enter__, ready, failed)
+        self._session.look(begin, ready, failed)
 
     def leave(self) -> None:
-        if self.current is not None:
-            self._panel.hide()
-            practice, self.current = self.current, None
-            practice.__exit__(None, None, None)
+        """End its processes; also those of one that came up while the window was closing."""
+        self._panel.hide()
+        self.current = None
+        while self._entered:
+            self._entered.pop().__exit__(None, None, None)
 
     def _turn(self, card: str | None) -> None:
         if not self._busy:

@@ -13,6 +13,7 @@ from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached
+from ai_nano.core.events import Log
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Questions
 from ai_nano.core.unexpected import explained
@@ -84,6 +85,8 @@ class Session(QObject):
             self._thread(old.close, "leave-room")
         self.lab = build_lab(config, self._questions, folder or self._folder)
         self._machines_before, self._ticks = None, 0
+        if config.open_to_others:
+            self.inbox.put(Log("config.open_to_others", {"file": config.path}, "warning"))
         self.changed.emit()
         self.look_around()
 

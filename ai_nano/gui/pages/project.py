@@ -151,7 +151,7 @@ class ProjectPage(Page):
         if not text or self.session.lab is None:
             return
         self.dismiss()
-        path, camera, known = Path(text).expanduser(), self.camera_uri, self._known is not None
+        path, camera, known = Path(text).expanduser().absolute(), self.camera_uri, self._known is not None
         self.ok.setEnabled(False)
 
         def done(step: str) -> None:

@@ -36,7 +36,9 @@ class Led(QWidget):
             painter.drawEllipse(centre, 17, 17)
         painter.setBrush(QColor(tokens.led_on if self.lit else tokens.led_off))
         painter.drawEllipse(centre, 9.5, 9.5)
-        painter.setBrush(QColor(255, 255, 255, 170 if self.lit else 50))
+        shine = QColor(tokens.led_shine)
+        shine.setAlpha(170 if self.lit else 50)
+        painter.setBrush(shine)
         painter.drawEllipse(QPointF(centre.x() - 3, centre.y() - 3.5), 2.6, 2.2)
 
 
