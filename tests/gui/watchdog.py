@@ -59,8 +59,9 @@ class Report:
 class Watchdog:
     """Watches the thread that starts it, which has to be the GUI thread. Use it as a context, or start() and stop().
 
-    A timer of 8 ms beats in the GUI thread; a late beat is a stall, as long as the beat is late. A second thread looks at the beats and notes the
-    GUI thread's stack while it is held up. Together they take about 0.7 per cent of a core, nearly all of it Qt waking up (with 5 ms it was 1 per cent).
+    A timer of 8 ms beats in the GUI thread; a late beat is a stall, as long as the beat is late. A second thread notes
+    the GUI thread's stack while it is held up. Together they take about 0.7 per cent of a core, nearly all of it Qt
+    waking up (with 5 ms it was 1 per cent).
 
     Time without a running event loop is no stall, but looks like one: pause() before such a time, resume() after it.
     """
