@@ -104,5 +104,18 @@ urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeo
 PYTHON
 }
 
+# Whether fontconfig, or the folders that it looks into, know a font; without one Qt draws every letter as an empty box.
+has_font() {
+    local folder
+    if command -v fc-list >/dev/null; then
+        [ -n "$(fc-list 2>/dev/null)" ]
+        return
+    fi
+    for folder in /usr/share/fonts /usr/local/share/fonts "${XDG_DATA_HOME:-$HOME/.local/share}/fonts" "$HOME/.fonts"; do
+        if [ -n "$(find -L "$folder" -iname '*.[ot]t[fc]' -print -quit 2>/dev/null)" ]; then return; fi
+    done
+    return 1
+}
+
 # figure NAME: megabytes from .make/download-size.
 figure() { sed -n "s/^$1 *= *\([0-9]*\).*/\1/p" .make/download-size; }
