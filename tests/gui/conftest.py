@@ -13,6 +13,8 @@ from PyQt5.QtWidgets import QApplication
 from user import User
 from xserver import XServer
 
+from ai_nano.core import texts
+
 # Settings of the developer's desktop that would change what Qt draws, or who gets the keys.
 _DESKTOP = [
     "DESKTOP_SESSION", "GNOME_DESKTOP_SESSION_ID", "KDE_FULL_SESSION", "LANGUAGE", "QT_AUTO_SCREEN_SCALE_FACTOR",
@@ -72,9 +74,16 @@ def home(
 
 
 @pytest.fixture(autouse=True)
-def _no_window_is_left(home: Path) -> Iterator[None]:
+def _no_window_is_left(home: Path, qapp: QApplication) -> Iterator[None]:
+    """Nor anything of how the last window looked and spoke."""
+    font, palette, style = qapp.font(), qapp.palette(), qapp.style().objectName()
     yield
     _delete_windows()
+    qapp.setStyleSheet("")
+    qapp.setStyle(style)
+    qapp.setFont(font)
+    qapp.setPalette(palette)
+    texts.set_language(None)
 
 
 def _delete_windows() -> None:
