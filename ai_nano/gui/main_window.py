@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from PyQt5.QtCore import QEvent, Qt, QTimer, pyqtSignal
-from PyQt5.QtGui import QCloseEvent, QShowEvent
+from PyQt5.QtGui import QCloseEvent, QPaintEvent
 from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QShortcut, QSplitter, QStackedWidget, QToolButton, QWidget
 
 from ai_nano.core.config import Config
@@ -92,11 +92,11 @@ class MainWindow(QMainWindow):
 
     # ---- arriving ----------------------------------------------------------------------------------------------------
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
         if not self._arrived:
             self._arrived = True
-            # After the first paint: reading config.json is quick, what follows from it is not.
+            # After the first paint, and not just after show(): reading config.json is quick, what follows from it is not.
             QTimer.singleShot(0, self._arrive)
 
     def _arrive(self) -> None:

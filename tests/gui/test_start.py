@@ -136,3 +136,39 @@ def test_a_training_may_go_on_without_the_window(tmp_path: Path, classroom: Clas
         user.wait_for(re.compile("^Done: "), 60)
     assert len(list((classroom.folder / "gpu_server" / "ai_nano" / ".ai_nano" / "runs").glob("*-train-*"))) == 1
     assert lit_pins(classroom.folder) == []
+
+
+def test_nothing_heavy_and_no_connection_before_the_first_paint(tmp_path: Path, x_server: XServer,
+                                                                 classroom: Classroom) -> None:
+    """cv2, paramiko and pyqtgraph cost half a second each; and a machine is asked for nothing before there is a window."""
+    code = f"""
+import socket, sys
+from pathlib import Path
+asked = []
+sys.addaudithook(lambda event, args: asked.append(args[1]) if event == "socket.connect" and type(args[1]) is tuple else None)
+from ai_nano.core import config
+from ai_nano.gui import app
+from ai_nano.gui.main_window import MainWindow
+from ai_nano.gui.opening import Opening
+from ai_nano.gui.settings import Settings
+
+heavy = {{"cv2", "numpy", "paramiko", "pyqtgraph", "onnxruntime", "skimage", "asyncssh"}}
+
+class Watched(MainWindow):
+    def _arrive(self):
+        print(sorted(heavy & set(sys.modules)), asked, flush=True)
+        app.QApplication.instance().quit()
+
+folder = Path({str(tmp_path)!r})
+told = Opening(lambda: config.load(Path({str(classroom.config_file)!r})), None, folder / "config", folder / "cache", folder)
+settings = Settings(told.user_folder)
+application = app.make_application(settings, told.cache)
+window = Watched(told, settings)
+window.show()
+application.exec()
+import os
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "DISPLAY": x_server.name}, text=True,
+                          capture_output=True, timeout=60)
+    assert done.stdout.splitlines()[0] == "[] []", done.stdout + done.stderr

@@ -105,7 +105,8 @@ def test_language_and_theme_change_at_once_and_are_remembered(tmp_path: Path) ->
             user.wait_for("1 · Projet")
             user.wait_for("Projet OK")
             user.wait_for(re.compile("^DL : |^DL: (présente|connectée)"))
-            english = {catalogue("en").gettext(text.code) for name in ("main_window", "project") for text in ui_files.texts(name)
+            both = [*ui_files.texts("main_window"), *ui_files.texts("project")]
+            english = {catalogue("en").gettext(text.code) for text in both
                        if catalogue("en").gettext(text.code) != catalogue("fr").gettext(text.code)}
             assert not english & set(user.reads())
             assert shown.settings.language == "fr" and shown.settings.theme == "dark"

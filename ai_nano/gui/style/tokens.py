@@ -62,7 +62,8 @@ LIGHT = Tokens(
     name="light", window="#f4f6f9", side="#ffffff", surface="#ffffff", field="#ffffff", border="#dfe4ea",
     strong_border="#b9c2cd", text="#17202b", muted="#566273", accent="#1d5fd1", accent_hover="#174fb0", on_accent="#ffffff",
     accent_soft="#e3edfd", ok="#14713a", ok_soft="#dcf3e4", warn="#8f5200", warn_soft="#fdeed3", bad="#b3261e",
-    bad_soft="#fde5e3", on_bad="#ffffff", led_on="#19c34b", led_glow="#8df0aa", led_off="#4a5350", led_shine="#ffffff", board="#2a3330",
+    bad_soft="#fde5e3", on_bad="#ffffff", led_on="#19c34b", led_glow="#8df0aa", led_off="#4a5350", led_shine="#ffffff",
+    board="#2a3330",
     screen="#10151c", on_screen="#e9eef5", train_curve="#1d5fd1", val_curve="#c2571a")
 
 DARK = replace(
