@@ -67,6 +67,7 @@ class MainWindow(QMainWindow):
         self.practice = PracticeRoom(self.session, self.stage)
         self.machines = MachineChips()
         self.statusBar().addWidget(self.machines, 1)
+        self.machines.check_wanted.connect(self.session.look_around)
         self._pages: dict[str, Page] = {}
         self._current = ""
         self.has_left = self._leaving = self._arrived = False

@@ -144,7 +144,7 @@ def test_the_server_stops_in_the_middle(finished: Path, tmp_path: Path, classroo
         classroom.stop_machine("gpu_server")
         user.wait_for("Contact with DL is lost. Trying again; the work there goes on.", 30)
         user.wait_for("Contact with DL is lost.", 60)
-        user.wait_for(re.compile("it takes up the same work where it is"))
+        user.wait_for(re.compile("a training is taken up where it is"))
         classroom.start_machine("gpu_server")
         user.click("Train")
         user.wait_for(re.compile("^Done: "), 60)

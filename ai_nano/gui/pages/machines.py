@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PyQt5.QtWidgets import QFileDialog, QLabel, QLineEdit, QListWidget, QPushButton, QSpinBox, QWidget
 
+from ai_nano.core import config as configuration
 from ai_nano.core import config_file
-from ai_nano.core.config import Config, MachineConfig, NanoConfig
+from ai_nano.core.config import MachineConfig, NanoConfig
 from ai_nano.core.errors import AiNanoError, ConfigError
 from ai_nano.core.figures import amount
 from ai_nano.core.ports import MachineFacts
@@ -62,6 +64,7 @@ class MachinesPage(Page):
         self._window = window
         self._rows: list[_Row] = []
         self._row = -1
+        self._kept = configuration.nowhere()
         self.machineList.currentRowChanged.connect(self._on_row)
         self.add.clicked.connect(self._on_add)
         self.removeButton.clicked.connect(self._on_remove)
@@ -76,6 +79,8 @@ class MachinesPage(Page):
     def entered(self) -> None:
         """Start from the room in which the window is; the embedded classroom's is nobody's to edit."""
         room = self.session.lab.config if self.session.lab is not None and self._window.practice.current is None else None
+        # What the form does not ask for (the laptop's camera, the student) stays.
+        self._kept = dataclasses.replace(room, nanos=()) if room is not None else configuration.nowhere()
         self._rows = [_row(config_file.SERVER, room.server if room is not None else None)]
         self._rows += [_row(config_file.NANO, nano) for nano in (room.nanos if room is not None else ()) if nano.filled_in]
         if len(self._rows) == 1:
@@ -181,7 +186,7 @@ class MachinesPage(Page):
         self._keep()
         self._show_trouble(None)
         self.dismiss()
-        room: Config | None = None
+        room = self._kept
         for index, row in enumerate(self._rows):
             try:
                 machine = config_file.machine_form(row.values, row.role, room, row.before)
@@ -190,7 +195,6 @@ class MachinesPage(Page):
                 self._show_trouble(error)
                 return
             room = config_file.with_machine(room, machine)
-        assert room is not None, "there is always a server's row"
         try:
             saved = config_file.save(room, self._window.opening.user_folder / "config.json")
         except AiNanoError as error:
