@@ -102,7 +102,7 @@ class MainWindow(QMainWindow):
 
     def _arrive(self) -> None:
         if self.opening.demo is not None:
-            self.start_practice(self.opening.demo / "classroom", self.opening.demo)
+            self.start_practice(self.opening.demo.absolute() / "classroom", self.opening.demo)
             return
         try:
             self.enter(self.opening.find_config())

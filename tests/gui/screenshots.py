@@ -62,11 +62,13 @@ class Photographer:
         bits.setsize(grabbed.sizeInBytes())
         picture = Image.frombytes("RGB", (grabbed.width(), grabbed.height()), bytes(bits), "raw", "RGB",
                                   grabbed.bytesPerLine())
-        picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+        picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 def take_all(folder: Path, scratch: Path) -> int:
-    demo = scratch / "demo"
+    os.chdir(scratch)
+    # Relative, since it is to be read in the pictures.
+    demo = Path("ai_nano-demo")
     demo.mkdir()
     with window(opening(scratch, demo=demo), SIZES[0]) as shown, User() as user:
         photographer = Photographer(shown, user, folder)
@@ -87,7 +89,7 @@ def take_all(folder: Path, scratch: Path) -> int:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "doc" / "screenshots"
+    folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "doc" / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     with XServer() as server, tempfile.TemporaryDirectory() as scratch:
         os.environ |= {"DISPLAY": server.name, "QT_QPA_PLATFORM": "xcb", "AI_NANO_LANGUAGE": "en", "XDG_RUNTIME_DIR": scratch}

@@ -44,6 +44,7 @@ class ProjectPage(Page):
         self._models: Sequence[Mapping[str, Any]] = []
         self._known: Workspace | None = None
         self.preview.keep_shape()
+        self.cameraNote.hide()
         self.browse.clicked.connect(self._on_browse)
         self.workspace.textChanged.connect(self._look_at_folder)
         self.workspace.returnPressed.connect(self._on_ok)
@@ -114,7 +115,7 @@ class ProjectPage(Page):
         text = self.workspace.text().strip()
         note, opens = "", False
         if text:
-            path = Path(text).expanduser()
+            path = Path(text).expanduser().absolute()
             try:
                 self._known = Workspace.open(path)
                 opens = True
@@ -135,6 +136,7 @@ class ProjectPage(Page):
         self._cameras.show(self.session.lab, uri, self.preview, self._told)
 
     def _told(self, error: AiNanoError | None) -> None:
+        self.cameraNote.setVisible(error is not None)
         self.cameraNote.setText("" if error is None else f"{error.why} {error.hint}")
 
     # ---- doing -------------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class RecordPage(StepPage):
         super().__init__(session, go)
         self._cameras = cameras
         self.preview.keep_shape()
+        self.cameraNote.hide()
         self._thumbnails = Thumbnails(session)
         self._forms: list[ClassForm] = []
         self._shown: Workspace | None = None
@@ -91,6 +92,7 @@ class RecordPage(StepPage):
         self._forms.append(form)
 
     def _told(self, error: AiNanoError | None) -> None:
+        self.cameraNote.setVisible(error is not None)
         self.cameraNote.setText("" if error is None else f"{error.why} {error.hint}")
 
     def _look_at_all(self) -> None:
