@@ -25,8 +25,7 @@ from ai_nano.gui.main_window import MainWindow
 
 SIZES = ((1280, 800), (1024, 700))
 THEMES = ("light", "dark")
-# Flat colours: a palette halves the files, and nobody sees it.
-COLOURS = 255
+FLAT_COLOURS = 96
 
 
 class Photographer:
@@ -62,7 +61,17 @@ class Photographer:
         bits.setsize(grabbed.sizeInBytes())
         picture = Image.frombytes("RGB", (grabbed.width(), grabbed.height()), bytes(bits), "raw", "RGB",
                                   grabbed.bytesPerLine())
-        picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+        with_palette(picture).save(path, optimize=True)
+
+
+def with_palette(picture: Image.Image) -> Image.Image:
+    """The picture with 256 colours: those of the window's flat areas as they are, the rest for the photographs in it."""
+    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)[:FLAT_COLOURS]
+    flat = [part for _, colour in counted for part in colour]
+    rest = picture.quantize(256 - len(counted), method=Image.Quantize.MEDIANCUT).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((flat + rest)[:768])
+    return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def take_all(folder: Path, scratch: Path) -> int:

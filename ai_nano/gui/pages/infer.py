@@ -164,6 +164,7 @@ class InferPage(StepPage):
 
     def retranslate(self) -> None:
         super().retranslate()
+        self._show_classes(self.bars.classes)
         if self.active is None:
             self._clear()
 

@@ -6,7 +6,7 @@ from PyQt5.QtCore import QPointF, QRectF, QSize, Qt
 from PyQt5.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient
 from PyQt5.QtWidgets import QGridLayout, QLabel, QWidget
 
-from ai_nano.core.texts import t
+from ai_nano.core.texts import current_language, t
 from ai_nano.gui import style
 
 A_ROW = 5
@@ -51,14 +51,16 @@ class LedBoard(QWidget):
         self._grid.setContentsMargins(12, 8, 12, 10)
         self._grid.setHorizontalSpacing(8)
         self._grid.setVerticalSpacing(0)
+        self._shown: tuple[int, ...] = ()
         self._places: list[tuple[int | None, Led, QLabel]] = []
-        self._key: tuple[Sequence[str], Sequence[int]] = ((), ())
+        self._key: object = None
 
     def set_classes(self, names: Sequence[str], pins: Sequence[int]) -> None:
         """Class i has the LED at pins[i]."""
-        if (tuple(names), tuple(pins)) == self._key:
+        key = (tuple(names), tuple(pins), current_language(), style.tokens().name)
+        if key == self._key:
             return
-        self._key = (tuple(names), tuple(pins))
+        self._key = key
         while self._grid.count():
             self._grid.takeAt(0).widget().deleteLater()
         self._places = []
@@ -76,9 +78,10 @@ class LedBoard(QWidget):
             for offset, widget in enumerate((led, title, where, state)):
                 self._grid.addWidget(widget, row + offset, column, Qt.AlignHCenter)
             self._places.append((pin, led, state))
-        self.show_lit(())
+        self.show_lit(self._shown)
 
     def show_lit(self, pins: Sequence[int]) -> None:
+        self._shown = tuple(pins)
         for pin, led, state in self._places:
             lit = pin is not None and pin in pins
             state.setText("" if pin is None else t("window.led.lit" if lit else "window.led.dark"))

@@ -52,12 +52,23 @@ class TaskBar(QFrame):
         self.setMinimumHeight(44)
         self._next_name = ""
         self._say: Callable[[], str] = str
+        self._state = ""
         self._started = time.monotonic()
         self.show_idle()
 
     def retranslate(self) -> None:
         self._words.setText(self._say())
+        self._show_icon(self._state)
         self._name_buttons()
+
+    def _show_icon(self, state: str) -> None:
+        """The icon of a step's state; none for the empty one."""
+        self._state = state
+        if state:
+            colour, _ = style.tokens().of(state)
+            self._icon.setPixmap(style.pixmap(state, colour, 22, self.devicePixelRatioF()))
+        else:
+            self._icon.clear()
 
     def _name_buttons(self) -> None:
         self.cancel.setText(t("window.cancel"))
@@ -66,7 +77,7 @@ class TaskBar(QFrame):
 
     def show_idle(self) -> None:
         """Nothing to say."""
-        self._icon.clear()
+        self._show_icon("")
         self._detail.clear()
         for part in (self._bar, self.cancel, self.next):
             part.hide()
@@ -80,8 +91,7 @@ class TaskBar(QFrame):
 
     def show_status(self, status: StepStatus, next_name: str = "") -> None:
         """A step that does not run; `next_name` offers the way on."""
-        colour, _ = style.tokens().of(status.status.value)
-        self._icon.setPixmap(style.pixmap(status.status.value, colour, 22, self.devicePixelRatioF()))
+        self._show_icon(status.status.value)
         self.say(lambda: _status_words(status))
         self._detail.clear()
         self._bar.hide()
@@ -93,8 +103,7 @@ class TaskBar(QFrame):
     def show_begun(self, words: Callable[[], str], cancellable: bool = True) -> None:
         """A step that has begun and has not told yet how far it is."""
         self._started = time.monotonic()
-        colour, _ = style.tokens().of("running")
-        self._icon.setPixmap(style.pixmap("running", colour, 22, self.devicePixelRatioF()))
+        self._show_icon("running")
         self.say(words)
         self._detail.clear()
         self._bar.setRange(0, 0)
