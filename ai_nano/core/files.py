@@ -17,6 +17,16 @@ _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _TAIL = 4096
 
 
+def user_path(text: str) -> Path:
+    """The absolute path that a person typed, `~` included. BadInput for what cannot be one."""
+    try:
+        if "\0" in text:
+            raise ValueError("NUL")
+        return Path(text.strip()).expanduser().absolute()
+    except (RuntimeError, ValueError) as error:  # RuntimeError: ~nobody
+        raise BadInput("workspace.path", folder=text, reason=str(error)) from error
+
+
 def write_atomically(path: Path, data: bytes, mode: int = 0o644, sync: bool = True) -> None:
     """Write beside the target, then rename: a reader sees the old file or the new one.
 

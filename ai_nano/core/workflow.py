@@ -99,20 +99,21 @@ class Workflow:
         self._steps = steps
         self._lanes = lanes
         self._running: dict[str, Running] = {}
+        self._starting = threading.Lock()
 
     # ---- starting ----------------------------------------------------------------------------------------------------
 
     def start(self, step: str, options: Any, listener: Listener) -> Running:
         """Start a step in the background. Problems that its check finds are raised at once."""
         work = self._steps[step]
-        busy = next((other for other in (step, *EXCLUDES.get(step, ())) if other in self._running), None)
-        if busy is not None:
-            raise MissingPrerequisite("step.busy", step=step, other=busy)
+        self._refuse_if_busy(step)
         problems = work.check(self.workspace, options)
         if problems:
             raise problems[0]
         running = Running(step)
-        self._running[step] = running
+        with self._starting:
+            self._refuse_if_busy(step)
+            self._running[step] = running
         context = StepContext(self.lab, listener, running.cancel_token, running.commands)
 
         def carry_out() -> None:
@@ -134,6 +135,11 @@ class Workflow:
         else:
             self._lanes.submit(work.lane, carry_out)
         return running
+
+    def _refuse_if_busy(self, step: str) -> None:
+        busy = next((other for other in (step, *EXCLUDES.get(step, ())) if other in self._running), None)
+        if busy is not None:
+            raise MissingPrerequisite("step.busy", step=step, other=busy)
 
     @property
     def running(self) -> tuple[Running, ...]:
@@ -165,6 +171,7 @@ class Workflow:
 
     def status(self) -> list[StepStatus]:
         """All eight, in order. Reads the disk, never the network."""
+        self.workspace.look_again()
         return [self.step_status(step) for step in STEPS]
 
     def step_status(self, step: str) -> StepStatus:
@@ -185,7 +192,7 @@ class Workflow:
 
     def _project_status(self) -> StepStatus:
         return StepStatus("project", Status.DONE, "status.project.done",
-                          {"classes": self.workspace.classes, "count": len(self.workspace.classes)})
+                          {"classes": self.workspace.classes or "–", "count": self.workspace.planned_classes})
 
     def _record_status(self) -> StepStatus:
         named, planned = len(self.workspace.classes), self.workspace.planned_classes

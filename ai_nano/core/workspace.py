@@ -67,6 +67,7 @@ class Workspace:
         # Held by as many steps of this process as are running; against other windows and commands it is one lock.
         self._lock = filelock.FileLock(str(self.hidden / "lock"), thread_local=False)
         self._mutex = threading.RLock()
+        self._stamp: tuple[int, int] | None = None
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
@@ -92,14 +93,24 @@ class Workspace:
     def open(cls, path: Path) -> "Workspace":
         """The workspace at `path`; also one that the older program made. BadInput when there is none."""
         state = path / STATE_FILE
-        if state.exists():
-            try:
-                return cls._from_json(path, json.loads(state.read_text(encoding="utf-8")))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise BadInput("workspace.damaged", file=state, reason=str(error)) from error
-        if any((path / part).is_dir() for part in ("images", *PARTS)):
-            return cls._from_older_program(path)
-        raise BadInput("workspace.none" if path.exists() else "workspace.missing", folder=path)
+        try:
+            if state.exists():
+                return cls._from_state(path, state)
+            if any((path / part).is_dir() for part in ("images", *PARTS)):
+                return cls._from_older_program(path)
+            raise BadInput("workspace.none" if path.exists() else "workspace.missing", folder=path)
+        except (OSError, UnicodeError) as error:  # a name too long, a folder that may not be read, labels.txt in Latin-1
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BadInput("workspace.unreadable", folder=path, reason=reason) from error
+
+    @classmethod
+    def _from_state(cls, path: Path, state: Path) -> "Workspace":
+        try:
+            workspace = cls._from_json(path, json.loads(state.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput("workspace.damaged", file=state, reason=str(error)) from error
+        workspace._stamp = workspace._stamp_now()
+        return workspace
 
     @classmethod
     def _from_json(cls, path: Path, document: Mapping[str, Any]) -> "Workspace":
@@ -140,7 +151,11 @@ class Workspace:
         with storage_errors(self.path):
             try:
                 with self._mutex:
-                    self._lock.acquire(timeout=0)
+                    first = not self._lock.is_locked
+                    # A moment's patience: whoever asks whether the workspace is open elsewhere holds the lock for so long.
+                    self._lock.acquire(timeout=0.5, poll_interval=0.02)
+                    if first:
+                        self.look_again()
             except filelock.Timeout:  # an OSError too
                 raise MissingPrerequisite("workspace.open_elsewhere", folder=self.path) from None
         try:
@@ -150,22 +165,43 @@ class Workspace:
             with self._mutex:
                 self._lock.release()
 
+    def look_again(self) -> None:
+        """Take over what another window or command has written since; nothing where the file is as we know it."""
+        with self._mutex:
+            if self._stamp_now() in (None, self._stamp):
+                return
+            there = Workspace._from_state(self.path, self.path / STATE_FILE)
+            self.name, self._stamp = there.name, there._stamp
+            self.classes[:] = there.classes
+            for mine, theirs in ((self.settings, there.settings), (self.receipts, there.receipts),
+                                 (self.attempts, there.attempts)):
+                mine.clear()
+                mine.update(theirs)
+
+    def _stamp_now(self) -> tuple[int, int] | None:
+        try:
+            status = (self.path / STATE_FILE).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
     def save(self) -> None:
         with self._mutex, storage_errors(self.path):
             write_json(self.path / STATE_FILE, {
                 "schema": SCHEMA, "name": self.name, "classes": self.classes, "settings": self.settings,
                 "receipts": {step: receipt.to_json() for step, receipt in self.receipts.items()},
                 "attempts": {step: attempt.to_json() for step, attempt in self.attempts.items()}})
+            self._stamp = self._stamp_now()
 
     def add_class(self, raw: str, position: int | None = None) -> str:
         """A further class with its folder, at `position` in the order of classes (None: last); returns its kept name.
 
         Raises BadInput for a name that cannot be one or is taken.
         """
-        position = len(self.classes) if position is None else position
         name = names.class_name(raw)
-        ordered = names.different_names([*self.classes[:position], name, *self.classes[position:]])
         with self.writing():
+            place = len(self.classes) if position is None else position
+            ordered = names.different_names([*self.classes[:place], name, *self.classes[place:]])
             with storage_errors(self.path):
                 self.image_folder(name).mkdir(parents=True, exist_ok=True)
             self.classes[:] = ordered

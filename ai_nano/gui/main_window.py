@@ -112,7 +112,11 @@ class MainWindow(QMainWindow):
         QTimer.singleShot(0, self._build_next)
 
     def enter(self, config: Config) -> None:
-        """Into a real room."""
+        """Into a real room; not while a step runs, which the page then says."""
+        busy = self.session.busy()
+        if busy is not None:
+            self.page.show_problem(busy)
+            return
         self.practice.leave()
         self.session.enter(config)
         self._propose(self.settings.last_project or _free_folder(Path.home() / "ai_nano"), 3)

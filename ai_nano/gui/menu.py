@@ -29,6 +29,8 @@ class MainMenu:
         self._button.setIcon(style.icon("menu", style.tokens().text, 18))
         menu, window = self._menu, self._window
         menu.clear()
+        for old in menu.findChildren(QMenu):
+            old.deleteLater()
         self._project = menu.addAction(t("window.menu.project"))
         self._project.triggered.connect(lambda: window.show_page("project"))
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))

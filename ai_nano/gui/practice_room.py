@@ -6,6 +6,7 @@ from collections.abc import Callable
 from PyQt5.QtCore import QObject
 
 from ai_nano.core.errors import AiNanoError
+from ai_nano.core.events import Log
 from ai_nano.gui.opening import Practice
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.stage_panel import StagePanel
@@ -21,10 +22,10 @@ class PracticeRoom(QObject):
         self._panel = panel
         self._entered: list[Practice] = []
         self._busy = False
-        self._wanted: Callable[[Practice], None] | None = None
-        panel.held.connect(lambda card: self._do(lambda practice: practice.hold(card)))
+        self._waiting: dict[str, Callable[[Practice], None]] = {}
+        panel.held.connect(lambda card: self._do("hold", lambda practice: practice.hold(card)))
         panel.turned.connect(self._turn)
-        panel.plugged.connect(lambda plugged: self._do(lambda practice: practice.plug(plugged)))
+        panel.plugged.connect(lambda plugged: self._do("plug", lambda practice: practice.plug(plugged)))
 
     def enter(self, practice: Practice, done: Callable[[int], object], failed: Callable[[AiNanoError], object]) -> None:
         """Start the classroom and go into it; `done` gets the number of classes that its cards make."""
@@ -50,27 +51,32 @@ class PracticeRoom(QObject):
         """End its processes; also those of one that came up while the window was closing."""
         self._panel.hide()
         self.current = None
+        self._waiting.clear()
         while self._entered:
             self._entered.pop().__exit__(None, None, None)
 
     def _turn(self, card: str | None) -> None:
         if not self._busy:
-            self._do(lambda practice: practice.turn(card))
+            self._do("hold", lambda practice: practice.turn(card))
 
-    def _do(self, command: Callable[[Practice], None]) -> None:
-        """One after the other; of those that wait, only the last still matters."""
+    def _do(self, kind: str, command: Callable[[Practice], None]) -> None:
+        """One after the other; of those of a kind that wait, only the last still matters."""
         practice = self.current
         if practice is None:
             return
         if self._busy:
-            self._wanted = command
+            self._waiting[kind] = command
             return
         self._busy = True
 
         def over(_result: object) -> None:
             self._busy = False
-            if self._wanted is not None:
-                wanted, self._wanted = self._wanted, None
-                self._do(wanted)
+            if self._waiting:
+                first = next(iter(self._waiting))
+                self._do(first, self._waiting.pop(first))
 
-        self._session.look(lambda: command(practice), over, over)
+        def failed(error: AiNanoError) -> None:
+            self._session.inbox.put(Log("window.stage.failed", {"what": error.what}, "warning"))
+            over(None)
+
+        self._session.look(lambda: command(practice), over, failed)

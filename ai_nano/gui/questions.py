@@ -1,6 +1,7 @@
 """Questions of working threads, put to the person before the window."""
 
 import queue
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ class WindowQuestions:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._parent: QWidget | None = None
+        self._lock = threading.Lock()
         self._waiting: list[queue.SimpleQueue[object]] = []
         self._to_show: deque[Callable[[], QDialog]] = deque()
         self._shown: QDialog | None = None
@@ -52,21 +54,24 @@ class WindowQuestions:
         return typed if isinstance(typed, str) and typed else None
 
     def close(self) -> None:
-        self._closed = True
-        for waiting in self._waiting:
-            waiting.put(None)
+        with self._lock:
+            self._closed = True
+            for waiting in self._waiting:
+                waiting.put(None)
 
     def _ask(self, show: Callable[[Callable[[object], None]], QDialog]) -> object:
-        if self._closed:
-            return None
         answered: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._waiting.append(answered)
+        with self._lock:
+            if self._closed:
+                return None
+            self._waiting.append(answered)
 
         self._bridge.post(lambda: self._queue(lambda: show(answered.put)))
         try:
             return answered.get()
         finally:
-            self._waiting.remove(answered)
+            with self._lock:
+                self._waiting.remove(answered)
 
     def _queue(self, make: Callable[[], QDialog]) -> None:
         self._to_show.append(make)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from ai_nano.core.config import Config
-from ai_nano.core.errors import AiNanoError, Cancelled, Detached
+from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite
 from ai_nano.core.events import Log
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Questions
@@ -22,7 +22,7 @@ from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.gui.bridge import Bridge
 from ai_nano.gui.inbox import Batch, Inbox
 from ai_nano.lab import Lab, build_lab, build_workflow, steps
-from ai_nano.steps.project import ProjectOptions, create
+from ai_nano.steps.project import ProjectOptions, open_or_create
 
 T = TypeVar("T")
 
@@ -78,7 +78,10 @@ class Session(QObject):
         return self.lab.config
 
     def enter(self, config: Config, folder: Path | None = None) -> None:
-        """Into the room that the config names; `folder` is where its known_hosts lies (None: the user's)."""
+        """Into the room that the config names; `folder` is where its known_hosts lies (None: the user's).
+
+        Not while a step runs (`busy`): it would be left alone in the old room.
+        """
         self.leave_workspace()
         if self.lab is not None:
             old = self.lab
@@ -90,18 +93,24 @@ class Session(QObject):
         self.changed.emit()
         self.look_around()
 
-    def open(self, path: Path, options: ProjectOptions | None, done: Callable[[str], object],
+    def open(self, path: Path, options: ProjectOptions, done: Callable[[str], object],
              failed: Callable[[AiNanoError], object]) -> None:
-        """Step 1: a new workspace with these options, or with None an existing one, whoever made it.
+        """Step 1: the workspace that is there, whoever made it, else a new one with these options.
 
-        `done` gets the step at which it goes on.
+        `done` gets the step at which it goes on. While a step runs, the workspace that it works on stays open.
         """
-        lab = self.lab
+        lab, current = self.lab, self.workflow
         assert lab is not None, "a workspace is opened in a room"
+        if current is not None and current.workspace.path.resolve() == path.resolve():
+            self.look(lambda: self._again(current, path, options), done, failed)
+            return
+        busy = self.busy()
+        if busy is not None:
+            failed(busy)
+            return
 
         def work() -> tuple[Workflow, list[StepStatus], str]:
-            workspace = Workspace.open(path) if options is None else create(path, options)
-            workflow = build_workflow(workspace, lab, self._lanes)
+            workflow = build_workflow(open_or_create(path, options), lab, self._lanes)
             return workflow, workflow.status(), workflow.landing_step()
 
         def opened(found: tuple[Workflow, list[StepStatus], str]) -> None:
@@ -113,17 +122,21 @@ class Session(QObject):
 
         self.look(work, opened, failed)
 
+    def _again(self, workflow: Workflow, path: Path, options: ProjectOptions) -> str:
+        """The open workspace, with another camera perhaps."""
+        open_or_create(path, options)
+        workflow.workspace.look_again()
+        return workflow.landing_step()
+
     @property
     def camera(self) -> str:
         """The URI of the laptop's camera: the workspace's, else the room's."""
         chosen = self.workspace.settings.get("camera") if self.workspace is not None else None
         return str(chosen or self.config.camera)
 
-    def choose_camera(self, uri: str) -> None:
-        """Keep another camera for the workspace. Raises what writing raises."""
-        if self.workspace is not None and uri and uri != self.camera:
-            with self.workspace.writing():
-                self.workspace.settings["camera"] = uri
+    def busy(self) -> AiNanoError | None:
+        """Why the room or the project cannot be left now; None when it can."""
+        return MissingPrerequisite("window.busy", step=self.running_steps[0]) if self._running else None
 
     def leave_workspace(self) -> None:
         self.workflow = None
@@ -212,16 +225,16 @@ class Session(QObject):
             return
         self._looking, workflow = True, self.workflow
 
-        def done(statuses: list[StepStatus]) -> None:
+        def done(statuses: list[StepStatus] | None) -> None:
             self._looking = False
-            if workflow is self.workflow:
+            if workflow is self.workflow and statuses is not None:
                 self.statuses = {one.step: one for one in statuses}
                 self.changed.emit()
             if self._look_again:
                 self._look_again = False
                 self.refresh()
 
-        self.look(workflow.status, done, lambda error: done([]))
+        self.look(workflow.status, done, lambda _error: done(None))
 
     def look(self, work: Callable[[], T], done: Callable[[T], object],
              failed: Callable[[AiNanoError], object] = lambda error: None) -> None:

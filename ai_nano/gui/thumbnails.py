@@ -12,20 +12,24 @@ from ai_nano.gui.session import Session
 WIDTH = 152
 KEPT = 400
 
+ListPaths = Callable[[], list[Path]]
+Done = Callable[[int, Sequence[QImage]], object]
+
 
 class Thumbnails:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._kept: OrderedDict[Path, QImage] = OrderedDict()
         self._busy: set[str] = set()
+        self._again: dict[str, tuple[str, ListPaths, int, Images, Done]] = {}
 
-    def newest(self, key: str, list_paths: Callable[[], list[Path]], count: int, images: Images,
-               done: Callable[[int, Sequence[QImage]], object]) -> None:
+    def newest(self, key: str, list_paths: ListPaths, count: int, images: Images, done: Done) -> None:
         """Find the newest `count` of the paths and call `done` (how many there are, images newest first).
 
-        One question per `key` at a time: asked again before the answer, it is answered once.
+        One question per `key` at a time: asked again before the answer, it is asked once more after it.
         """
         if key in self._busy:
+            self._again[key] = (key, list_paths, count, images, done)
             return
         self._busy.add(key)
         known = dict(self._kept)
@@ -42,7 +46,6 @@ class Thumbnails:
             return len(paths), found
 
         def arrived(result: tuple[int, list[tuple[Path, QImage]]]) -> None:
-            self._busy.discard(key)
             total, found = result
             for path, image in found:
                 self._kept[path] = image
@@ -50,5 +53,11 @@ class Thumbnails:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             done(total, [image for _, image in found if not image.isNull()])
+            over()
 
-        self._session.look(work, arrived, lambda error: self._busy.discard(key))
+        def over() -> None:
+            self._busy.discard(key)
+            if key in self._again:
+                self.newest(*self._again.pop(key))
+
+        self._session.look(work, arrived, lambda _error: over())

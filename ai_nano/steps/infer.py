@@ -13,7 +13,7 @@ from ai_nano.core import names, wire
 from ai_nano.core.bundle import load as load_bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
 from ai_nano.core.events import Event, Prediction
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
 from ai_nano.core.workflow import newest_bundle
@@ -162,6 +162,9 @@ def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any
     try:
         with watching(job, on_picture):
             wire.follow(job, step, name, context.emit, context.cancel, tally.watch)
+    except ContactLost as error:
+        # Unlike a training it does not go on there: nobody renews its lease.
+        raise MachineError("infer.lost", machine=name) from error
     except Cancelled:
         if params["frames"] is not None or params["seconds"] is not None:
             raise

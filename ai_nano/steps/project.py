@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ai_nano.core.errors import BadInput
 from ai_nano.core.workspace import Receipt, Workspace
 
 
@@ -14,6 +15,20 @@ class ProjectOptions:
     name: str | None = None
     camera: str | None = None
     planned: int = 0
+
+
+def open_or_create(path: Path, options: ProjectOptions) -> Workspace:
+    """The workspace at `path`, whoever made it, with the camera chosen now; a new one where there is none. Raises BadInput."""
+    try:
+        workspace = Workspace.open(path)
+    except BadInput as error:
+        if error.code not in ("workspace.none", "workspace.missing"):
+            raise
+        return create(path, options)
+    if options.camera is not None and options.camera != workspace.settings.get("camera"):
+        with workspace.writing():
+            workspace.settings["camera"] = options.camera
+    return workspace
 
 
 def create(path: Path, options: ProjectOptions) -> Workspace:

@@ -44,7 +44,8 @@ class UploadStep:
         pace = Pace()
         sent = server.upload(files, lambda done, total: context.emit(
             Progress(self.name, done, total, "bytes", pace.eta(done, total))), context.cancel)
-        context.emit(Log("upload.done", {"model": model, "sent": sent, "total": len(files)}, machine=server.name))
+        code = "upload.done" if sent < len(files) else "upload.done_anew"
+        context.emit(Log(code, {"model": model, "sent": sent, "total": len(files)}, machine=server.name))
         return Receipt(self.name, "done", inputs, facts={"model": model, "files": len(files), "sent": sent})
 
     def _model(self, workspace: Workspace, inputs: str, server: Machine, student: str) -> str:

@@ -21,6 +21,7 @@ from user import User
 from xserver import XServer
 
 from ai_nano.core import texts
+from ai_nano.gui import style
 from ai_nano.gui.main_window import MainWindow
 
 SIZES = ((1280, 800), (1024, 700))
@@ -65,12 +66,14 @@ class Photographer:
 
 
 def with_palette(picture: Image.Image) -> Image.Image:
-    """The picture with 256 colours: those of the window's flat areas as they are, the rest for the photographs in it."""
-    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)[:FLAT_COLOURS]
-    flat = [part for _, colour in counted for part in colour]
-    rest = picture.quantize(256 - len(counted), method=Image.Quantize.MEDIANCUT).getpalette() or []
+    """The picture with 256 colours: the theme's and the commonest as they are, the rest for the photographs in it."""
+    counted = sorted(picture.getcolors(picture.width * picture.height), reverse=True)
+    theme = {tuple(bytes.fromhex(value[1:])) for value in vars(style.tokens()).values()
+             if isinstance(value, str) and value.startswith("#")}
+    exact = [*theme, *(colour for _, colour in counted[:FLAT_COLOURS] if colour not in theme)]
+    rest = picture.quantize(256 - len(exact), method=Image.Quantize.MEDIANCUT).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette((flat + rest)[:768])
+    palette.putpalette(([part for colour in exact for part in colour] + rest)[:768])
     return picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 

@@ -86,6 +86,15 @@ def test_text_can_be_read_on_its_ground(theme: str) -> None:
         assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{front} on {back}"
 
 
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_border_of_a_field_can_be_seen(theme: str) -> None:
+    """WCAG's contrast for what is not text, 3 to 1."""
+    tokens = THEMES[theme]
+    for back in ("field", "surface", "window"):
+        light, dark = sorted((luminance(tokens.strong_border), luminance(getattr(tokens, back))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 3, back
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[at:at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]

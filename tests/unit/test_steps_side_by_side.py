@@ -1,6 +1,7 @@
 """Which steps may run at the same time, classes that are named later, and letting go of a training."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from room import Room
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, Detached, MissingPrerequisite
 from ai_nano.core.events import ignore
+from ai_nano.core.files import user_path
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.workflow import Status
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions
@@ -80,6 +82,39 @@ def test_classes_may_be_named_one_by_one(room: Room) -> None:
         assert caught.value.code == code
     reopened = Workspace.open(folder)
     assert reopened.classes == ["dog", "cat"] and (folder / "images" / "dog").is_dir()
+
+
+def test_two_windows_on_one_workspace_lose_nothing(room: Room) -> None:
+    """Each takes over what the other has written, before it writes itself."""
+    first, second = Workspace.open(room.workspace.path), Workspace.open(room.workspace.path)
+    first.add_class("horse")
+    with first.writing():
+        first.note(Receipt("train", "done", "x", facts={"model": "m"}))
+    second.add_class("cow")
+    both = Workspace.open(room.workspace.path)
+    assert both.classes == ["cat", "dog", "horse", "cow"] and both.done("train") is not None
+    first.look_again()
+    assert first.classes == both.classes
+    with pytest.raises(BadInput):
+        first.add_class("cow")
+
+
+@pytest.mark.parametrize("text", ["~nosuchuser/x", "a\0b"])
+def test_a_path_that_cannot_be_one(text: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        user_path(text)
+    assert caught.value.code == "workspace.path"
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        Workspace.open(tmp_path / ("x" * 300))
+    assert caught.value.code == "workspace.unreadable"
+    (tmp_path / "train" / "café").mkdir(parents=True)
+    (tmp_path / "labels.txt").write_bytes("café\nthé".encode("latin-1"))
+    with pytest.raises(BadInput) as caught:
+        Workspace.open(tmp_path)
+    assert caught.value.code == "workspace.unreadable"
 
 
 def test_a_planned_class_without_a_name_keeps_recording_open(room: Room) -> None:

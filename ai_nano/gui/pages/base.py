@@ -74,6 +74,7 @@ class StepPage(Page):
         session.changed.connect(self._on_changed)
         session.machines_changed.connect(self._on_machines)
         self._contact_lost = False
+        self._workspace: object = None
 
     @property
     def following(self) -> str:
@@ -91,6 +92,8 @@ class StepPage(Page):
         return self.active is None and status not in (Status.BLOCKED, Status.RUNNING)
 
     def begin(self, step: str, options: Any) -> None:
+        for one in self.steps:
+            self.session.errors.pop(one, None)
         self.session.start(step, options)
 
     def show_start(self, button: QPushButton) -> None:
@@ -98,7 +101,13 @@ class StepPage(Page):
         button.setEnabled(self.may_start)
         style.set_role(button, "" if self.session.status(self.step).status is Status.DONE else "primary")
 
+    def reset(self) -> None:
+        """Another workspace: what was shown of the last one is forgotten."""
+
     def redraw(self) -> None:
+        if self.session.workspace is not self._workspace:
+            self._workspace = self.session.workspace
+            self.reset()
         if self.active is None:
             following = f"{STEPS.index(self.following) + 1} {t('window.step.' + self.following)}"
             self.task.show_status(self.session.status(self.step), following if self.following != self.step else "")

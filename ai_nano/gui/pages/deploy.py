@@ -24,6 +24,7 @@ class DeployPage(StepPage):
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
         self._shown: list[str] = []
+        self._pushed_to: str | None = None
         self.start.clicked.connect(self._on_start)
         self.nanos.currentRowChanged.connect(lambda _row: self._enable())
         session.machines_changed.connect(self._show_nanos)
@@ -35,7 +36,11 @@ class DeployPage(StepPage):
 
     @property
     def machine(self) -> str | None:
-        return self.chosen
+        return self._pushed_to
+
+    def begun(self, step: str) -> None:
+        super().begun(step)
+        self._pushed_to = self.chosen
 
     def redraw(self) -> None:
         super().redraw()
@@ -46,8 +51,12 @@ class DeployPage(StepPage):
         self.model.setText(t("window.model", model=model) if model is not None else t("window.no_model"))
         self._show_nanos()
         receipt = workspace.done("deploy") if workspace is not None else None
-        self.note.setText(t("window.deploy.there", model=receipt.facts["model"], machines=receipt.facts["nanos"])
-                          if receipt is not None else "")
+        if not self._shown:
+            self.note.setText(t("window.deploy.none"))
+        elif receipt is not None:
+            self.note.setText(t("window.deploy.there", model=receipt.facts["model"], machines=receipt.facts["nanos"]))
+        else:
+            self.note.setText("")
         self._enable()
 
     def _enable(self) -> None:

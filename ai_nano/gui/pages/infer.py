@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from PyQt5.QtCore import QTimer
 from PyQt5.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
 
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.events import Prediction
+from ai_nano.core.events import Log, Prediction
 from ai_nano.core.figures import percent
 from ai_nano.core.mailbox import Mailbox
 from ai_nano.core.ports import Bitmap, Picture
@@ -21,6 +22,8 @@ from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.infer import InferOptions
 
 RATE_OVER_S = 2.0
+# Nothing heard for so long: what was shown is no longer what the pins do.
+SILENT_MS = 1500
 # The largest picture that the view can show; the Nano sends smaller ones.
 LARGEST = (1280, 720)
 
@@ -52,6 +55,11 @@ class InferPage(StepPage):
         self.nano.currentIndexChanged.connect(lambda _index: self._nano_changed())
         self.threshold.valueChanged.connect(self._on_threshold)
         self.picture.keep_shape()
+        self._silence = QTimer(self)
+        self._silence.setSingleShot(True)
+        self._silence.setInterval(SILENT_MS)
+        self._silence.timeout.connect(lambda: self._on_silence())
+        self._silent = False
         self._clear()
 
     # ---- what can be run ---------------------------------------------------------------------------------------------
@@ -170,8 +178,17 @@ class InferPage(StepPage):
 
     def take(self, batch: Batch) -> None:
         super().take(batch)
-        if not batch.predictions or not self.session.is_running("infer"):
+        if not self.session.is_running("infer"):
             return
+        for line in batch.lines:
+            if isinstance(line.event, Log) and line.event.code == "infer.camera_lost":
+                self._on_silence(line.event)
+        if not batch.predictions:
+            return
+        self._silence.start()
+        if self._silent:
+            self._silent = False
+            self.task.say(lambda: t("window.doing.infer"))
         self._count(batch.prediction_count)
         self._show_prediction(next(iter(batch.predictions.values())))
 
@@ -182,6 +199,14 @@ class InferPage(StepPage):
         self.leds.show_lit(event.lit)
         self.seen.setText(t("infer.nothing_recognised", confidence=percent(event.confidence)) if event.class_name is None
                           else f"{event.class_name}  {percent(event.confidence)}")
+
+    def _on_silence(self, why: Log | None = None) -> None:
+        """The LEDs are dark when the camera is lost or the laptop is not heard; the page must not say otherwise."""
+        if self.session.is_running("infer"):
+            self._silent = True
+            self._clear()
+            self.picture.show_words(t("window.infer.silent"))
+            self.task.say(lambda: why.text if why is not None else t("window.infer.silent"))
 
     def _count(self, frames: int) -> None:
         now = time.monotonic()
@@ -200,7 +225,7 @@ class InferPage(StepPage):
 
     def _deliver(self) -> None:
         bitmap = self._mailbox.take()
-        if bitmap is not None and self.session.is_running("infer"):
+        if bitmap is not None and self.session.is_running("infer") and not self._silent:
             self.picture.show_bitmap(bitmap)
 
     # ---- doing -------------------------------------------------------------------------------------------------------
@@ -225,9 +250,14 @@ class InferPage(StepPage):
 
     def begun(self, step: str) -> None:
         self.task.show_begun(lambda: t("window.doing.infer"), cancellable=False)
-        self._counted = []
+        self._counted, self._silent = [], False
         self._clear()
         self.picture.show_words(t("window.infer.starting"))
 
     def over(self, step: str, outcome: object) -> None:
+        self._silence.stop()
         self._clear()
+
+    def reset(self) -> None:
+        self._there, self._proposed = {}, None
+        self.model.clear()

@@ -34,6 +34,8 @@ class _Row:
     role: str
     values: dict[str, str] = field(default_factory=dict)
     before: MachineConfig | None = None
+    tested: str = ""
+    problem: AiNanoError | None = None
 
 
 class MachinesPage(Page):
@@ -111,7 +113,13 @@ class MachinesPage(Page):
             widget.setVisible(nano)
         self.removeButton.setEnabled(nano)
         self._show_trouble(None)
-        self.tested.setText("")
+        self._show_test(row)
+
+    def _show_test(self, row: _Row) -> None:
+        """How this machine's own test went."""
+        if 0 <= self._row < len(self._rows) and self._rows[self._row] is row:
+            self.tested.setText(row.tested)
+            self.problem.show_error(row.problem)
 
     def _keep(self) -> None:
         """What is in the form belongs to the row that was shown."""
@@ -166,23 +174,28 @@ class MachinesPage(Page):
             self._show_trouble(error)
             return
         self.test.setEnabled(False)
-        self.tested.setText(t("window.machines.testing"))
+        row.tested, row.problem = t("window.machines.testing"), None
+        self._show_test(row)
         folder = self._window.opening.user_folder
 
         def done(facts: MachineFacts) -> None:
             self.test.setEnabled(True)
-            self.tested.setText(t("window.machines.tested", milliseconds=round(1000 * facts.round_trip_s),
-                                  python=facts.python or "?", free=amount(facts.free_bytes, "bytes")))
+            row.tested = t("window.machines.tested", milliseconds=round(1000 * facts.round_trip_s),
+                           python=facts.python or "?", free=amount(facts.free_bytes, "bytes"))
+            self._show_test(row)
 
         def failed(error: AiNanoError) -> None:
             self.test.setEnabled(True)
-            self.tested.setText("")
-            self.show_problem(error)
+            row.tested, row.problem = "", error
+            self._show_test(row)
 
-        self.dismiss()
         self.session.look(lambda: test_machine(machine, row.role, self._window.questions, folder), done, failed)
 
     def _on_save(self) -> None:
+        busy = self.session.busy()
+        if busy is not None:
+            self.show_problem(busy)
+            return
         self._keep()
         self._show_trouble(None)
         self.dismiss()

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PyQt5.QtCore import QTimer
 from PyQt5.QtWidgets import QComboBox, QFileDialog, QFrame, QLabel, QLineEdit, QPushButton, QSpinBox
 
 from ai_nano.cameras.listing import list_cameras
 from ai_nano.core.errors import AiNanoError
+from ai_nano.core.files import user_path
 from ai_nano.core.texts import t
 from ai_nano.core.workspace import Workspace
 from ai_nano.gui.cameras import CameraViews
@@ -15,6 +17,10 @@ from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.project import ProjectOptions
+
+REST_MS = 200
+# Of many classes the first few say enough.
+NAMED = 5
 
 
 class ProjectPage(Page):
@@ -42,11 +48,16 @@ class ProjectPage(Page):
         self._go = go
         self._use_model = use_model
         self._models: Sequence[Mapping[str, Any]] = []
-        self._known: Workspace | None = None
+        self._opening = False
+        self._asked = 0
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._look_at_folder)
         self.preview.keep_shape()
         self.cameraNote.hide()
         self.browse.clicked.connect(self._on_browse)
-        self.workspace.textChanged.connect(self._look_at_folder)
+        self.workspace.textChanged.connect(self._folder_changed)
         self.workspace.returnPressed.connect(self._on_ok)
         self.cameraRefresh.clicked.connect(self._list_cameras)
         self.camera.activated.connect(lambda _index: self._show_camera())
@@ -109,25 +120,33 @@ class ProjectPage(Page):
             widget.setVisible(self.model.count() > 0)
         self.modelsNote.setVisible(bool(self.modelsNote.text()))
 
+    def _folder_changed(self) -> None:
+        """Nothing is known of what is being typed; it is looked at when the typing rests."""
+        self._asked += 1
+        self.found.setText("")
+        self.ok.setEnabled(bool(self.workspace.text().strip()) and not self._opening)
+        self._rest.start()
+
     def _look_at_folder(self) -> None:
         """Say what Project OK will do."""
-        self._known = None
-        text = self.workspace.text().strip()
-        note, opens = "", False
-        if text:
-            path = Path(text).expanduser().absolute()
-            try:
-                self._known = Workspace.open(path)
-                opens = True
-                note = t("window.project.found", count=len(self._known.classes), classes=self._known.classes or "–")
-            except AiNanoError as error:
-                if error.code in ("workspace.none", "workspace.missing"):
-                    note = t("window.project.fresh")
-                else:
-                    note = error.what
-        self.found.setText(note)
-        self.classes.setEnabled(not opens)
-        self.ok.setEnabled(bool(text))
+        text, asked = self.workspace.text(), self._asked
+        if not text.strip():
+            return
+
+        def told(words: str, opens: bool) -> None:
+            if asked == self._asked:
+                self.found.setText(words)
+                self.classes.setEnabled(not opens)
+
+        def found(workspace: Workspace) -> None:
+            names = [*workspace.classes[:NAMED], *(["…"] if len(workspace.classes) > NAMED else [])]
+            told(t("window.project.found", count=len(workspace.classes), classes=names or "–"), True)
+
+        def failed(error: AiNanoError) -> None:
+            fresh = error.code in ("workspace.none", "workspace.missing")
+            told(t("window.project.fresh") if fresh else error.what, False)
+
+        self.session.look(lambda: Workspace.open(user_path(text)), found, failed)
 
     def _show_camera(self) -> None:
         uri = self.camera_uri
@@ -149,30 +168,30 @@ class ProjectPage(Page):
         dialog.open()
 
     def _on_ok(self) -> None:
-        text = self.workspace.text().strip()
-        if not text or self.session.lab is None:
+        if not self.workspace.text().strip() or self.session.lab is None or self._opening:
             return
         self.dismiss()
-        path, camera, known = Path(text).expanduser().absolute(), self.camera_uri, self._known is not None
-        self.ok.setEnabled(False)
+        try:
+            path = user_path(self.workspace.text())
+        except AiNanoError as error:
+            self.show_problem(error)
+            return
+        self._set_opening(True)
 
         def done(step: str) -> None:
-            self.ok.setEnabled(True)
-            try:
-                if known:
-                    self.session.choose_camera(camera)
-            except AiNanoError as error:
-                self.show_problem(error)
-            else:
-                self._go(step)
+            self._set_opening(False)
             self._look_at_folder()
+            self._go(step)
 
         def failed(error: AiNanoError) -> None:
-            self.ok.setEnabled(True)
+            self._set_opening(False)
             self.show_problem(error)
 
-        options = None if known else ProjectOptions((), camera=camera, planned=self.classes.value())
-        self.session.open(path, options, done, failed)
+        self.session.open(path, ProjectOptions((), camera=self.camera_uri, planned=self.classes.value()), done, failed)
+
+    def _set_opening(self, opening: bool) -> None:
+        self._opening = opening
+        self.ok.setEnabled(not opening)
 
     def _on_show_models(self) -> None:
         name, lab = self.nano.currentText(), self.session.lab

@@ -67,6 +67,10 @@ class TrainPage(StepPage):
         else:
             self.figures.setText("")
 
+    def reset(self) -> None:
+        self._last = None
+        self.curves.clear()
+
     def begun(self, step: str) -> None:
         super().begun(step)
         self._last = None

@@ -58,6 +58,9 @@ class UploadPage(StepPage):
 
             self.session.look(lambda: split_size(workspace), done)
 
+    def reset(self) -> None:
+        self._last, self._size = None, (0, 0)
+
     def begun(self, step: str) -> None:
         super().begun(step)
         self._last = None

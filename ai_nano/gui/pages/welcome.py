@@ -59,6 +59,10 @@ class WelcomePage(Page):
 
     def _open_pack(self, file: str) -> None:
         self.dismiss()
+        busy = self.session.busy()
+        if busy is not None:
+            self.show_problem(busy)
+            return
         try:
             config = room_pack.open_pack(Path(file), self._window.opening.user_folder)
         except AiNanoError as error:

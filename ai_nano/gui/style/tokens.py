@@ -60,7 +60,7 @@ class Tokens:
 
 LIGHT = Tokens(
     name="light", window="#f4f6f9", side="#ffffff", surface="#ffffff", field="#ffffff", border="#dfe4ea",
-    strong_border="#b9c2cd", text="#17202b", muted="#566273", accent="#1d5fd1", accent_hover="#174fb0", on_accent="#ffffff",
+    strong_border="#848e9a", text="#17202b", muted="#566273", accent="#1d5fd1", accent_hover="#174fb0", on_accent="#ffffff",
     accent_soft="#e3edfd", ok="#14713a", ok_soft="#dcf3e4", warn="#8f5200", warn_soft="#fdeed3", bad="#b3261e",
     bad_soft="#fde5e3", on_bad="#ffffff", led_on="#19c34b", led_glow="#8df0aa", led_off="#4a5350", led_shine="#ffffff",
     board="#2a3330",
@@ -68,7 +68,7 @@ LIGHT = Tokens(
 
 DARK = replace(
     LIGHT, name="dark", window="#12161c", side="#171c24", surface="#1b212a", field="#12161c", border="#2d3541",
-    strong_border="#475263", text="#e8edf4", muted="#a3afbf", accent="#6aa5ff", accent_hover="#8dbaff", on_accent="#0c1930",
+    strong_border="#6b7788", text="#e8edf4", muted="#a3afbf", accent="#6aa5ff", accent_hover="#8dbaff", on_accent="#0c1930",
     accent_soft="#1c3050", ok="#5fd38a", ok_soft="#153a25", warn="#f0b35a", warn_soft="#3d2b10", bad="#ff8a80",
     bad_soft="#47201d", on_bad="#2b0b09", led_on="#2ee566", led_glow="#1f8f45", led_off="#39423f", board="#0d1110",
     screen="#05070a", train_curve="#6aa5ff", val_curve="#ffab6b")

@@ -9,6 +9,8 @@ from PyQt5.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 from ai_nano.core.figures import percent
 from ai_nano.gui import style
 
+LONGEST_PX = 150
+
 
 class _Bar(QWidget):
     def __init__(self) -> None:
@@ -57,7 +59,9 @@ class ClassBars(QWidget):
                 self._grid.setRowStretch(row, 0)
             self._rows = {}
             for row, name in enumerate(names):
-                label, bar, figure = QLabel(name), _Bar(), QLabel("–")
+                label, bar, figure = QLabel(), _Bar(), QLabel("–")
+                label.setText(label.fontMetrics().elidedText(name, Qt.ElideRight, LONGEST_PX))
+                label.setToolTip(name)
                 label.setTextFormat(Qt.PlainText)
                 figure.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
                 figure.setMinimumWidth(56)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QFrame, QLabel, QLineEdit, QPushButton, QWidget
 
@@ -55,7 +55,10 @@ class ClassForm(QFrame):
         created = name is not None
         if name is not None:
             self.name.setText(name)
+            self.name.setCursorPosition(0)
+            self.name.setToolTip(name)
         self.name.setReadOnly(created)
+        self.name.setFocusPolicy(Qt.NoFocus if created else Qt.StrongFocus)
         # The stylesheet asks for readOnly, and Qt looks at it when the widget is polished only.
         self.name.style().unpolish(self.name)
         self.name.style().polish(self.name)

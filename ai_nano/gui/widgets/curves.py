@@ -82,7 +82,8 @@ class Curves(QWidget):
             dash = Qt.SolidLine if part == "train" else Qt.DashLine
             line.setPen(pyqtgraph.mkPen(QColor(colour), width=2, style=dash))
         for legend in self._legends:
-            legend.setLabelTextColor(QColor(tokens.text))
+            for _, label in legend.items:
+                label.setText(label.text, color=tokens.text)
 
     def show_words(self, words: str) -> None:
         self._words.setText(words)

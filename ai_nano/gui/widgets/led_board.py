@@ -10,6 +10,7 @@ from ai_nano.core.texts import current_language, t
 from ai_nano.gui import style
 
 A_ROW = 5
+LONGEST_PX = 84
 
 
 class Led(QWidget):
@@ -68,7 +69,9 @@ class LedBoard(QWidget):
             pin = pins[index] if index < len(pins) else None
             led, where, state = Led(), QLabel(), QLabel()
             where.setText(t("window.led.pin", pin=pin) if pin is not None else t("window.led.no_pin"))
-            title = QLabel(name)
+            title = QLabel()
+            title.setText(title.fontMetrics().elidedText(name, Qt.ElideRight, LONGEST_PX))
+            title.setToolTip(name)
             title.setTextFormat(Qt.PlainText)
             for label in (title, where, state):
                 label.setAlignment(Qt.AlignHCenter)

@@ -49,6 +49,13 @@ class StagePanel(QFrame):
         self.hide()
 
     def set_cards(self, cards: Sequence[str]) -> None:
+        """A fresh stage: nothing is held up, the cameras are plugged."""
+        for old in self._buttons.values():
+            old.deleteLater()
+        self._buttons, self._current = {}, None
+        self._plug.blockSignals(True)
+        self._plug.setChecked(False)
+        self._plug.blockSignals(False)
         for place, name in enumerate((*cards, None)):
             button = QToolButton()
             button.setProperty("role", "cardbutton")
