@@ -1,7 +1,9 @@
 """The shell: rail on the left, the page in the middle, the log below it, the machines in the status bar."""
 
 import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PyQt5.QtCore import QEvent, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QCloseEvent, QPaintEvent
@@ -9,6 +11,7 @@ from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QShortcut, QSplitt
 
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, ConfigError
+from ai_nano.core.ports import Questions
 from ai_nano.core.texts import known, t
 from ai_nano.core.unexpected import explained
 from ai_nano.core.workflow import STEPS, StepStatus
@@ -160,6 +163,14 @@ class MainWindow(QMainWindow):
         self._redraw()
 
     @property
+    def asker(self) -> Questions:
+        return self.questions
+
+    @property
+    def in_practice(self) -> bool:
+        return self.practice.current is not None
+
+    @property
     def page(self) -> Page:
         return self._pages[self._current]
 
@@ -197,15 +208,15 @@ class MainWindow(QMainWindow):
                 return
 
     def _go_from_project(self, step: str) -> None:
-        if self.session.workspace is not None and self.practice.current is None:
+        if self.session.workspace is not None and not self.in_practice:
             self.settings.last_project = self.session.workspace.path
         self.show_page(step)
 
-    def _use_model(self, nano: str, model: str) -> None:
+    def _use_model(self, nano: str, model: str, there: Sequence[Mapping[str, Any]]) -> None:
         page = self._page("infer")
         assert isinstance(page, InferPage)
         self.show_page("infer")
-        page.propose(nano, model)
+        page.propose(nano, model, there)
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
@@ -269,7 +280,7 @@ class MainWindow(QMainWindow):
             self.leave()
 
     def _ask_about_training(self) -> None:
-        stays = self.practice.current is None
+        stays = not self.in_practice
         box = QMessageBox(QMessageBox.Question, t("window.close.title"),
                           t("window.close.training" if stays else "window.close.training_here"), QMessageBox.NoButton, self)
         keep = box.addButton(t("window.close.keep"), QMessageBox.AcceptRole) if stays else None

@@ -1,23 +1,19 @@
 """The window's menu: project, machines, theme, language, quit."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from PyQt5.QtWidgets import QApplication, QMenu, QToolButton
 
 from ai_nano.core import texts
 from ai_nano.core.texts import t
 from ai_nano.gui import style
-
-if TYPE_CHECKING:
-    from ai_nano.gui.main_window import MainWindow
+from ai_nano.gui.shell import Shell
 
 LANGUAGE_NAMES = {"en": "English", "fr": "Français"}
 
 
 class MainMenu:
-    def __init__(self, window: MainWindow, button: QToolButton) -> None:
+    def __init__(self, window: Shell, button: QToolButton) -> None:
         self._window = window
         self._button = button
         self._menu = QMenu(button)
@@ -68,4 +64,4 @@ class MainMenu:
         in_room = self._window.session.lab is not None
         busy = bool(self._window.session.running_steps)
         self._project.setEnabled(in_room)
-        self._practice.setEnabled(not busy and self._window.practice.current is None)
+        self._practice.setEnabled(not busy and not self._window.in_practice)

@@ -4,7 +4,7 @@ Lives in the Qt thread. Whatever may take longer than a moment is done elsewhere
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -249,6 +249,13 @@ class Session(QObject):
                 self.bridge.post(lambda: done(result))
 
         self._thread(carry_out, "look")
+
+    def models_on(self, nano: str, done: Callable[[Sequence[Mapping[str, Any]]], object],
+                  failed: Callable[[AiNanoError], object]) -> None:
+        """The models that are on a Nano, as `store.py models` tells them."""
+        lab = self.lab
+        if lab is not None:
+            self.look(lambda: list(lab.nano(nano).store("models")["models"]), done, failed)
 
     def _thread(self, work: Callable[[], object], name: str) -> None:
         self._threads = [one for one in self._threads if one.is_alive()]

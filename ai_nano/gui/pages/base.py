@@ -171,3 +171,11 @@ class StepPage(Page):
     def _on_cancel(self) -> None:
         for step in self.steps:
             self.session.cancel(step)
+
+
+class ServerPage(StepPage):
+    """A page of a step that works on the GPU server."""
+
+    @property
+    def machine(self) -> str | None:
+        return self.session.config.server.name if self.session.lab is not None else None

@@ -10,12 +10,12 @@ from PyQt5.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTab
 from ai_nano.core import bundle
 from ai_nano.core.figures import amount, percent
 from ai_nano.core.texts import t
-from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.pages.base import ServerPage
 from ai_nano.gui.session import Session
 from ai_nano.steps.export import ExportOptions
 
 
-class ExportPage(StepPage):
+class ExportPage(ServerPage):
     file = "export"
     step = "export"
     model: QLabel
@@ -33,10 +33,6 @@ class ExportPage(StepPage):
         header.setSectionResizeMode(QHeaderView.ResizeToContents)
         header.setSectionResizeMode(2, QHeaderView.Stretch)
         self.checks.verticalHeader().setSectionResizeMode(QHeaderView.ResizeToContents)
-
-    @property
-    def machine(self) -> str | None:
-        return self.session.config.server.name if self.session.lab is not None else None
 
     def redraw(self) -> None:
         super().redraw()

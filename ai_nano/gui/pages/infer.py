@@ -110,8 +110,8 @@ class InferPage(StepPage):
         self.redraw()
 
     def _on_show_models(self) -> None:
-        name, lab = self.nano.currentText(), self.session.lab
-        if not name or lab is None:
+        name = self.nano.currentText()
+        if not name:
             return
         self.dismiss()
         self.showModels.setEnabled(False)
@@ -128,7 +128,7 @@ class InferPage(StepPage):
             self.session.errors["infer"] = error
             self.redraw()
 
-        self.session.look(lambda: list(lab.nano(name).store("models")["models"]), done, failed)
+        self.session.models_on(name, done, failed)
 
     @property
     def _classes(self) -> list[str]:

@@ -1,11 +1,8 @@
 """The machines of the room by form, each with a test."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PyQt5.QtWidgets import QFileDialog, QLabel, QLineEdit, QListWidget, QPushButton, QSpinBox, QWidget
 
@@ -18,10 +15,8 @@ from ai_nano.core.ports import MachineFacts
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session
+from ai_nano.gui.shell import Shell
 from ai_nano.lab import test_machine
-
-if TYPE_CHECKING:
-    from ai_nano.gui.main_window import MainWindow
 
 FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera")
 NANO_FIELDS = ("pins", "camera")
@@ -61,7 +56,7 @@ class MachinesPage(Page):
     save: QPushButton
     back: QPushButton
 
-    def __init__(self, session: Session, window: MainWindow) -> None:
+    def __init__(self, session: Session, window: Shell) -> None:
         super().__init__(session)
         self._window = window
         self._rows: list[_Row] = []
@@ -80,7 +75,7 @@ class MachinesPage(Page):
 
     def entered(self) -> None:
         """Start from the room in which the window is; the embedded classroom's is nobody's to edit."""
-        room = self.session.lab.config if self.session.lab is not None and self._window.practice.current is None else None
+        room = self.session.lab.config if self.session.lab is not None and not self._window.in_practice else None
         # What the form does not ask for (the laptop's camera, the student) stays.
         self._kept = dataclasses.replace(room, nanos=()) if room is not None else configuration.nowhere()
         self._rows = [_row(config_file.SERVER, room.server if room is not None else None)]
@@ -189,7 +184,7 @@ class MachinesPage(Page):
             row.tested, row.problem = "", error
             self._show_test(row)
 
-        self.session.look(lambda: test_machine(machine, row.role, self._window.questions, folder), done, failed)
+        self.session.look(lambda: test_machine(machine, row.role, self._window.asker, folder), done, failed)
 
     def _on_save(self) -> None:
         busy = self.session.busy()

@@ -22,6 +22,8 @@ REST_MS = 200
 # Of many classes the first few say enough.
 NAMED = 5
 
+UseModel = Callable[[str, str, Sequence[Mapping[str, Any]]], None]
+
 
 class ProjectPage(Page):
     file = "project"
@@ -42,7 +44,8 @@ class ProjectPage(Page):
     cameraNote: QLabel
 
     def __init__(self, session: Session, cameras: CameraViews, go: Callable[[str], None],
-                 use_model: Callable[[str, str], None]) -> None:
+                 use_model: UseModel) -> None:
+        """`use_model` gets a Nano's name, a model on it, and all that are there."""
         super().__init__(session)
         self._cameras = cameras
         self._go = go
@@ -194,8 +197,8 @@ class ProjectPage(Page):
         self.ok.setEnabled(not opening)
 
     def _on_show_models(self) -> None:
-        name, lab = self.nano.currentText(), self.session.lab
-        if not name or lab is None:
+        name = self.nano.currentText()
+        if not name:
             return
         self.dismiss()
         self.showModels.setEnabled(False)
@@ -204,9 +207,9 @@ class ProjectPage(Page):
 
         def done(models: Sequence[Mapping[str, Any]]) -> None:
             self.showModels.setEnabled(True)
+            self._models = models
             self.model.clear()
-            for one in models:
-                self.model.addItem(str(one["model"]))
+            self.model.addItems([str(one["model"]) for one in models])
             self.modelsNote.setText("" if models else t("models.none", machine=name))
             self.redraw()
 
@@ -216,8 +219,8 @@ class ProjectPage(Page):
             self.show_problem(error)
             self.redraw()
 
-        self.session.look(lambda: list(lab.nano(name).store("models")["models"]), done, failed)
+        self.session.models_on(name, done, failed)
 
     def _on_use_model(self) -> None:
         if self.model.currentText():
-            self._use_model(self.nano.currentText(), self.model.currentText())
+            self._use_model(self.nano.currentText(), self.model.currentText(), self._models)

@@ -10,13 +10,13 @@ from ai_nano.core.events import Metric
 from ai_nano.core.figures import percent
 from ai_nano.core.texts import t
 from ai_nano.gui.inbox import Batch
-from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.pages.base import ServerPage
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.curves import Curves
 from ai_nano.steps.train import RECIPES, TrainOptions
 
 
-class TrainPage(StepPage):
+class TrainPage(ServerPage):
     file = "train"
     step = "train"
     recipe: QComboBox
@@ -45,10 +45,6 @@ class TrainPage(StepPage):
         super().retranslate()
         if self._pyqtgraph is not None:
             self.curves.restyle(self._pyqtgraph)
-
-    @property
-    def machine(self) -> str | None:
-        return self.session.config.server.name if self.session.lab is not None else None
 
     def redraw(self) -> None:
         super().redraw()

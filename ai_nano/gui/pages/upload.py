@@ -9,12 +9,12 @@ from ai_nano.core.figures import amount, duration
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import split_size
 from ai_nano.gui.inbox import Batch
-from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.pages.base import ServerPage
 from ai_nano.gui.session import Session
 from ai_nano.steps.upload import UploadOptions
 
 
-class UploadPage(StepPage):
+class UploadPage(ServerPage):
     file = "upload"
     step = "upload"
     serverLine: QLabel
@@ -29,10 +29,6 @@ class UploadPage(StepPage):
         self._last: Progress | None = None
         self._size = (0, 0)
         self.start.clicked.connect(lambda: self.begin("upload", UploadOptions()))
-
-    @property
-    def machine(self) -> str | None:
-        return self.session.config.server.name if self.session.lab is not None else None
 
     def redraw(self) -> None:
         super().redraw()

@@ -1,9 +1,6 @@
 """First start: the embedded classroom, a room pack, or machines by form."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PyQt5.QtWidgets import QFileDialog, QLabel, QPushButton
 
@@ -12,10 +9,8 @@ from ai_nano.core.errors import AiNanoError
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session
+from ai_nano.gui.shell import Shell
 from ai_nano.gui.widgets.task_bar import TaskBar
-
-if TYPE_CHECKING:
-    from ai_nano.gui.main_window import MainWindow
 
 
 class WelcomePage(Page):
@@ -26,7 +21,7 @@ class WelcomePage(Page):
     note: QLabel
     task: TaskBar
 
-    def __init__(self, session: Session, window: MainWindow) -> None:
+    def __init__(self, session: Session, window: Shell) -> None:
         super().__init__(session)
         self._window = window
         self._starting = False

@@ -1,0 +1,37 @@
+"""What the menu and the pages before step 1 may ask of the window."""
+
+from pathlib import Path
+from typing import Protocol
+
+from ai_nano.core.config import Config
+from ai_nano.core.ports import Questions
+from ai_nano.gui.opening import Opening
+from ai_nano.gui.session import Session
+from ai_nano.gui.settings import Settings
+
+
+class Shell(Protocol):
+    opening: Opening
+    settings: Settings
+    session: Session
+
+    @property
+    def asker(self) -> Questions:
+        """Who puts a working thread's questions to the person."""
+
+    @property
+    def in_practice(self) -> bool:
+        """Whether the room is the embedded classroom."""
+
+    def show_page(self, name: str) -> None: ...
+
+    def enter(self, config: Config) -> None:
+        """Into a real room."""
+
+    def start_practice(self, folder: Path, workspace: Path | None = None) -> None:
+        """Into the embedded classroom."""
+
+    def retranslate(self) -> None:
+        """Language or theme changed."""
+
+    def close(self) -> bool: ...
