@@ -20,11 +20,18 @@ from ai_nano.gui.main_window import MainWindow
 from ai_nano.gui.opening import Opening
 from ai_nano.gui.settings import Settings
 
+# Qt's platforms that need no display and show nothing.
+UNSEEN = ("offscreen", "minimal")
+
+
+def _platform() -> str:
+    return os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0]
+
 
 def has_display() -> bool:
-    """Whether a window can be opened. Asked before Qt is: where it cannot, Qt ends the whole program."""
-    if os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0] not in ("xcb", "wayland"):
-        return True
+    """Whether a person could see a window. Asked before Qt is: where it has no display, Qt ends the whole program."""
+    if _platform() in UNSEEN:
+        return False
     if not sys.platform.startswith("linux"):
         return True
     if os.environ.get("WAYLAND_DISPLAY"):
@@ -57,7 +64,7 @@ def _x_server_answers(display: str) -> bool:
 
 def check_libraries() -> None:
     """BadInput that names the system library which Qt's window plugin lacks; Qt itself would end the program."""
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM", "xcb").partition(":")[0] != "xcb":
+    if not sys.platform.startswith("linux") or _platform() != "xcb":
         return
     plugin = Path(QLibraryInfo.location(QLibraryInfo.PluginsPath)) / "platforms" / "libqxcb.so"
     try:
@@ -90,7 +97,7 @@ def make_application(settings: Settings, cache: Path) -> QApplication:
 
 def run(opening: Opening) -> int:
     """The window, until it is closed. BadInput where none can be opened."""
-    if not has_display():
+    if not has_display() and _platform() not in UNSEEN:
         raise BadInput("window.no_display")
     check_libraries()
     settings = Settings(opening.user_folder)
