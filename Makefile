@@ -12,8 +12,9 @@ help: ## this list
 demo: setup ## the embedded classroom, no server, Nano or webcam needed: the window, or the terminal (ARGS=--headless)
 	@$(PYTHON) -m ai_nano demo $(ARGS)
 
+# A file's tests stay together: they share the servers and models that its fixtures make.
 test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 setup: ## what the demo needs, once: .venv with the packages
 	@bash .make/setup demo

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import zipfile
 from pathlib import Path
 
@@ -94,3 +95,20 @@ def test_the_demo_runs_from_another_folder(installed: Path, tmp_path: Path) -> N
     assert result["type"] == "result" and result["ok"] is True
     assert Path(result["report"]).is_file()
     assert workspace in Path(result["workspace"]).parents or Path(result["workspace"]) == workspace
+
+
+def test_the_window_opens_from_another_folder(installed: Path, tmp_path: Path) -> None:
+    """Its .ui files, its words and its style are the wheel's own; at SIGTERM it closes."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "DISPLAY")}
+    environment |= {"QT_QPA_PLATFORM": "offscreen", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    with subprocess.Popen([installed / "ai-nano"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / ".cache" / "ai_nano" / "style").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.5)
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0 and "Traceback" not in out, out
+    assert (tmp_path / "settings" / "ai_nano" / "window.ini").is_file()
