@@ -120,7 +120,7 @@ class MainWindow(QMainWindow):
         if busy is not None:
             self.page.show_problem(busy)
             return
-        self.practice.leave()
+        self.practice.leave(wait=False)
         self.session.enter(config)
         self._propose(self.settings.last_project or _free_folder(Path.home() / "ai_nano"), 3)
 

@@ -47,13 +47,24 @@ class PracticeRoom(QObject):
 
         self._session.look(begin, ready, failed)
 
-    def leave(self) -> None:
-        """End its processes; also those of one that came up while the window was closing."""
+    def leave(self, wait: bool = True) -> None:
+        """End its processes; also those of one that came up while the window was closing.
+
+        Without `wait` beside the window, which goes on in another room.
+        """
         self._panel.hide()
         self.current = None
         self._waiting.clear()
-        while self._entered:
-            self._entered.pop().__exit__(None, None, None)
+        entered, self._entered = self._entered, []
+
+        def end() -> None:
+            for practice in entered:
+                practice.__exit__(None, None, None)
+
+        if wait:
+            end()
+        elif entered:
+            self._session.look(end, lambda _ended: None)
 
     def _turn(self, card: str | None) -> None:
         if not self._busy:

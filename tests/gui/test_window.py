@@ -20,6 +20,7 @@ from ai_nano import resources
 from ai_nano.core import texts
 from ai_nano.core.errors import MachineError
 from ai_nano.core.events import Log, Metric, Prediction, Progress, State
+from ai_nano.core.ports import MachineReport, MachineState
 from ai_nano.core.texts import catalogue
 from ai_nano.core.workflow import STEPS
 from ai_nano.demo.classroom import Classroom
@@ -29,10 +30,12 @@ from ai_nano.gui.inbox import KEPT_LINES, Inbox
 from ai_nano.gui.questions import WindowQuestions
 from ai_nano.gui.style.sheet import stylesheet
 from ai_nano.gui.style.tokens import THEMES
+from ai_nano.gui.widgets.class_bars import ClassBars
 from ai_nano.gui.widgets.curves import Curves
 from ai_nano.gui.widgets.error_box import ErrorBox
 from ai_nano.gui.widgets.led_board import LedBoard
 from ai_nano.gui.widgets.log_panel import LogPanel
+from ai_nano.gui.widgets.machine_chips import MachineChips
 
 GUI = Path(ui_files.__file__).parent
 UI_FILES = sorted(path.stem for path in resources.ui_folder().glob("*.ui"))
@@ -271,3 +274,25 @@ def test_a_mistake_of_ours_is_a_sentence_in_the_page(tmp_path: Path) -> None:
         shown.show_unexpected(ZeroDivisionError("division by zero"))
         user.wait_for(re.compile(r"should not have happened \(ZeroDivisionError\)"))
         assert not user.sees(re.compile("Traceback"))
+
+
+def test_a_dozen_nanos_fit_into_the_status_bar(user: User) -> None:
+    chips = MachineChips()
+    reports = [MachineReport(f"nano-bench-{number}", MachineState.REACHABLE) for number in range(1, 14)]
+    chips.show_reports(reports)
+    chips.show()
+    assert user.sees("nano-bench-6") and not user.sees("nano-bench-7") and user.sees("+7")
+    assert chips.sizeHint().width() < 1000
+    chips.show_reports(reports[:2])
+    user.wait_for("nano-bench-2: there")
+    assert not user.sees("+7")
+
+
+def test_twenty_classes_with_long_names_keep_the_page_narrow(user: User) -> None:
+    names = [f"a class with quite a long name, number {number}" for number in range(20)]
+    bars, board = ClassBars(), LedBoard()
+    bars.set_classes(names, 0.6)
+    board.set_classes(names, [12, 16, 18])
+    for widget in (bars, board):
+        assert widget.minimumSizeHint().width() < 560
+        widget.deleteLater()
