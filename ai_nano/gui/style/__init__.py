@@ -24,10 +24,12 @@ def apply(app: QApplication, theme: str, cache: Path) -> None:
     """`theme`: light or dark; `cache`: a folder for the pictures that a stylesheet takes from files."""
     chosen = THEMES.get(theme, LIGHT)
     app.setProperty(_PROPERTY, chosen.name)
-    app.setStyle("Fusion")
-    font = QFont(app.font())
-    font.setPointSizeF(chosen.font_pt)
-    app.setFont(font)
+    # Each of these goes through all widgets, so a change of theme repeats only what differs between themes.
+    if not app.styleSheet():
+        app.setStyle("Fusion")
+        font = QFont(app.font())
+        font.setPointSizeF(chosen.font_pt)
+        app.setFont(font)
     palette = QPalette()
     for role, colour in ((QPalette.Window, chosen.window), (QPalette.WindowText, chosen.text), (QPalette.Base, chosen.field),
                          (QPalette.AlternateBase, chosen.window), (QPalette.Text, chosen.text),
