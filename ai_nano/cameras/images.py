@@ -44,7 +44,7 @@ class ImageFiles:
         return self._encode(self.cv2.resize(image, (width, height), interpolation=self.cv2.INTER_AREA), 80)
 
     def bitmap(self, jpeg: bytes, width: int, height: int) -> Bitmap | None:
-        image = preview.decode(jpeg)
+        image = self._decode(jpeg)
         return None if image is None else preview.bitmap(image, width, height)
 
     def _encode(self, image: Any, quality: int) -> bytes:
@@ -54,11 +54,14 @@ class ImageFiles:
         return bytes(data.tobytes())
 
     def _read(self, path: Path) -> Any:
-        """uint8 (height, width, 3) BGR, or None. Through bytes, since imread takes no non-ASCII path on Windows."""
-        import numpy
-
+        """As `_decode`. Through bytes, since imread takes no non-ASCII path on Windows."""
         try:
-            data = numpy.frombuffer(path.read_bytes(), dtype=numpy.uint8)
+            return self._decode(path.read_bytes())
         except OSError:
             return None
-        return self.cv2.imdecode(data, self.cv2.IMREAD_COLOR) if data.size else None
+
+    def _decode(self, data: bytes) -> Any:
+        """uint8 (height, width, 3) BGR, or None for what is no image."""
+        import numpy
+
+        return self.cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), self.cv2.IMREAD_COLOR) if data else None

@@ -23,13 +23,6 @@ def bitmap(image: Any, width: int, height: int) -> Bitmap:
     return Bitmap(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), image.shape[1], image.shape[0])
 
 
-def decode(jpeg: bytes) -> Any:
-    """uint8 (height, width, 3) BGR; None for what is no image."""
-    import numpy
-
-    return load_cv2().imdecode(numpy.frombuffer(jpeg, numpy.uint8), load_cv2().IMREAD_COLOR)
-
-
 class Preview:
     """Watches a camera in a thread of its own; a camera that is lost is asked for again each second.
 

@@ -208,7 +208,7 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.core import wire
 
     with _lab(args, console) as lab:
-        machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.nanos if nano.filled_in)]
+        machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.filled_nanos)]
         found: list[dict[str, Any]] = []
         unreachable: list[AiNanoError] = []
         for machine in machines:

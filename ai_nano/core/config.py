@@ -98,12 +98,16 @@ class Config:
     @property
     def machines(self) -> "tuple[ServerConfig | NanoConfig, ...]":
         """Those that are filled in: the server, then the Nanos in order."""
-        listed: tuple[ServerConfig | NanoConfig, ...] = (self.server, *self.nanos)
-        return tuple(machine for machine in listed if machine.filled_in)
+        return (*((self.server,) if self.server.filled_in else ()), *self.filled_nanos)
+
+    @property
+    def filled_nanos(self) -> tuple[NanoConfig, ...]:
+        """config.json as it comes has one that is not."""
+        return tuple(nano for nano in self.nanos if nano.filled_in)
 
     def nano(self, name: str | None) -> NanoConfig:
         """The Nano of that name; the first one for None. ConfigError when there is none."""
-        filled = [nano for nano in self.nanos if nano.filled_in]
+        filled = self.filled_nanos
         if name is None:
             if not filled:
                 raise ConfigError("config.no_nano", file=self.path)

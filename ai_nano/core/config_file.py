@@ -84,7 +84,7 @@ def machine_form(values: Mapping[str, str], role: str, among: Config | None = No
     jetson_nano, `among` the room that it joins, `replacing` the machine of that room which is edited: its keys that the
     form does not ask for stay. ConfigError as for a file; its params["key"], like `jetson_nano[1].pins`, names the field.
     """
-    others = [nano for nano in (among.nanos if among else ()) if nano.filled_in]
+    others = among.filled_nanos if among else ()
     position = next((index for index, nano in enumerate(others) if replacing and nano.name == replacing.name), None)
     nanos = [_machine(nano) for nano in others]
     entry = _machine(replacing) if replacing else {}
@@ -121,7 +121,7 @@ def with_machine(config: Config | None, machine: ServerConfig | NanoConfig, repl
     room = config or configuration.nowhere()
     if isinstance(machine, ServerConfig):
         return dataclasses.replace(room, server=machine)
-    nanos = [nano for nano in room.nanos if nano.filled_in]
+    nanos = list(room.filled_nanos)
     position = next((index for index, nano in enumerate(nanos) if nano.name == replacing), len(nanos))
     nanos[position:position + 1] = [machine]
     return dataclasses.replace(room, nanos=tuple(nanos))

@@ -130,4 +130,4 @@ def _unexpected(window: MainWindow, error: BaseException | None, trace: Tracebac
 def _told_to_end(window: MainWindow, number: int, frame: FrameType | None) -> None:
     """Ctrl-C in the terminal, or the end of the desktop's session: nobody is there to be asked. LEDs go dark; a training
     in a real room goes on."""
-    QTimer.singleShot(0, lambda: window.leave(("train",) if window.practice.current is None else ()))
+    QTimer.singleShot(0, lambda: window.leave(("train",) if not window.in_practice else ()))

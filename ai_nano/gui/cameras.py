@@ -1,8 +1,7 @@
 """The camera's preview for whichever page shows it: one at a time, and none while no page does."""
 
-from collections.abc import Callable
-
 from PyQt5.QtCore import QObject
+from PyQt5.QtWidgets import QLabel
 
 from ai_nano.cameras.preview import Preview
 from ai_nano.core.errors import AiNanoError
@@ -23,8 +22,8 @@ class CameraViews(QObject):
         self._old: list[Preview] = []
         self._key: object = None
 
-    def show(self, lab: Lab, uri: str, view: VideoView, tell: Callable[[AiNanoError | None], object]) -> None:
-        """`tell`: None when pictures come, the error when they do not."""
+    def show(self, lab: Lab, uri: str, view: VideoView, note: QLabel) -> None:
+        """`note` says, below the view, why there are no pictures and what to try; it is hidden while they come."""
         if self._key == (lab, uri, view):
             return
         self.stop()
@@ -43,7 +42,8 @@ class CameraViews(QObject):
                 if self._preview is preview:
                     if error is not None:
                         view.show_words(error.what)
-                    tell(error)
+                    note.setVisible(error is not None)
+                    note.setText("" if error is None else f"{error.why} {error.hint}")
             self._bridge.post(in_window)
 
         preview = Preview(lab.open_camera, uri, _pixels(view), mailbox.put, told)

@@ -50,7 +50,6 @@ class Session(QObject):
         self.workflow: Workflow | None = None
         self.statuses: dict[str, StepStatus] = {}
         self.errors: dict[str, AiNanoError] = {}
-        self.receipts: dict[str, Receipt] = {}
         self._questions = questions
         self._folder = folder
         self._lanes = Lanes()
@@ -140,7 +139,7 @@ class Session(QObject):
 
     def leave_workspace(self) -> None:
         self.workflow = None
-        self.statuses, self.errors, self.receipts = {}, {}, {}
+        self.statuses, self.errors = {}, {}
         self.changed.emit()
 
     # ---- steps -------------------------------------------------------------------------------------------------------
@@ -190,9 +189,7 @@ class Session(QObject):
     def _over(self, step: str, outcome: Receipt | BaseException) -> None:
         self.drain()
         self._running.pop(step, None)
-        if isinstance(outcome, Receipt):
-            self.receipts[step] = outcome
-        else:
+        if not isinstance(outcome, Receipt):
             outcome = explained(outcome)
             if not isinstance(outcome, (Cancelled, Detached)):
                 self.errors[step] = outcome

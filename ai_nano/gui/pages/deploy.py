@@ -67,7 +67,7 @@ class DeployPage(StepPage):
         lab = self.session.lab
         if lab is None:
             return
-        nanos = {nano.name: nano for nano in lab.config.nanos if nano.host and nano.login}
+        nanos = {nano.name: nano for nano in lab.config.filled_nanos}
         reports = {report.name: report for report in lab.machine_reports()}
         if self._shown != list(nanos):
             self._shown = list(nanos)

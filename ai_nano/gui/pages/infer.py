@@ -74,7 +74,7 @@ class InferPage(StepPage):
         self.redraw()
 
     def _list_nanos(self) -> None:
-        names = [nano.name for nano in self.session.config.nanos if nano.host and nano.login]
+        names = [nano.name for nano in self.session.config.filled_nanos]
         if names != [self.nano.itemText(index) for index in range(self.nano.count())]:
             self._there, self._proposed = {}, None
             self.nano.clear()

@@ -79,7 +79,7 @@ class MachinesPage(Page):
         # What the form does not ask for (the laptop's camera, the student) stays.
         self._kept = dataclasses.replace(room, nanos=()) if room is not None else configuration.nowhere()
         self._rows = [_row(config_file.SERVER, room.server if room is not None else None)]
-        self._rows += [_row(config_file.NANO, nano) for nano in (room.nanos if room is not None else ()) if nano.filled_in]
+        self._rows += [_row(config_file.NANO, nano) for nano in (room.filled_nanos if room is not None else ())]
         if len(self._rows) == 1:
             self._rows.append(_row(config_file.NANO, None, 1))
         self._row = -1

@@ -113,7 +113,7 @@ class ProjectPage(Page):
     def redraw(self) -> None:
         if self.session.lab is None:
             return
-        names = [nano.name for nano in self.session.config.nanos if nano.host and nano.login]
+        names = [nano.name for nano in self.session.config.filled_nanos]
         if names != [self.nano.itemText(index) for index in range(self.nano.count())]:
             self.nano.clear()
             self.nano.addItems(names)
@@ -155,11 +155,7 @@ class ProjectPage(Page):
         uri = self.camera_uri
         if self.session.lab is None or not uri or not self.isVisible():
             return
-        self._cameras.show(self.session.lab, uri, self.preview, self._told)
-
-    def _told(self, error: AiNanoError | None) -> None:
-        self.cameraNote.setVisible(error is not None)
-        self.cameraNote.setText("" if error is None else f"{error.why} {error.hint}")
+        self._cameras.show(self.session.lab, uri, self.preview, self.cameraNote)
 
     # ---- doing -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from PyQt5.QtWidgets import QFileDialog, QLabel, QSpinBox, QVBoxLayout
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.files import IMAGE_SUFFIXES
 from ai_nano.core.texts import t
-from ai_nano.core.workspace import Workspace
 from ai_nano.gui.cameras import CameraViews
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
@@ -40,7 +39,6 @@ class RecordPage(StepPage):
         self.cameraNote.hide()
         self._thumbnails = Thumbnails(session)
         self._forms: list[ClassForm] = []
-        self._shown: Workspace | None = None
         self._recorded: str | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
@@ -51,7 +49,7 @@ class RecordPage(StepPage):
     def entered(self) -> None:
         super().entered()
         if self.session.lab is not None and self.session.workspace is not None:
-            self._cameras.show(self.session.lab, self.session.camera, self.preview, self._told)
+            self._cameras.show(self.session.lab, self.session.camera, self.preview, self.cameraNote)
             self._look_at_all()
 
     def left(self) -> None:
@@ -63,14 +61,14 @@ class RecordPage(StepPage):
             form.retranslate()
         super().retranslate()
 
+    def reset(self) -> None:
+        for form in self._forms:
+            form.deleteLater()
+        self._forms = []
+
     def redraw(self) -> None:
         super().redraw()
         workspace = self.session.workspace
-        if workspace is not self._shown:
-            self._shown = workspace
-            for form in self._forms:
-                form.deleteLater()
-            self._forms = []
         if workspace is None:
             return
         while len(self._forms) < max(2, workspace.planned_classes):
@@ -90,10 +88,6 @@ class RecordPage(StepPage):
         form.import_wanted.connect(functools.partial(self._on_import, form))
         self.formsLayout.insertWidget(len(self._forms), form)
         self._forms.append(form)
-
-    def _told(self, error: AiNanoError | None) -> None:
-        self.cameraNote.setVisible(error is not None)
-        self.cameraNote.setText("" if error is None else f"{error.why} {error.hint}")
 
     def _look_at_all(self) -> None:
         for form in self._forms:

@@ -30,10 +30,6 @@ class Curves(QWidget):
         self._legends: list[Any] = []
 
     @property
-    def is_prepared(self) -> bool:
-        return bool(self._plots)
-
-    @property
     def epochs(self) -> Sequence[int]:
         return [one.epoch for one in self._metrics]
 

@@ -2,7 +2,7 @@
 
 from PyQt5.QtCore import QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QResizeEvent
-from PyQt5.QtWidgets import QAbstractButton, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core import texts
 from ai_nano.core.texts import t
@@ -97,6 +97,3 @@ class Rail(QFrame):
 
     def show_status(self, step: str, status: StepStatus, fact: str) -> None:
         self._items[step].show_status(status, fact)
-
-    def item(self, step: str) -> QAbstractButton:
-        return self._items[step]

@@ -22,10 +22,6 @@ class ThumbnailStrip(QWidget):
         """How many fit."""
         return max(1, (self.width() + GAP) // (WIDTH + GAP))
 
-    @property
-    def shown(self) -> int:
-        return len(self._images)
-
     def set_images(self, images: Sequence[QImage]) -> None:
         """Newest first."""
         self._images = list(images)

@@ -19,13 +19,7 @@ class VideoView(QWidget):
         self._words.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(self._words)
-        self._frames = 0
         self._keeps_shape = False
-
-    @property
-    def frames(self) -> int:
-        """How many pictures it has shown."""
-        return self._frames
 
     def sizeHint(self) -> QSize:
         return QSize(480, 270)
@@ -43,7 +37,6 @@ class VideoView(QWidget):
         # The array is kept: QImage only points to its memory.
         self._bitmap = bitmap
         self._image = QImage(bitmap.data.data, bitmap.width, bitmap.height, bitmap.width * 4, QImage.Format_RGB32)
-        self._frames += 1
         if self._words.text():
             self._words.setText("")
         self.update()
