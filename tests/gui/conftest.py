@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plain import Window
 from PyQt5 import sip
 from PyQt5.QtCore import QCoreApplication, QEvent
 from PyQt5.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
 from user import User
 from xserver import XServer
 
@@ -93,6 +95,14 @@ def _delete_windows() -> None:
             window.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.DeferredDelete)
     QApplication.processEvents()
+
+
+@pytest.fixture
+def window(qtbot: QtBot) -> Window:
+    """Empty, and not shown yet."""
+    made = Window()
+    qtbot.addWidget(made)
+    return made
 
 
 @pytest.fixture

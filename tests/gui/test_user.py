@@ -4,78 +4,36 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from PyQt5.QtCore import QEvent, QObject, QRect, QTimer
-from PyQt5.QtGui import QFontDatabase, QImage
+from plain import Window
+from PyQt5.QtCore import QEvent, QObject, QTimer
 from PyQt5.QtWidgets import (
-    QApplication,
     QCheckBox,
     QComboBox,
     QDialog,
     QDoubleSpinBox,
     QFormLayout,
-    QGraphicsScene,
-    QGraphicsView,
     QGroupBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QListWidget,
-    QMainWindow,
     QMenu,
     QMessageBox,
-    QPlainTextEdit,
     QPushButton,
     QRadioButton,
     QScrollArea,
     QSpinBox,
-    QTableWidget,
-    QTableWidgetItem,
     QTabWidget,
     QToolButton,
-    QTreeWidget,
-    QTreeWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 from pytestqt.qtbot import QtBot
 from user import User
-from watchdog import Watchdog
 
 ALL_KEYS = "".join(map(chr, range(32, 127)))
-
-
-class Window(QMainWindow):
-    """A window to which each test adds what it needs; `done` tells what was done to it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setWindowTitle("Plain window")
-        self.resize(700, 500)
-        self.done: list[str] = []
-        self.box = QVBoxLayout()
-        middle = QWidget()
-        middle.setLayout(self.box)
-        self.setCentralWidget(middle)
-
-    def button(self, text: str, word: str | None = None) -> QPushButton:
-        button = QPushButton(text)
-        button.clicked.connect(lambda: self.done.append(word or text))
-        return button
-
-    def add(self, *widgets: QWidget) -> None:
-        for widget in widgets:
-            self.box.addWidget(widget)
-
-
-@pytest.fixture
-def window(qtbot: QtBot) -> Iterator[Window]:
-    window = Window()
-    qtbot.addWidget(window)
-    yield window
 
 
 def test_click_reaches_what_shows_the_text(window: Window, user: User) -> None:
@@ -375,114 +333,3 @@ def test_hold_keeps_the_mouse_down(window: Window, user: User) -> None:
     window.show()
     user.hold("Record", 0.3)
     assert len(times) == 2 and 0.25 < times[1] - times[0] < 1.0
-
-
-def test_reads_in_reading_order_what_is_in_view(window: Window, user: User) -> None:
-    table, log, row, hidden = QTableWidget(2, 2), QPlainTextEdit(), QHBoxLayout(), QLabel("hidden")
-    table.setHorizontalHeaderLabels(["class", "images"])
-    table.verticalHeader().hide()
-    for number, text in enumerate(["mug", "20", "cat", "30"]):
-        table.setItem(number // 2, number % 2, QTableWidgetItem(text))
-    log.setPlainText("\n".join(f"line {number}" for number in range(200)))
-    log.setFixedHeight(60)
-    row.addWidget(QLabel("left"))
-    row.addWidget(QLabel("<i>right</i>"))
-    window.box.addLayout(row)
-    window.add(table, log, hidden, QLineEdit("value"))
-    hidden.hide()
-    window.show()
-    user.wait_for("left")
-    texts = user.reads()
-    assert texts[:9] == ["Plain window", "left", "right", "class", "images", "mug", "20", "cat", "30"]
-    assert texts[9:12] == ["line 0", "line 1", "line 2"] and texts[-1] == "value"
-    assert "line 10" not in texts and "hidden" not in texts
-
-
-def test_lists_and_trees_are_scrolled(window: Window, user: User) -> None:
-    rows, tree = QListWidget(), QTreeWidget()
-    rows.addItems([f"image {number}" for number in range(100)])
-    rows.itemClicked.connect(lambda item: window.done.append(item.text()))
-    tree.setHeaderLabels(["machine", "state"])
-    for number in range(50):
-        tree.addTopLevelItem(QTreeWidgetItem([f"nano {number}", "ready"]))
-    tree.itemClicked.connect(lambda item: window.done.append(item.text(0)))
-    window.add(rows, tree)
-    window.show()
-    user.click("image 60")
-    user.click("nano 40")
-    assert window.done == ["image 60", "nano 40"]
-    assert not user.sees("image 0") and user.sees("state")
-
-
-def test_text_that_widgets_draw_themselves(window: Window, user: User) -> None:
-    class Bars(QWidget):
-        def painted_texts(self) -> list[tuple[str, QRect]]:
-            return [("mug\u00a0: 97 %", QRect(0, 0, 90, 20)), ("", QRect(0, 20, 90, 20))]
-
-    scene, bars = QGraphicsScene(), Bars()
-    scene.addText("epoch")
-    bars.setMinimumHeight(50)
-    window.add(QGraphicsView(scene), bars)
-    window.show()
-    assert user.wait_for("mug : 97 %") and user.sees("epoch")
-    assert "" not in user.reads()
-
-
-def test_screenshot(window: Window, user: User, tmp_path: Path) -> None:
-    window.setStyleSheet("background: rgb(10, 200, 30)")
-    window.show()
-    user.wait_for("Plain window")
-    user.screenshot(tmp_path / "screen.png")
-    image = QImage(str(tmp_path / "screen.png"))
-    assert (image.width(), image.height()) == (1280, 1024)
-    assert image.pixelColor(window.geometry().center()).getRgb()[:3] == (10, 200, 30)
-
-
-def test_waiting_handles_events(window: Window, user: User) -> None:
-    label = QLabel("before")
-    window.add(label)
-    window.show()
-    QTimer.singleShot(150, lambda: label.setText("after"))
-    user.wait_until_gone("before", timeout=2)
-    assert user.sees("after")
-    with pytest.raises(AssertionError, match="cannot read 'never': it does not appear(?s:.*)after"):
-        user.wait_for("never", timeout=0.1)
-    QTimer.singleShot(50, label.hide)
-    user.wait(0.1)
-    assert not user.sees("after")
-
-
-def test_watchdog_finds_a_stall_and_where_it_was(window: Window, qapp: QApplication) -> None:
-    def stall_of_this_test() -> None:
-        time.sleep(0.1)
-
-    button = window.button("Work")
-    button.clicked.connect(stall_of_this_test)
-    window.add(button)
-    window.show()
-    with Watchdog() as dog, User(watchdog=dog) as user:
-        user.click("Work")
-        time.sleep(0.1)  # in the test, not in the window
-        user.wait(0.05)
-    long = [stall for stall in dog.report().stalls if "stall_of_this_test" in stall.stack]
-    assert len(long) == 1 and 0.08 < long[0].seconds < 0.5
-    assert dog.report().longest_s >= long[0].seconds
-    assert not any("in the test" in stall.stack for stall in dog.report().stalls)
-
-
-def test_watchdog_finds_nothing_in_an_idle_window(window: Window, qapp: QApplication) -> None:
-    window.add(QLabel("idle"))
-    window.show()
-    with Watchdog() as dog, User(watchdog=dog) as user:
-        user.wait_for("idle")
-        user.wait(0.5)
-    report = dog.report()
-    assert report.seconds > 0.4
-    # Others may take the machine away for a moment: then the GUI thread did not compute.
-    assert [stall for stall in report.stalls if stall.cpu_s > 0.05] == []
-
-
-def test_each_test_is_a_new_user(home: Path, qapp: QApplication) -> None:
-    assert qapp.platformName() == "xcb"
-    assert Path.home() == home and list((home / ".config").iterdir()) == []
-    assert QFontDatabase().families(), "no font is installed: every letter would be an empty box"
