@@ -89,8 +89,7 @@ def make_application(settings: Settings, cache: Path) -> QApplication:
     if translator.load(QLocale(texts.current_language()), "qtbase", "_",
                        QLibraryInfo.location(QLibraryInfo.TranslationsPath)):
         app.installTranslator(translator)
-    system = app.property("ai_nano.system_theme") or style.system_theme(app)
-    app.setProperty("ai_nano.system_theme", system)
+    system = style.system_theme(app)  # asked before the first `apply`
     style.apply(app, settings.theme or system, cache)
     return app
 

@@ -52,7 +52,7 @@ class MainMenu:
         """Empty: as the desktop is."""
         app = cast(QApplication, QApplication.instance())
         self._window.settings.theme = name
-        style.apply(app, name or str(app.property("ai_nano.system_theme") or "light"), self._window.opening.cache)
+        style.apply(app, name or style.system_theme(app), self._window.opening.cache)
         self._window.retranslate()
 
     def choose_language(self, code: str) -> None:

@@ -101,8 +101,17 @@ def test_a_filled_workspace_goes_straight_to_step_4(finished: Path, tmp_path: Pa
     """One of the older program: no ai_nano.json, just the folders."""
     folder = copy_of_the_split(finished, tmp_path / "older")
     classroom.stage.show("nano", "rocket", "show", 1)
-    with window(opening(tmp_path, config_file=classroom.config_file)), User() as user:
+    with window(opening(tmp_path, config_file=classroom.config_file)) as shown, User() as user:
         student.make_project(user, str(folder))
+        user.wait_for("4 · Upload to the GPU server")
+        # A page that is shown speaks the other language at once.
+        user.press("ctrl+3")
+        user.wait_for("All")
+        shown.main_menu.choose_language("fr")
+        user.wait_for("Total")
+        shown.main_menu.choose_language("en")
+        user.wait_for("All")
+        user.press("ctrl+4")
         student.upload_to_deploy(user)
         student.go_on(user, "Inference")
         student.start_inference(user)

@@ -43,6 +43,10 @@ class SplitPage(StepPage):
         self._shown = None
         super().entered()
 
+    def retranslate(self) -> None:
+        self._shown = None
+        super().retranslate()
+
     def _look(self) -> None:
         workspace = self.session.workspace
         if workspace is None:

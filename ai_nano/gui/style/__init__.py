@@ -13,11 +13,14 @@ from ai_nano.gui.style.tokens import LIGHT, THEMES, Tokens
 __all__ = ["Tokens", "apply", "icon", "pixmap", "set_property", "set_role", "system_theme", "tokens"]
 
 _PROPERTY = "ai_nano.theme"
+_SYSTEM = "ai_nano.system_theme"
 
 
 def system_theme(app: QApplication) -> str:
-    """`light` or `dark`, as the desktop's own palette is."""
-    return "dark" if app.palette().color(QPalette.Window).lightness() < 128 else "light"
+    """`light` or `dark`, as the desktop's own palette was before `apply` changed it."""
+    if app.property(_SYSTEM) is None:
+        app.setProperty(_SYSTEM, "dark" if app.palette().color(QPalette.Window).lightness() < 128 else "light")
+    return str(app.property(_SYSTEM))
 
 
 def apply(app: QApplication, theme: str, cache: Path) -> None:
