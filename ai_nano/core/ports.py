@@ -16,10 +16,54 @@ from ai_nano.core.texts import t
 
 @dataclass(frozen=True)
 class Upload:
-    """One file to send: `target` is relative to the machine's root."""
+    """One file to send: `target` is relative to the model's folder."""
 
     source: Path
     target: PurePosixPath
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Files for one model's folder on a machine, which appears there whole or not at all (doc/design/transfers.md).
+
+    `model` None: the next free name of `stem`, told to `on_name` before the first byte. `owner` names laptop and workspace.
+    `like`: models there that may have some of the files. `replaces`: an older model of that name gives way. `compares`: by
+    content, not by size and modification time.
+    """
+
+    files: tuple[Upload, ...]
+    owner: str
+    model: str | None = None
+    stem: str = ""
+    like: tuple[str, ...] = ()
+    replaces: bool = False
+    compares: bool = False
+    on_name: Callable[[str], None] = field(default=lambda name: None, compare=False)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """How far a transfer is: bytes and whole files that are there, of how many; `bytes_per_s` None while nobody can say."""
+
+    done_bytes: int
+    total_bytes: int
+    done_files: int
+    total_files: int
+    bytes_per_s: float | None = None
+
+    @property
+    def eta_s(self) -> float | None:
+        return (self.total_bytes - self.done_bytes) / self.bytes_per_s if self.bytes_per_s else None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What came of a transfer: `sent` of `files` went over the network, `linked` the machine had in other models."""
+
+    model: str
+    files: int
+    sent: int
+    linked: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,8 +167,12 @@ class Machine(Protocol):
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         """A short operation of shared/store.py; its error becomes a WorkFailed."""
 
-    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
-        """Send what is missing or differs; bytes done and total go to `progress`; returns the number of files sent."""
+    def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
+        """Send what is missing or differs; the model's folder appears there when all is whole and verified.
+
+        A lost machine is tried again for a while. Raises MachineError, WorkFailed (`store.exists`: another model has that
+        name), Cancelled; what arrived stays there for the next try.
+        """
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         """Fetch one file of the machine's root; it appears at `target` only when whole."""
