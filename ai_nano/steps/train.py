@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_nano.core import wire
+from ai_nano.core import names, wire
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
 from ai_nano.core.workspace import Receipt, Workspace
-from ai_nano.steps.upload import reserve_clone
 
 RECIPES = ("quick",)
 ARCHITECTURES = ("efficientnet_lite0",)
@@ -79,5 +78,5 @@ class TrainStep:
             return str(unfinished.facts["model"])
         if trained is None or trained.inputs != upload.inputs:
             return uploaded
-        return reserve_clone(server, uploaded, student, workspace.name)
+        return str(server.store("clone", uploaded, names.model_stem(student, workspace.name))["model"])
 
