@@ -224,8 +224,7 @@ class Incoming:
             if model == self.model or not folder.is_dir():
                 continue
             for path, stat in files_below(folder):
-                if path.split("/")[0] in PARTS:
-                    found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
+                found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
         return found
 
     def _link(self, source: Path, place: Path, entry: Entry) -> bool:
