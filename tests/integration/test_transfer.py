@@ -154,7 +154,7 @@ def break_off(machine: SshMachine, folder: Path, done: Callable[[Sent], bool]) -
 
 
 def test_what_is_no_longer_there_does_not_arrive(far: SshMachine, root: Path, folder: Path) -> None:
-    write(folder / "val" / "x" / "large.jpg", 3_000_000)
+    write(folder / "val" / "x" / "large.jpg", 8_000_000)
     name = break_off(far, folder, lambda sent: sent.done_files >= 2)
     shutil.rmtree(folder / "test" / "été")
     (folder / "train" / "x" / "'q'.jpg").unlink()
@@ -172,11 +172,19 @@ def test_another_model_under_its_name_is_not_touched(machine: SshMachine, root: 
     assert (root / "models" / first.model / "train" / "x" / "'q'.jpg").stat().st_size == 10
 
 
+def test_a_model_with_images_that_are_no_longer_ours_is_another(machine: SshMachine, root: Path, folder: Path) -> None:
+    first = send(machine, parcel(folder))
+    (folder / "train" / "x" / "'q'.jpg").unlink()
+    with pytest.raises(WorkFailed) as caught:
+        send(machine, parcel(folder, model=first.model))
+    assert caught.value.code == "store.exists"
+
+
 # ---- broken off ------------------------------------------------------------------------------------------------------
 
 
 def test_a_cancelled_transfer_shows_nothing_and_goes_on(far: SshMachine, root: Path, folder: Path) -> None:
-    write(folder / "val" / "x" / "large.jpg", 3_000_000)
+    write(folder / "val" / "x" / "large.jpg", 8_000_000)
     name = break_off(far, folder, lambda sent: sent.done_files >= 2)
     assert content(root / "models" / name) == {}
     delivery = send(far, parcel(folder, model=name))
