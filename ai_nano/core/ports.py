@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
 from ai_nano.core.texts import t
@@ -127,14 +127,22 @@ class MachineFacts:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A password that a person gave; `keep`: in the system's keyring, once it has let us in."""
+
+    password: Secret
+    keep: bool = False
+
+
 class Questions(Protocol):
     """What only a person can answer. Asked in worker threads, of several machines at the same time; may take minutes."""
 
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         """Is this unknown key the machine's? It is shown once."""
 
-    def password(self, machine: str, login: str) -> str | None:
-        """The password, or None when there is nobody to ask."""
+    def password(self, machine: str, login: str, can_keep: bool) -> Answer | None:
+        """The password, or None when there is nobody to ask; `can_keep`: whether it is worth asking if it may be kept."""
 
 
 class RemoteJob(Protocol):

@@ -16,6 +16,7 @@ from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import SshChannel
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys, fingerprint
+from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.transfer.sender import Sender
 from ai_nano.machines.transfer.sftp import SftpTransfer
@@ -28,11 +29,13 @@ ROUND_TRIPS = 3
 class SshMachine(ProgramMachine):
     """Constructing never connects."""
 
-    def __init__(self, config: MachineConfig, programs: Programs, host_keys: HostKeys, ask: Questions) -> None:
+    def __init__(self, config: MachineConfig, programs: Programs, host_keys: HostKeys, ask: Questions,
+                 keyring: KeyringStore | None = None, jump: Connection | None = None) -> None:
+        """`jump` is the connection to the jump host, if there is one; it is not closed here."""
         self.name = config.name
         self._config = config
         self._programs = programs
-        self._connection = Connection(config, host_keys, ask)
+        self._connection = Connection(config, host_keys, ask, keyring, jump)
         self._lock = threading.RLock()
         self._sftp_client: paramiko.SFTPClient | None = None
         self._sftp_transport: paramiko.Transport | None = None
@@ -46,6 +49,11 @@ class SshMachine(ProgramMachine):
     def close(self) -> None:
         """Never waits, not even for a person who is being asked something."""
         self._connection.close()
+
+    @property
+    def connection(self) -> Connection:
+        """For the machines behind this one, when it is a jump host."""
+        return self._connection
 
     # ---- what is known of it: from any thread, at any time -----------------------------------------------------------
 

@@ -262,7 +262,7 @@ def test_two_questions_are_put_one_after_the_other(user: User) -> None:
 def test_who_still_waits_when_the_window_closes_is_told_no(user: User) -> None:
     questions = WindowQuestions(Bridge())
     answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.append(questions.password("DL", "nano")))
+    thread = threading.Thread(target=lambda: answers.append(questions.password("DL", "nano", True)))
     thread.start()
     user.wait_for(re.compile("DL"))
     questions.close()
