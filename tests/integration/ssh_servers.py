@@ -114,7 +114,7 @@ class SshServer:
                 self.port,
                 username=username or self.user,
                 password=password,
-                key_filename=str(key_file or self.key_file) if password is None else None,
+                pkey=paramiko.PKey.from_path(key_file or self.key_file) if password is None else None,
                 allow_agent=False,
                 look_for_keys=False,
                 timeout=10,
