@@ -86,7 +86,7 @@ class SshServer:
     """Where a server listens and how to log in.
 
     `host_key` is "ssh-ed25519 AAAA..." or "ssh-rsa AAAA..."; `password` is None where only the key logs in; `pid` is the
-    process that listens (sshd serves each connection in children of it).
+    process that listens, where known (sshd serves each connection in children of it).
     """
 
     kind: str
@@ -97,7 +97,7 @@ class SshServer:
     key_file: Path
     home: Path
     host_key: str
-    pid: int
+    pid: int | None = None
 
     def connect(
         self, username: str | None = None, password: str | None = None, key_file: Path | None = None
