@@ -13,6 +13,8 @@ from ai_nano.machines.transfer.sftp_flow import AT_ONCE, Answer, Budget, Flow, R
 # Every server takes and gives so much in one packet; OpenSSH 256 KiB.
 BLOCK = 1 << 15
 FOLDER_MODE = 0o755
+# Of those that open nothing.
+REQUESTS_AT_ONCE = 512
 TIMES = 0xFFFFFFFF  # seconds since 1970, in 32 bits
 _LONGEST_HANDLE = 256
 _LONGEST_NAME = 1024
@@ -372,7 +374,7 @@ class Remote:
         await self._gone(self.remove_folder, folder)
 
     async def remove_files(self, paths: list[PurePosixPath]) -> None:
-        await self.flow.gather(self._gone(self.remove, path) for path in paths)
+        await self.flow.gather((self._gone(self.remove, path) for path in paths), REQUESTS_AT_ONCE)
 
     async def _gone(self, how: Callable[[PurePosixPath], Reply[None]], path: PurePosixPath) -> None:
         with ignored(protocol.SFTP_NO_SUCH_FILE):

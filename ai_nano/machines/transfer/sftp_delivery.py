@@ -9,7 +9,16 @@ from paramiko import sftp as protocol
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.ports import Delivery, Parcel
 from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, sha256
-from ai_nano.machines.transfer.sftp_calls import TIMES, Entry, Refusal, Remote, Space, Tree, ignored
+from ai_nano.machines.transfer.sftp_calls import (
+    REQUESTS_AT_ONCE,
+    TIMES,
+    Entry,
+    Refusal,
+    Remote,
+    Space,
+    Tree,
+    ignored,
+)
 from ai_nano.machines.transfer.sftp_files import Files
 
 FORGOTTEN_S = 7 * 24 * 3600
@@ -35,12 +44,12 @@ class SftpDelivery:
 
     async def carry_out(self) -> Delivery:
         remote, parcel = self._remote, self._parcel
-        await remote.ensure_folder(self._root / INCOMING)
-        await remote.ensure_folder(self._models)
+        await remote.flow.gather(remote.ensure_folder(folder) for folder in (self._root / INCOMING, self._models))
         model = parcel.model or await self._new_name()
         target, aside = self._models / model, self._root / INCOMING / f"{model}.{parcel.owner}"
-        await self._heal(target)
-        there, waiting = await remote.flow.gather(remote.tree(folder) for folder in (target, aside))
+        there, waiting, old = await remote.flow.gather(remote.tree(folder) for folder in (target, aside, _replaced(target)))
+        if old.there:
+            there = await self._heal(target, there, old)
         self._files = Files(remote, self._machine, aside, self._tell)
         if there.there and not await self._missing(target, there):
             await self._clear(aside, waiting)
@@ -121,15 +130,13 @@ class SftpDelivery:
         assert self._files is not None
         return await self._files.digest(path, item.size) == self._digests[item]
 
-    async def _heal(self, target: PurePosixPath) -> None:
-        """What a machine that died between the two renames of `_replace` left behind."""
-        old = _replaced(target)
-        if not await self._exists(old):
-            return
-        if await self._exists(target):
-            await self._clear(old, await self._remote.tree(old))
-        else:
-            await self._remote.move(old, target)
+    async def _heal(self, target: PurePosixPath, there: Tree, old: Tree) -> Tree:
+        """What a machine that died between the two renames of `_replace` left behind, and what is at `target` then."""
+        if there.there:
+            await self._clear(_replaced(target), old)
+            return there
+        await self._remote.move(_replaced(target), target)
+        return old
 
     # ---- incoming ----------------------------------------------------------------------------------------------------
 
@@ -164,7 +171,7 @@ class SftpDelivery:
                 await self._remote.remove_files([aside / item.path])
             return await self._remote.link(source, aside / item.path)
 
-        done = await self._remote.flow.gather(link(item) for item in wanted)
+        done = await self._remote.flow.gather((link(item) for item in wanted), REQUESTS_AT_ONCE)
         return {item for item, linked in zip(wanted, done, strict=True) if linked}
 
     async def _tidy(self, aside: PurePosixPath, waiting: Tree, missing: list[Item]) -> dict[Item, int]:

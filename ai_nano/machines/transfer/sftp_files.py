@@ -15,52 +15,54 @@ from ai_nano.machines.transfer.parcel import ATTEMPTS, Item, changed
 from ai_nano.machines.transfer.sftp_calls import BLOCK, Remote, ignored
 from ai_nano.machines.transfer.sftp_flow import Budget, Reply
 
-# Sent and not acknowledged, or asked for and not read: more than a link of 100 Mbit/s and 20 ms holds (250 KB), and little
-# enough to be through a slow one soon.
-UNDER_WAY_BYTES = 1 << 20
+# Sent and not acknowledged: more than a link of 100 Mbit/s and 20 ms holds (250 KB), little enough to be soon through a slow
+# one. What is read back has its requests behind that, and then its own way.
+SENDING_BYTES = 1 << 20
+READING_BYTES = 2 * SENDING_BYTES
 _BOTH_WAYS = protocol.SFTP_FLAG_READ | protocol.SFTP_FLAG_WRITE | protocol.SFTP_FLAG_CREATE
 
 
 class Reading:
-    """The bytes of an open file in order, with many requests ahead; `sink` gets each piece."""
+    """The bytes of an open file from its beginning on, with many requests ahead; `sink` gets each piece, in order."""
 
-    def __init__(self, remote: Remote, budget: Budget, handle: bytes, size: int, sink: Callable[[bytes], object]) -> None:
-        self._remote, self._budget, self._handle, self._size, self._sink = remote, budget, handle, size, sink
+    def __init__(self, remote: Remote, budget: Budget, handle: bytes, sink: Callable[[bytes], object]) -> None:
+        self._remote, self._budget, self._handle, self._sink = remote, budget, handle, sink
         self._replies: deque[Reply[None]] = deque()
         self._early: dict[int, bytes] = {}
-        self._at = 0
+        self._asked = self._arrived = 0
         self._ended = False
 
-    async def run(self) -> int:
-        """How many bytes there were: `size`, or fewer where the file is shorter."""
-        for offset in range(0, self._size, BLOCK):
-            count = min(BLOCK, self._size - offset)
-            await self._budget.take(count)
-            if self._ended:
-                self._budget.give(count)
-                break
-            self._ask(offset, count)
-            while self._replies and self._replies[0].done:
+    async def ask(self, count: int) -> None:
+        """For so many bytes more."""
+        while count and not self._ended:
+            some = min(BLOCK, count)
+            await self._budget.take(some)
+            self._request(self._asked, some)
+            self._asked += some
+            count -= some
+            while self._replies[0].done:
                 await self._replies.popleft()
+
+    async def finish(self) -> int:
+        """How many bytes there were: as many as were asked for, or fewer where the file is shorter."""
         while self._replies:
             await self._replies.popleft()
-        return self._at
+        return self._arrived
 
-    def _ask(self, offset: int, count: int) -> None:
-        self._replies.append(
-            self._remote.read(self._handle, offset, count, lambda data: self._arrived(offset, count, data)))
+    def _request(self, offset: int, count: int) -> None:
+        self._replies.append(self._remote.read(self._handle, offset, count, lambda data: self._take(offset, count, data)))
 
-    def _arrived(self, offset: int, count: int, data: bytes) -> None:
+    def _take(self, offset: int, count: int, data: bytes) -> None:
         self._ended = self._ended or not data
         if self._ended:
             self._budget.give(count + sum(map(len, self._early.values())))
             self._early.clear()
             return
         if len(data) < count:
-            self._ask(offset + len(data), count - len(data))
+            self._request(offset + len(data), count - len(data))
         self._early[offset] = data
-        while (piece := self._early.pop(self._at, None)) is not None:
-            self._at += len(piece)
+        while (piece := self._early.pop(self._arrived, None)) is not None:
+            self._arrived += len(piece)
             self._budget.give(len(piece))
             self._sink(piece)
 
@@ -71,8 +73,8 @@ class Files:
     def __init__(self, remote: Remote, machine: str, folder: PurePosixPath, tell: Callable[[int, int], None]) -> None:
         """`tell` gets the bytes acknowledged and the files whole, of those that `send` was called for."""
         self._remote, self._machine, self._folder, self._tell = remote, machine, folder, tell
-        self._sending = Budget(remote.flow, UNDER_WAY_BYTES)
-        self._reading = Budget(remote.flow, UNDER_WAY_BYTES)
+        self._sending = Budget(remote.flow, SENDING_BYTES)
+        self._reading = Budget(remote.flow, READING_BYTES)
         self._turn = Budget(remote.flow, 1)
         self.acknowledged_bytes = self._whole = 0
         # Those of which something went over the network.
@@ -96,7 +98,9 @@ class Files:
         with ignored():
             handle = await self._remote.open(path, protocol.SFTP_FLAG_READ)
             status = self._remote.handle_status(handle)
-            count = await Reading(self._remote, self._reading, handle, size, digest.update).run()
+            reading = Reading(self._remote, self._reading, handle, digest.update)
+            await reading.ask(size)
+            count = await reading.finish()
             self._remote.close(handle)
             if (await status).size == count == size:
                 return digest.hexdigest()
@@ -107,14 +111,14 @@ class Files:
         flags = _BOTH_WAYS | (0 if offset else protocol.SFTP_FLAG_TRUNC)
         handle = await self._remote.open(part, flags)
         ours, theirs = hashlib.sha256(), hashlib.sha256()
+        reading = Reading(self._remote, self._reading, handle, theirs.update)
         await self._turn.take()
         try:
-            writes = await self._write(handle, item, offset, ours)
+            writes = await self._write(handle, item, offset, ours, reading)
         finally:
             self._turn.give()
-        # Not waiting for the writes: what is asked of one file is answered in order.
         status = self._remote.handle_status(handle)
-        count = await Reading(self._remote, self._reading, handle, item.size, theirs.update).run()
+        count = await reading.finish()
         for reply in writes:
             await reply
         if (await status).size != item.size or count != item.size or ours.digest() != theirs.digest():
@@ -129,8 +133,11 @@ class Files:
             return True
         return False
 
-    async def _write(self, handle: bytes, item: Item, offset: int, digest: Any) -> deque[Reply[None]]:
-        """The requests that are under way still. WorkFailed `transfer.changed` where the file here is another by now."""
+    async def _write(self, handle: bytes, item: Item, offset: int, digest: Any, reading: Reading) -> deque[Reply[None]]:
+        """Send, and ask at once for what was sent: what is asked of one file is answered in order.
+
+        Returns the requests that are under way still. WorkFailed `transfer.changed` where the file here is another by now.
+        """
         writes: deque[Reply[None]] = deque()
         try:
             with item.source.open("rb") as stream:
@@ -143,6 +150,7 @@ class Files:
                     digest.update(data)
                     if at + len(data) > offset:
                         await self._write_block(handle, max(at, offset), data[max(0, offset - at):], writes)
+                    await reading.ask(len(data))
                 self._check(stream, item)
         except OSError as error:
             raise changed(self._machine, item) from error
@@ -176,7 +184,9 @@ async def fetch(remote: Remote, machine: str, source: PurePosixPath, out: Binary
         raise WorkFailed("transfer.refused", machine=machine, reason=os.strerror(errno.EISDIR))
     if status.size > limit:
         raise WorkFailed("transfer.too_large", machine=machine, file=source, size=status.size, limit=limit)
-    arrived = await Reading(remote, Budget(remote.flow, UNDER_WAY_BYTES), handle, status.size, out.write).run()
+    reading = Reading(remote, Budget(remote.flow, READING_BYTES), handle, out.write)
+    await reading.ask(status.size)
+    arrived = await reading.finish()
     if arrived < status.size:
         raise WorkFailed("transfer.cut", machine=machine, file=source, arrived=arrived, size=status.size)
     await remote.close(handle)
