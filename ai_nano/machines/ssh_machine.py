@@ -19,7 +19,7 @@ from ai_nano.machines.hostkeys import HostKeys, fingerprint
 from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.transfer.sender import Sender
-from ai_nano.machines.transfer.sftp import SftpTransfer
+from ai_nano.machines.transfer.sftp import SftpPeer, open_client
 from ai_nano.machines.transfer.tar import TarPeer
 
 CHANNEL_TIMEOUT_S = 15.0
@@ -37,14 +37,10 @@ class SshMachine(ProgramMachine):
         self._programs = programs
         self._connection = Connection(config, host_keys, ask, keyring, jump)
         self._lock = threading.RLock()
-        self._sftp_client: paramiko.SFTPClient | None = None
-        self._sftp_transport: paramiko.Transport | None = None
         self._programs_there = False
         transfer = config.transfer if isinstance(config, ServerConfig) else "auto"
-        self._transfer = SftpTransfer(config.name, config.root, self._sftp)
-        self._sender = Sender(transfer, TarPeer(config.name, self.exec_program), None,  # type: ignore[arg-type]
-
-                              lambda: self.patience_s)
+        sftp = SftpPeer(config.name, config.root, lambda: open_client(self._connection.transport(), config.name))
+        self._sender = Sender(transfer, TarPeer(config.name, self.exec_program), sftp, lambda: self.patience_s)
 
     def close(self) -> None:
         """Never waits, not even for a person who is being asked something."""
@@ -96,18 +92,6 @@ class SshMachine(ProgramMachine):
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         self._sender.download(source, target, cancel)
-
-    def _sftp(self) -> paramiko.SFTPClient:
-        transport = self._connection.transport()  # not inside the lock: a person may have to be asked
-        with self._lock:
-            if self._sftp_client is None or self._sftp_transport is not transport:
-                try:
-                    self._sftp_client = paramiko.SFTPClient.from_transport(transport)
-                except (paramiko.SSHException, EOFError) as error:
-                    raise MachineError("machine.no_sftp", machine=self.name) from error
-                self._sftp_transport = transport
-            assert self._sftp_client is not None, "from_transport gives None only for a channel that was refused"
-            return self._sftp_client
 
     # ---- programs ----------------------------------------------------------------------------------------------------
 
