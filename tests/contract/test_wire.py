@@ -97,6 +97,10 @@ def test_runner(machine: Machine) -> None:
     check("runner.cancelled", machine.cancel("c"))
     check("runner.list", machine.call("runner.py", "list"))
     check("runner.error", machine.call("runner.py", "cancel", "nowhere", code=1))
+    machine.start("d", do="flood", megabytes=20)
+    skipped = [message for message in machine.follow_all("d", "--log", "2000000") if message["type"] == "skipped"]
+    assert skipped
+    check("runner.skipped", skipped[0])
     for id in "abc":
         for file in ("spec", "pid", "exit"):
             check(f"file.{file}", json.loads((machine.run_path(id) / f"{file}.json").read_text()))
