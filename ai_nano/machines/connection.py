@@ -17,6 +17,7 @@ from ai_nano.core.errors import AiNanoError, Cancelled, ConfigError, HostKeyErro
 from ai_nano.core.ports import MachineReport, MachineState, Questions
 from ai_nano.machines import reach
 from ai_nano.machines.hostkeys import HostKeys
+from ai_nano.machines.packets import Packets
 
 CONNECT_TIMEOUT_S = 10.0
 AUTH_TIMEOUT_S = 20.0
@@ -180,7 +181,7 @@ class Connection:
     def _open_once(self, attempt: _Attempt) -> paramiko.Transport:
         sock = self._connect()
         attempt.use(sock)
-        transport = paramiko.Transport(sock)
+        transport = paramiko.Transport(sock, packetizer_class=Packets)
         try:
             transport.banner_timeout = CONNECT_TIMEOUT_S
             transport.auth_timeout = AUTH_TIMEOUT_S

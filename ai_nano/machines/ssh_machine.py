@@ -9,6 +9,7 @@ from typing import Any
 
 import paramiko
 
+from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import AiNanoError, MachineError, WorkFailed
@@ -63,9 +64,12 @@ class SshMachine(ProgramMachine):
         free = self.store("free")
         transport = self._connection.transport()
         try:
-            return MachineFacts(self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
-                                int(free["free_bytes"]), int(free["total_bytes"]), free.get("python"),
-                                fingerprint(transport.get_remote_server_key()))
+            with answers.reading(self.name):
+                return MachineFacts(
+                    self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
+                    answers.count(free, "free_bytes"), answers.count(free, "total_bytes"),
+                    answers.optional(answers.text, free, "python", longest=40),
+                    fingerprint(transport.get_remote_server_key()))
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise MachineError("machine.lost", machine=self.name) from error
 
@@ -97,8 +101,8 @@ class SshMachine(ProgramMachine):
 
     def _is_full(self) -> bool:
         try:
-            return int(self.store("free")["free_bytes"]) < FULL_BELOW_BYTES
-        except AiNanoError:
+            return answers.count(self.store("free"), "free_bytes") < FULL_BELOW_BYTES
+        except (AiNanoError, answers.Nonsense):
             return False
 
     def _sftp(self) -> paramiko.SFTPClient:
@@ -128,13 +132,7 @@ class SshMachine(ProgramMachine):
         return self._exec(shlex.join(["sh", "-c", line]))
 
     def _exec(self, line: str) -> SshChannel:
-        transport = self._connection.transport()
-        try:
-            channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
-            channel.exec_command(line)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise MachineError("machine.lost", machine=self.name) from error
-        return SshChannel(channel, self.name)
+        return SshChannel.start(self._connection.transport(), line, self.name)
 
     def _send_programs(self) -> None:
         self._connection.transport()  # connected before the lock is taken: a person may have to be asked
