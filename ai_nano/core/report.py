@@ -60,7 +60,7 @@ def _figures(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": answers.text(raw, "model"), "recipe": answers.text(raw, "recipe"), "arch": answers.text(raw, "arch"),
         "classes": classes, "images": {part: answers.count(images, part) for part in PARTS},
-        "seconds": {"total": answers.number(seconds, "total", 0)},
+        "seconds": {"total": optional(answers.number, seconds, "total", low=0)},
         "val_accuracy": optional(answers.fraction, raw, "val_accuracy"),
         "test_accuracy": optional(answers.fraction, raw, "test_accuracy"),
         "history": [_epoch(one) for one in answers.objects(raw, "history", MOST_EPOCHS)],
@@ -119,12 +119,12 @@ def _text(code: str, **params: object) -> str:
 
 
 def _facts(report: Mapping[str, Any]) -> str:
-    images = report["images"]
+    images, seconds = report["images"], report["seconds"]["total"]
     facts = [
         (percent(report["test_accuracy"]), t("report.test_accuracy")),
         (percent(report["val_accuracy"]), t("report.val_accuracy")),
         (f"{images['train']} / {images['val']} / {images['test']}", t("report.images")),
-        (f"{report['seconds']['total']:.1f} s", t("report.seconds")),
+        ("–" if seconds is None else f"{seconds:.1f} s", t("report.seconds")),
         (f"{report['recipe']}, {report['arch']}", t("report.recipe")),
     ]
     return '<div class="facts">' + "".join(
