@@ -72,9 +72,9 @@ def slug(text: str, fallback: str) -> str:
     return word or fallback
 
 
-def model_name(student: str, project: str, number: int) -> str:
-    """For example `ada-lab3-animals-001`."""
-    return f"{slug(student, 'student')}-{slug(project, 'project')}-{number:03d}"
+def model_stem(student: str, project: str) -> str:
+    """A model's name without its number, for example `ada-lab3-animals`; the machine that keeps the models numbers them."""
+    return f"{slug(student, 'student')}-{slug(project, 'project')}"
 
 
 def is_model_name(name: str) -> bool:

@@ -178,6 +178,19 @@ class SshChannel(_Stream):
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise MachineError("machine.lost", machine=self._machine) from error
 
+    def write_some(self, data: bytes | memoryview, timeout: float) -> int:
+        """How many bytes were taken; 0 when the other side took none in time."""
+        self._channel.settimeout(timeout)
+        try:
+            taken: int = self._channel.send(data)  # type: ignore[arg-type]
+        except TimeoutError:
+            return 0
+        except (OSError, EOFError) as error:
+            raise MachineError("machine.lost", machine=self._machine) from error
+        if taken == 0:
+            raise MachineError("machine.lost", machine=self._machine)
+        return taken
+
     def close_stdin(self) -> None:
         try:
             self._channel.shutdown_write()

@@ -3,27 +3,27 @@
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import paramiko
 
 from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig
-from ai_nano.core.errors import AiNanoError, MachineError, WorkFailed
-from ai_nano.core.ports import MachineFacts, MachineReport, MachineState, Questions, Upload
+from ai_nano.core.config import MachineConfig, ServerConfig
+from ai_nano.core.errors import MachineError
+from ai_nano.core.ports import Delivery, MachineFacts, MachineReport, MachineState, Parcel, Questions, Sent
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import SshChannel
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys, fingerprint
 from ai_nano.machines.programs import Programs
-from ai_nano.machines.transfer import SftpTransfer
+from ai_nano.machines.transfer.sender import Sender
+from ai_nano.machines.transfer.sftp import SftpTransfer
+from ai_nano.machines.transfer.tar import TarPeer
 
 CHANNEL_TIMEOUT_S = 15.0
 ROUND_TRIPS = 3
-FULL_BELOW_BYTES = 1 << 20
 
 
 class SshMachine(ProgramMachine):
@@ -38,7 +38,11 @@ class SshMachine(ProgramMachine):
         self._sftp_client: paramiko.SFTPClient | None = None
         self._sftp_transport: paramiko.Transport | None = None
         self._programs_there = False
+        transfer = config.transfer if isinstance(config, ServerConfig) else "auto"
         self._transfer = SftpTransfer(config.name, config.root, self._sftp)
+        self._sender = Sender(transfer, TarPeer(config.name, self.exec_program), None,  # type: ignore[arg-type]
+
+                              lambda: self.patience_s)
 
     def close(self) -> None:
         """Never waits, not even for a person who is being asked something."""
@@ -83,27 +87,11 @@ class SshMachine(ProgramMachine):
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
-    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
-        there: dict[str, Any] = {}
-        for model in sorted({file.target.parts[1] for file in files}):
-            listing: Mapping[str, Any] = self.store("listing", model)["files"]
-            there.update({f"models/{model}/{name}": entry for name, entry in listing.items()})
-        try:
-            return self._transfer.upload(files, there, progress, cancel)
-        except WorkFailed as error:
-            # SFTP has no word for a full disk (version 3 says just "Failure"); the machine itself is asked.
-            if error.code == "transfer.refused" and self._is_full():
-                raise WorkFailed("transfer.disk_full", machine=self.name) from error
-            raise
+    def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
+        return self._sender.upload(parcel, progress, cancel)
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
-        self._transfer.download(source, target, cancel)
-
-    def _is_full(self) -> bool:
-        try:
-            return answers.count(self.store("free"), "free_bytes") < FULL_BELOW_BYTES
-        except (AiNanoError, answers.Nonsense):
-            return False
+        self._sender.download(source, target, cancel)
 
     def _sftp(self) -> paramiko.SFTPClient:
         transport = self._connection.transport()  # not inside the lock: a person may have to be asked

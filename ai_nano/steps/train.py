@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_nano.core import answers, wire
+from ai_nano.core import answers, names, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
-from ai_nano.steps.upload import reserve_clone
 
 RECIPES = ("quick",)
 ARCHITECTURES = ("efficientnet_lite0",)
@@ -80,7 +79,9 @@ class TrainStep:
             return str(unfinished.facts["model"])
         if trained is None or trained.inputs != upload.inputs:
             return uploaded
-        return reserve_clone(server, uploaded, student, workspace.name)
+        clone = server.store("clone", uploaded, names.model_stem(student, workspace.name))
+        with answers.reading(server.name):
+            return answers.model(clone, "model")
 
 
 def _facts(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -132,64 +132,7 @@ def test_a_python_that_is_not_there(machine: SshMachine, tmp_path: Path) -> None
     assert (caught.value.code, caught.value.exit_code) == ("machine.no_python", 3)
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> list[Upload]:
-    made = []
-    for name, size in (("train/été/a b.jpg", 300_000), ("train/x/'q'.jpg", 10), ("labels.txt", 5), ("test/x/empty.jpg", 0)):
-        source = tmp_path / "files" / name
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_bytes(bytes(range(256)) * (size // 256) + b"x" * (size % 256))
-        made.append(Upload(source, PurePosixPath("models/m-1") / name))
-    return made
-
-
-def test_an_upload_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path, files: list[Upload]) -> None:
-    seen: list[tuple[int, int]] = []
-    assert machine.upload(files, lambda done, total: seen.append((done, total)), CancelToken()) == 4
-    for file in files:
-        assert (root / file.target).read_bytes() == file.source.read_bytes()
-    assert seen[-1] == (300_015, 300_015) and [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert not list(root.rglob("*.part"))
-    assert machine.upload(files, lambda done, total: None, CancelToken()) == 0
-    files[1].source.write_bytes(b"changed")
-    assert machine.upload(files, lambda done, total: None, CancelToken()) == 1
-    assert (root / files[1].target).read_bytes() == b"changed"
-
-
-def test_what_was_deleted_there_is_sent_again(machine: SshMachine, root: Path, files: list[Upload]) -> None:
-    machine.upload(files, lambda done, total: None, CancelToken())
-    machine.store("delete", "m-1")
-    assert machine.upload(files, lambda done, total: None, CancelToken()) == 4
-    assert (root / files[0].target).read_bytes() == files[0].source.read_bytes()
-
-
-def test_a_cancelled_upload_leaves_no_half_file_and_goes_on(machine: SshMachine, root: Path, files: list[Upload]) -> None:
-    cancel = CancelToken()
-    with pytest.raises(Cancelled):
-        machine.upload(files, lambda done, total: cancel.cancel() if done > 100_000 else None, cancel)
-    whole = [path for path in (root / "models").rglob("*.jpg") if not path.name.startswith(".")]
-    assert all(path.stat().st_size == (300_000 if path.name == "a b.jpg" else 10) for path in whole)
-    assert machine.upload(files, lambda done, total: None, CancelToken()) + len(whole) == 4
-
-
-def test_download(machine: SshMachine, root: Path, files: list[Upload], tmp_path: Path) -> None:
-    machine.upload(files, lambda done, total: None, CancelToken())
-    machine.download(files[0].target, tmp_path / "back", CancelToken())
-    assert (tmp_path / "back").read_bytes() == files[0].source.read_bytes()
-    with pytest.raises(WorkFailed) as caught:
-        machine.download(PurePosixPath("models/none"), tmp_path / "none", CancelToken())
-    assert caught.value.code == "transfer.refused" and not (tmp_path / "none").exists()
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_reserving_a_name_is_exclusive(machine: SshMachine) -> None:
-    machine.store("reserve", "m-1")
-    with pytest.raises(WorkFailed) as caught:
-        machine.store("reserve", "m-1")
-    assert caught.value.code == "store.exists"
+# ---- jobs' machine without SFTP ----
 
 
 def test_without_sftp(ssh_server_without_sftp: SshServer, tmp_path: Path) -> None:
