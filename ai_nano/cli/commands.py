@@ -10,7 +10,7 @@ from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
 from ai_nano.core import config as configuration
-from ai_nano.core import names
+from ai_nano.core import names, wire
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ConfigError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Log, Prediction
 from ai_nano.core.figures import percent
@@ -196,17 +196,15 @@ def _models(args: argparse.Namespace, console: Console) -> int:
             console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                            t("models.deleted", model=args.delete, machine=machine.name))
             return 0
-        models = list(machine.store("models")["models"])
+        models = wire.to_models(machine.store("models"), machine.name)
         for model in models:
-            console.say(f"{model['model']:<40} {', '.join(model['classes'] or [])}")
+            console.say(f"{model['model']:<40} {', '.join(model['classes'])}")
         console.result({"step": "models", "machine": machine.name, "models": models},
                        "" if models else t("models.none", machine=machine.name))
     return 0
 
 
 def _jobs(args: argparse.Namespace, console: Console) -> int:
-    from ai_nano.core import wire
-
     with _lab(args, console) as lab:
         machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.filled_nanos)]
         found: list[dict[str, Any]] = []

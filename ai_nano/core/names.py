@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from ai_nano.core.errors import BadInput
 
 LONGEST_CLASS_NAME = 60
+# Of classes that another program named, and of any name on a disk.
+LONGEST_LABEL = 255
+LONGEST_FILE_NAME = 255
 _APOSTROPHES = "'’"
 
 
@@ -75,5 +78,5 @@ def model_stem(student: str, project: str) -> str:
 
 
 def is_model_name(name: str) -> bool:
-    """True for one path component that both sides of the wire accept."""
-    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}", name) is not None
+    """True for one path component that both sides of the wire accept (MODEL in remote/shared/store.py)."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name) is not None

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
+from ai_nano.core import wire
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite
 from ai_nano.core.events import Log
@@ -252,7 +253,7 @@ class Session(QObject):
         """The models that are on a Nano, as `store.py models` tells them."""
         lab = self.lab
         if lab is not None:
-            self.look(lambda: list(lab.nano(nano).store("models")["models"]), done, failed)
+            self.look(lambda: wire.to_models(lab.nano(nano).store("models"), nano), done, failed)
 
     def _thread(self, work: Callable[[], object], name: str) -> None:
         self._threads = [one for one in self._threads if one.is_alive()]

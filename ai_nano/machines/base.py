@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ai_nano.core.errors import MachineError, WorkFailed
-from ai_nano.core.wire import check_version
-from ai_nano.machines.channel import Channel
+from ai_nano.core import answers, wire
+from ai_nano.core.errors import MachineError
+from ai_nano.machines.channel import Channel, first_line
 from ai_nano.machines.job import Job
 
 ANSWER_TIMEOUT_S = 60.0
@@ -44,8 +44,9 @@ class ProgramMachine:
         return Job(self, run_id)
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
-        runs: Sequence[Mapping[str, Any]] = self.runner_result("list")["runs"]
-        return runs
+        answer = self.runner_result("list")
+        with answers.reading(self.name):
+            return [run for run in map(wire.to_run, answers.objects(answer, "runs")) if run is not None]
 
     def _answer(self, channel: Channel, stdin: bytes = b"") -> Mapping[str, Any]:
         """The one JSON line that a short operation prints."""
@@ -53,26 +54,28 @@ class ProgramMachine:
             if stdin:
                 channel.write(stdin)
             channel.close_stdin()
-            line = channel.readline(ANSWER_TIMEOUT_S)
-            while line and not line.startswith(b"{"):
-                line = channel.readline(ANSWER_TIMEOUT_S)  # what came was a login's own greeting
+            line = first_line(channel, self.name, ANSWER_TIMEOUT_S)
             if line is None:
                 raise MachineError("machine.silent", machine=self.name)
             status, errors = channel.finish()
         finally:
             channel.close()
+        if not line:
+            raise self._no_answer(status, errors)
         try:
-            answer: Mapping[str, Any] = json.loads(line)
-            kind = answer["type"]
-        except (ValueError, KeyError, TypeError):
-            raise self._no_answer(status, errors) from None
-        check_version(answer, self.name)
-        if kind == "error":
-            raise WorkFailed(answer["code"], **{"machine": self.name, **answer.get("params", {})})
+            answer = answers.decode(line)
+            kind = answers.text(answer, "type")
+            wire.check_version(answer, self.name)
+            if kind == "error":
+                raise answers.error(answer, self.name)
+        except answers.Nonsense as error:
+            # Half a line is what a program leaves that died, or a connection that broke.
+            whole = line.endswith(b"\n")
+            raise MachineError("machine.nonsense", machine=self.name) if whole else self._no_answer(status, errors) from error
         return answer
 
     def _no_answer(self, status: int, errors: str) -> MachineError:
-        details = errors.strip().splitlines()[-10:]
+        details = [answers.shown(one) for one in errors.strip().splitlines()[-10:]]
         if status in (126, 127):
             return MachineError("machine.no_python", machine=self.name, details=details)
         if status == -1:

@@ -18,6 +18,7 @@ from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.link import Link
 from ai_nano.machines.login import HungUp, Login, machine_error
+from ai_nano.machines.packets import Packets
 
 CONNECT_TIMEOUT_S = 10.0
 AUTH_TIMEOUT_S = 20.0
@@ -204,7 +205,7 @@ class Connection:
         wire = self._greeted(attempt)
         transport: paramiko.Transport | None = None
         try:
-            transport = paramiko.Transport(_as_socket(wire))
+            transport = paramiko.Transport(_as_socket(wire), packetizer_class=Packets)
             transport.banner_timeout = CONNECT_TIMEOUT_S
             transport.auth_timeout = AUTH_TIMEOUT_S
             self._prefer_pinned_kinds(transport)

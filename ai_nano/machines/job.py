@@ -1,5 +1,6 @@
 """A detached program on a machine, followed over a channel from a byte offset, across lost connections."""
 
+import contextlib
 import json
 import logging
 import queue
@@ -8,17 +9,20 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ai_nano.core import answers, wire
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import ContactLost, Detached, MachineError, WorkFailed
 from ai_nano.core.ports import JobEnd, Picture
 from ai_nano.core.wire import check_version
 from ai_nano.machines import frames
-from ai_nano.machines.channel import Channel
+from ai_nano.machines.channel import GREETING_BYTES, Channel
 
 # runner.py says something every second; ten of silence are a lost machine.
 SILENCE_S = 10.0
 LEASE_EVERY_S = 1.0
 KEPT_LINES = 40
+# What a cancelled job still says is heard for so long.
+END_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,8 @@ class Job:
         self._commands.put(command)
 
     def cancel(self) -> bool:
-        return bool(self._runner.runner_result("cancel", self.id)["gone"])
+        with answers.reading(self._runner.name):
+            return answers.flag(self._runner.runner_result("cancel", self.id), "gone")
 
     def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
         frames.watch(self._runner, self.id, on_picture, cancel)
@@ -61,25 +66,32 @@ class Job:
                cancel: CancelToken) -> JobEnd:
         lost_since: float | None = None
         asked_to_cancel = False
+        until: float | None = None
         while True:
             self._heard = False
             try:
                 if cancel.cancelled and not asked_to_cancel:
                     gone = self.cancel()
                     asked_to_cancel = True  # only now: a machine out of reach is asked again
+                    until = time.monotonic() + END_S
                     if not gone:
                         raise WorkFailed("job.not_cancelled", machine=self._runner.name, run=self.id)
-                end = self._follow_once(on_event, on_log, cancel if not asked_to_cancel else CancelToken())
+                end = self._follow_once(on_event, on_log, cancel if not asked_to_cancel else CancelToken(), until)
                 if end is not None:
                     return end
                 if cancel.detached:
                     raise Detached()
                 if cancel.cancelled and not asked_to_cancel:
                     continue
+                if until is not None and time.monotonic() >= until:
+                    # It is gone, as the machine itself says; what it still has to say of it is not waited for.
+                    return JobEnd("cancelled", last_lines=tuple(self._lines))
                 raise MachineError("machine.lost", machine=self._runner.name)
             except MachineError as error:
                 if cancel.detached:
                     raise Detached() from error
+                if error.code == "machine.nonsense":
+                    raise
                 if self._heard:
                     lost_since = None
                 lost_since = lost_since or time.monotonic()
@@ -89,15 +101,18 @@ class Job:
                 time.sleep(1.0)
 
     def _follow_once(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
-                     cancel: CancelToken) -> JobEnd | None:
-        """One connection's worth. None when it broke, or when it is time to cancel or to let go."""
+                     cancel: CancelToken, until: float | None = None) -> JobEnd | None:
+        """One connection's worth. None when it broke, or when it is time to cancel or to let go, or `until` is over."""
         channel = self._runner.runner("follow", self.id, "--events", str(self._events_at), "--log", str(self._log_at))
         try:
             heard = leased = time.monotonic()
             channel.write(_line({"type": "lease"}))
+            greeting = 0
             while not cancel.cancelled and not cancel.detached:
                 line = channel.readline(0.2)
                 now = time.monotonic()
+                if until is not None and now >= until:
+                    return None
                 if now - leased >= LEASE_EVERY_S:
                     channel.write(_line({"type": "lease"}))
                     leased = now
@@ -107,13 +122,17 @@ class Job:
                     if now - heard > SILENCE_S:
                         return None
                     continue
-                heard = now
-                self._heard = True
                 if not line.endswith(b"\n"):
                     return None
                 if not line.startswith(b"{"):
-                    continue  # a login's own greeting
-                end = self._take(json.loads(line), on_event, on_log)
+                    greeting += len(line)  # a login's own
+                    if greeting > GREETING_BYTES:
+                        raise MachineError("machine.nonsense", machine=self._runner.name)
+                    continue
+                heard = now
+                self._heard = True
+                with answers.reading(self._runner.name):
+                    end = self._take(answers.decode(line), on_event, on_log)
                 if end is not None:
                     return end
             return None
@@ -122,24 +141,28 @@ class Job:
 
     def _take(self, message: Mapping[str, Any], on_event: Callable[[Mapping[str, Any]], None],
               on_log: Callable[[str], None]) -> JobEnd | None:
+        """One message. Raises Nonsense; WorkFailed for an error of runner.py's own."""
         check_version(message, self._runner.name)
-        match message["type"]:
+        match answers.text(message, "type"):
             case "event":
-                event = message["event"]
+                event, end = answers.mapping(message, "event"), answers.count(message, "end")
                 if event.get("type") == "result":
                     self._result = event
                 elif event.get("type") == "error":
-                    self._error = (event["code"], event.get("params", {}))
+                    with contextlib.suppress(answers.Nonsense):
+                        self._error = (answers.code(event), answers.params(event))
                 on_event(event)
-                self._events_at = message["end"]
+                self._events_at = end
             case "log":
-                self._lines.extend(message["text"].splitlines())
-                on_log(message["text"])
-                self._log_at = message["end"]
+                text, end = wire.to_log(message), answers.count(message, "end")
+                self._lines.extend(text.splitlines())
+                on_log(text)
+                self._log_at = end
             case "error":
-                raise WorkFailed(message["code"], **{"machine": self._runner.name, **message.get("params", {})})
+                raise answers.error(message, self._runner.name)
             case "end":
-                return JobEnd(message["state"], self._result, self._error, message["exit"], tuple(self._lines))
+                state, how = wire.to_end(message)
+                return JobEnd(state, self._result, self._error, how, tuple(self._lines))
         return None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import paramiko
 
+from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig, ServerConfig
 from ai_nano.core.errors import MachineError
@@ -71,9 +72,12 @@ class SshMachine(ProgramMachine):
         free = self.store("free")
         transport = self._connection.transport()
         try:
-            return MachineFacts(self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
-                                int(free["free_bytes"]), int(free["total_bytes"]), free.get("python"),
-                                fingerprint(transport.get_remote_server_key()))
+            with answers.reading(self.name):
+                return MachineFacts(
+                    self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
+                    answers.count(free, "free_bytes"), answers.count(free, "total_bytes"),
+                    answers.optional(answers.text, free, "python", longest=40),
+                    fingerprint(transport.get_remote_server_key()))
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise MachineError("machine.lost", machine=self.name) from error
 
@@ -108,13 +112,7 @@ class SshMachine(ProgramMachine):
         return self._exec(shlex.join(["sh", "-c", line]))
 
     def _exec(self, line: str) -> SshChannel:
-        transport = self._connection.transport()
-        try:
-            channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
-            channel.exec_command(line)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise MachineError("machine.lost", machine=self.name) from error
-        return SshChannel(channel, self.name)
+        return SshChannel.start(self._connection.transport(), line, self.name)
 
     def _send_programs(self) -> None:
         self._connection.transport()  # connected before the lock is taken: a person may have to be asked

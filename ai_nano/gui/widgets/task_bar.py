@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Progress
@@ -26,6 +26,8 @@ class TaskBar(QFrame):
         self._words.setWordWrap(True)
         self._detail = QLabel()
         self._detail.setProperty("role", "note")
+        for label in (self._words, self._detail):
+            label.setTextFormat(Qt.PlainText)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self.cancel = QPushButton()
