@@ -18,8 +18,8 @@ from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig, Secret
-from ai_nano.core.errors import Cancelled, ContactLost, MachineError, WorkFailed
-from ai_nano.core.ports import JobEnd, Upload
+from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
+from ai_nano.core.ports import JobEnd
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import SshMachine

@@ -103,7 +103,7 @@ def test_a_parcel_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path,
     assert (seen[-1].done_bytes, seen[-1].total_bytes, seen[-1].done_files, seen[-1].total_files) == (total, total, 6, 6)
     assert [one.done_bytes for one in seen] == sorted(one.done_bytes for one in seen) and seen[0].done_bytes == 0
     assert send(machine, parcel(folder, model=delivery.model)) == Delivery(delivery.model, 6, 0)
-    assert not [path for path in (root / ".ai_nano" / "incoming").iterdir()]
+    assert not list((root / ".ai_nano" / "incoming").iterdir())
 
 
 def test_each_gets_a_name_of_its_own(machine: SshMachine, root: Path, folder: Path) -> None:
@@ -286,7 +286,8 @@ def test_a_model_replaces_the_older_one_with_its_engines(machine: SshMachine, ro
     _give(root)
     # The labels alone have changed: the engine is that of the same network.
     assert send(machine, model(tmp_path / "m", 2)).sent <= 3
-    assert engine.read_bytes() == b"engine" and (there / "labels.txt").read_bytes() == (tmp_path / "m" / "labels.txt").read_bytes()
+    assert engine.read_bytes() == b"engine"
+    assert (there / "labels.txt").read_bytes() == (tmp_path / "m" / "labels.txt").read_bytes()
     send(machine, model(tmp_path / "m", 2, onnx=5))
     assert sorted(path.name for path in there.iterdir()) == ["bundle.json", "labels.txt", "model.onnx"]
     assert content(there) == content(tmp_path / "m")
@@ -362,8 +363,9 @@ def test_two_laptops_send_copies_of_one_workspace(machine: SshMachine, ssh_serve
         except (WorkFailed, MachineError) as error:
             outcomes[name] = error.code
 
+    copy = parcel(tmp_path / "copy", model=f"{STEM}-001", owner="f" * 16)
     threads = [threading.Thread(target=run, args=("one", machine, parcel(folder, model=f"{STEM}-001"))),
-               threading.Thread(target=run, args=("two", second, parcel(tmp_path / "copy", model=f"{STEM}-001", owner="f" * 16)))]
+               threading.Thread(target=run, args=("two", second, copy))]
     for thread in threads:
         thread.start()
     for thread in threads:
