@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ai_nano.machines.ssh_machine import SshMachine
 
 
+PATIENCE_S = 20.0
+
+
 def user_folder() -> Path:
     """Where forms write config.json, and where known_hosts lies."""
     return Path(platformdirs.user_config_dir("ai_nano", appauthor=False))
@@ -37,8 +40,9 @@ def user_folder() -> Path:
 class Lab:
     """The room. Machines are made when first used and connect when first asked something."""
 
-    def __init__(self, config: Config, ask: Questions, folder: Path) -> None:
+    def __init__(self, config: Config, ask: Questions, folder: Path, patience_s: float | None = PATIENCE_S) -> None:
         self.config = config
+        self._patience_s = patience_s
         self.images = ImageFiles()
         self._ask = ask
         self._folder = folder
@@ -85,7 +89,9 @@ class Lab:
     def here(self) -> Machine:
         from ai_nano.machines.local_machine import LocalMachine
 
-        return LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
+        machine = LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
+        machine.student = self.config.student
+        return machine
 
     def open_camera(self, uri: str) -> Camera:
         """The camera, shared with whoever has it open already."""
@@ -107,7 +113,9 @@ class Lab:
     def _machine(self, config: ServerConfig | NanoConfig, role: str) -> Machine:
         with self._making:
             if config.name not in self._machines:
-                self._machines[config.name] = _ssh_machine(config, role, self._ask, self._folder)
+                machine = _ssh_machine(config, role, self._ask, self._folder)
+                machine.student, machine.patience_s = self.config.student, self._patience_s
+                self._machines[config.name] = machine
             return self._machines[config.name]
 
 
@@ -144,9 +152,12 @@ def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, f
         machine.close()
 
 
-def build_lab(config: Config, ask: Questions, folder: Path | None = None) -> Lab:
-    """The room that the config describes; `folder` is the user's config folder (known_hosts)."""
-    return Lab(config, ask, folder or user_folder())
+def build_lab(config: Config, ask: Questions, folder: Path | None = None, patience_s: float | None = PATIENCE_S) -> Lab:
+    """The room that the config describes; `folder` is the user's config folder (known_hosts).
+
+    `patience_s`: how long a machine may be out of reach while work there is followed; None: as long as it takes.
+    """
+    return Lab(config, ask, folder or user_folder(), patience_s)
 
 
 def steps() -> dict[str, BatchStep]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
-from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress
+from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
 
 
@@ -32,10 +32,20 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
             return None
 
 
+# Which step a program is the work of; what another version started may be none of these.
+STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/classify.py": "infer"}
+
+
+def step_of(run: Mapping[str, Any]) -> str:
+    """The step that a run of `list` belongs to; of an unknown program, its name."""
+    return STEPS.get(str(run["program"]), str(run["program"]))
+
+
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
            watch: Callable[[Event], None] | None = None) -> Mapping[str, Any]:
     """Follow a job to its end and return its result. Raises Cancelled, or WorkFailed with the program's own error and
-    last lines; ContactLost comes through from the job."""
+    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State."""
+    told = ""
 
     def on_event(raw: Mapping[str, Any]) -> None:
         event = to_event(raw, step, machine)
@@ -48,7 +58,16 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
         for line in text.splitlines():
             emit(Log("", level="output", machine=machine, raw=line))
 
-    end = job.follow(on_event, on_log, cancel)
+    def on_contact(there: bool) -> None:
+        nonlocal told
+        code = "status.contact_back" if there else "status.contact_lost"
+        if cancel.cancelled and not there:
+            code = "status.contact_lost.cancelling"
+        if code != told:
+            told = code
+            emit(State(step, "running" if there else "lost", code, {"machine": machine}))
+
+    end = job.follow(on_event, on_log, cancel, on_contact)
     if end.state == "cancelled":
         raise Cancelled()
     if end.state != "done":
@@ -62,6 +81,8 @@ def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
         code, params = end.error
         return WorkFailed(code, details=end.last_lines, **{"machine": machine, **params})
     signal = (end.exit or {}).get("signal")
+    if end.why == "rebooted":
+        return WorkFailed("job.rebooted", details=end.last_lines, step=step, machine=machine, run=run)
     if end.exit is None:
         return WorkFailed("job.vanished", details=end.last_lines, step=step, machine=machine, run=run)
     if signal is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.wire import check_version
 from ai_nano.machines.channel import Channel
-from ai_nano.machines.job import Job
+from ai_nano.machines.job import PATIENCE_S, Job
 
 ANSWER_TIMEOUT_S = 60.0
 
@@ -18,8 +18,10 @@ class ProgramMachine:
     """Runs programs of `remote/` by exec; where and how, the subclasses say."""
 
     name: str
-    # How long a followed job may be out of reach before the laptop gives up following it (it runs on).
-    patience_s: float = 20.0
+    # How long a followed job may be out of reach before the laptop gives up following it (it runs on); None: for ever.
+    patience_s: float | None = PATIENCE_S
+    # Who starts jobs from here, for others who see them in a list.
+    student: str | None = None
 
     def exec_program(self, program: str, *words: str) -> Channel:
         """Start `PYTHON PROGRAMS/<program> --root ROOT words...`; the programs are put there first if need be."""
@@ -36,16 +38,21 @@ class ProgramMachine:
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
-        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s}
+        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student}
         self.runner_result("start", stdin=json.dumps(spec, ensure_ascii=False).encode("utf-8"))
-        return Job(self, run_id)
+        return Job(self, run_id, leased=lease_s is not None)
 
     def attach(self, run_id: str) -> Job:
         return Job(self, run_id)
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
-        runs: Sequence[Mapping[str, Any]] = self.runner_result("list")["runs"]
-        return runs
+        answer = self.runner_result("list")
+        runs: Sequence[Mapping[str, Any]] = answer["runs"]
+        # By that machine's own clock, which may be an hour off.
+        return [{**run, "age_s": max(0.0, answer["now"] - (run["started"] or answer["now"]))} for run in runs]
+
+    def doubt(self) -> None:
+        """A channel has been silent for too long."""
 
     def _answer(self, channel: Channel, stdin: bytes = b"") -> Mapping[str, Any]:
         """The one JSON line that a short operation prints."""
