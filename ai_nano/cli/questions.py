@@ -2,6 +2,7 @@
 
 import getpass
 import sys
+import threading
 
 from ai_nano.cli.console import Console
 from ai_nano.core.texts import t
@@ -13,6 +14,8 @@ class TerminalQuestions:
     def __init__(self, console: Console, yes: bool) -> None:
         self._console = console
         self._yes = yes
+        # Several machines may be asked at the same time; a person answers one after the other.
+        self._one_at_a_time = threading.Lock()
 
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         if self._yes:
@@ -26,6 +29,10 @@ class TerminalQuestions:
     def password(self, machine: str, login: str) -> str | None:
         if not sys.stdin.isatty():
             return None
+        with self._one_at_a_time:
+            return self._password(machine, login)
+
+    def _password(self, machine: str, login: str) -> str | None:
         self._console.close()
         return getpass.getpass(t("ask.password", machine=machine, login=login) + " ") or None
 
@@ -34,6 +41,10 @@ class TerminalQuestions:
         return self._yes or (sys.stdin.isatty() and self._ask(text))
 
     def _ask(self, text: str) -> bool:
+        with self._one_at_a_time:
+            return self._answer(text)
+
+    def _answer(self, text: str) -> bool:
         self._console.close()
         print(f"{text} [{t('ask.yes')}/{t('ask.no')}] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in (t("ask.yes"), t("ask.yes")[0])
