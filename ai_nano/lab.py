@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from ai_nano.machines.ssh_machine import SshMachine
 
 
+PATIENCE_S = 20.0
+
+
 def user_folder() -> Path:
     """Where forms write config.json, and where known_hosts lies."""
     return Path(platformdirs.user_config_dir("ai_nano", appauthor=False))
@@ -41,8 +44,10 @@ def user_folder() -> Path:
 class Lab:
     """The room. Machines are made when first used and connect when first asked something."""
 
-    def __init__(self, config: Config, ask: Questions, folder: Path, keyring: KeyringStore | None = None) -> None:
+    def __init__(self, config: Config, ask: Questions, folder: Path, keyring: KeyringStore | None = None,
+                 patience_s: float | None = PATIENCE_S) -> None:
         self.config = config
+        self._patience_s = patience_s
         self.images = ImageFiles()
         self._ask = ask
         self._folder = folder
@@ -95,7 +100,9 @@ class Lab:
     def here(self) -> Machine:
         from ai_nano.machines.local_machine import LocalMachine
 
-        return LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
+        machine = LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
+        machine.student = self.config.student
+        return machine
 
     def open_camera(self, uri: str) -> Camera:
         """The camera, shared with whoever has it open already."""
@@ -126,7 +133,9 @@ class Lab:
 
         if config.name not in self._machines:
             jump = self._jump(config)
-            self._machines[config.name] = SshMachine(config, Programs(role), self._host_keys(), self._ask, self._keyring, jump)
+            machine = SshMachine(config, Programs(role), self._host_keys(), self._ask, self._keyring, jump)
+            machine.student, machine.patience_s = self.config.student, self._patience_s
+            self._machines[config.name] = machine
         return self._machines[config.name]
 
     def _jump(self, config: MachineConfig) -> "Connection | None":
@@ -174,9 +183,13 @@ def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, f
         lab.close()
 
 
-def build_lab(config: Config, ask: Questions, folder: Path | None = None, keyring: KeyringStore | None = None) -> Lab:
-    """The room that the config describes; `folder` is the user's config folder (known_hosts), `keyring` None the system's."""
-    return Lab(config, ask, folder or user_folder(), keyring)
+def build_lab(config: Config, ask: Questions, folder: Path | None = None, keyring: KeyringStore | None = None,
+              patience_s: float | None = PATIENCE_S) -> Lab:
+    """The room that the config describes; `folder` is the user's config folder (known_hosts), `keyring` None the system's.
+
+    `patience_s`: how long a machine may be out of reach while work there is followed; None: as long as it takes.
+    """
+    return Lab(config, ask, folder or user_folder(), keyring, patience_s)
 
 
 def steps() -> dict[str, BatchStep]:

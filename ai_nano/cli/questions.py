@@ -16,6 +16,7 @@ class TerminalQuestions:
     def __init__(self, console: Console, yes: bool) -> None:
         self._console = console
         self._yes = yes
+        # Several machines may be asked at the same time; a person answers one after the other.
         self._one_at_a_time = threading.Lock()
 
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
@@ -45,6 +46,10 @@ class TerminalQuestions:
         return self._yes or (sys.stdin.isatty() and self._ask(text))
 
     def _ask(self, text: str) -> bool:
+        with self._one_at_a_time:
+            return self._answer(text)
+
+    def _answer(self, text: str) -> bool:
         self._console.close()
         print(f"{text} [{t('ask.yes')}/{t('ask.no')}] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in (t("ask.yes"), t("ask.yes")[0])

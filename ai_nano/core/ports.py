@@ -68,13 +68,17 @@ class Delivery:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended. `state` is done, failed or cancelled; `result` the program's last word, `error` its (code, params)."""
+    """How a job ended. `state` is done, failed or cancelled; `result` the program's last word, `error` its (code, params).
+
+    `why`, of a job that left no exit: `rebooted` when its machine was started anew, else `vanished`.
+    """
 
     state: str
     result: Mapping[str, Any] = field(default_factory=dict)
     error: tuple[str, Mapping[str, Any]] | None = None
     exit: Mapping[str, Any] | None = None
     last_lines: tuple[str, ...] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,11 @@ class RemoteJob(Protocol):
     id: str
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
-               cancel: CancelToken) -> JobEnd:
-        """Deliver every event once, in order, until the job ends; cancelling ends the job. ContactLost when unreachable."""
+               cancel: CancelToken, on_contact: Callable[[bool], None] | None = None) -> JobEnd:
+        """Deliver every event once, in order, until the job ends; cancelling ends the job. ContactLost when unreachable.
+
+        `on_contact` is told False at each attempt to reach the machine that failed, and True when it is there again.
+        """
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Pass a command to the running program."""
@@ -192,7 +199,7 @@ class Machine(Protocol):
         """An already started job."""
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
-        """Runs on the machine, oldest first."""
+        """Runs on the machine, oldest first: `list` of runner.py (doc/design/wire.md), with `age_s` since their start."""
 
     def close(self) -> None:
         """Close the connection; whatever runs there goes on."""
