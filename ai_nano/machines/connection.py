@@ -234,21 +234,26 @@ class Connection:
         """
         deadline = time.monotonic() + CROWD_S
         pause = CROWD_PAUSE_S
-        while True:
-            wire = Link(self._connect())
-            attempt.use(wire)
-            greeting = wire.greeting(min(GREETING_S, CONNECT_TIMEOUT_S))
-            if greeting.may_be_ssh:
-                return wire
-            wire.close()
+        while not attempt.given_up:
+            try:
+                wire = Link(self._connect())
+            except MachineError as error:
+                # Sent away before the operating system had told us that we are in.
+                greeting, failure = reach.Greeting(b"", ended=isinstance(error.__cause__, ConnectionResetError)), error
+            else:
+                attempt.use(wire)
+                greeting = wire.greeting(min(GREETING_S, CONNECT_TIMEOUT_S))
+                if greeting.may_be_ssh:
+                    return wire
+                wire.close()
+                failure = reach.not_ssh(self.machine, greeting.first_line)
             pause_now = pause * random.uniform(0.5, 1.5)
-            if attempt.given_up:
-                raise self._error("machine.lost")
             if not greeting.is_busy or time.monotonic() + pause_now > deadline:
-                raise reach.not_ssh(self.machine, greeting.first_line)
+                raise failure
             log.info("%s is busy (%s); once more in %.1f s", self.machine.name, greeting.first_line, pause_now)
             attempt.pause(pause_now)
             pause = min(1.5, 1.6 * pause)
+        raise self._error("machine.lost")
 
     def _connect(self) -> socket.socket | paramiko.Channel:
         if self._jump is not None:
