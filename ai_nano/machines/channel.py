@@ -27,9 +27,9 @@ MOST_BUFFERED = 8 << 20
 CHANNEL_TIMEOUT_S = 15.0
 # From the last word of an answer to the exit status.
 FINISH_S = 10.0
-# Until something that was written has gone: so long, and as long as it takes at this rate.
+# Until a block that was written has gone: so long, and as long as it takes at this rate.
 WRITE_S = 15.0
-SLOWEST_BYTES_A_S = 2000.0
+SLOWEST_BYTES_A_S = 10_000.0
 
 
 class Channel(Protocol):
@@ -166,15 +166,16 @@ class SshChannel(_Stream):
         return cls(channel, machine)
 
     def write(self, data: bytes) -> None:
-        deadline = time.monotonic() + WRITE_S + len(data) / SLOWEST_BYTES_A_S
-        offset = 0
         try:
-            while offset < len(data):
-                self._channel.settimeout(max(0.001, deadline - time.monotonic()))
-                sent = self._channel.send(data[offset:offset + _BLOCK])
-                if sent == 0:
-                    raise EOFError("closed")
-                offset += sent
+            for begin in range(0, len(data), _BLOCK):
+                block = data[begin:begin + _BLOCK]
+                deadline = time.monotonic() + WRITE_S + len(block) / SLOWEST_BYTES_A_S
+                while block:
+                    self._channel.settimeout(max(0.001, deadline - time.monotonic()))
+                    sent = self._channel.send(block)
+                    if sent == 0:
+                        raise EOFError("closed")
+                    block = block[sent:]
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise MachineError("machine.lost", machine=self._machine) from error
 
@@ -185,7 +186,7 @@ class SshChannel(_Stream):
             taken: int = self._channel.send(data)  # type: ignore[arg-type]
         except TimeoutError:
             return 0
-        except (OSError, EOFError) as error:
+        except (paramiko.SSHException, OSError, EOFError) as error:
             raise MachineError("machine.lost", machine=self._machine) from error
         if taken == 0:
             raise MachineError("machine.lost", machine=self._machine)
