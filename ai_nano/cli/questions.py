@@ -43,13 +43,12 @@ class TerminalQuestions:
 
     def confirm(self, text: str) -> bool:
         """A yes-or-no question; `--yes` answers it, and nobody there means no."""
-        return self._yes or (sys.stdin.isatty() and self._ask(text))
+        if self._yes or not sys.stdin.isatty():
+            return self._yes
+        with self._one_at_a_time:
+            return self._ask(text)
 
     def _ask(self, text: str) -> bool:
-        with self._one_at_a_time:
-            return self._answer(text)
-
-    def _answer(self, text: str) -> bool:
         self._console.close()
         print(f"{text} [{t('ask.yes')}/{t('ask.no')}] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in (t("ask.yes"), t("ask.yes")[0])

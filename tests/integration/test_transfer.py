@@ -21,7 +21,7 @@ from ai_nano.core.errors import Cancelled, MachineError, WorkFailed
 from ai_nano.core.ports import Delivery, Parcel, Sent, Upload
 from ai_nano.machines.ssh_machine import SshMachine
 
-PEERS = ("tar",)
+PEERS = ("tar", "sftp")
 STEM = "ada-lab-animals"
 OWNER = "0123456789abcdef"
 
