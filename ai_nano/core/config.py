@@ -159,7 +159,8 @@ def _path(place: _Place, value: Any) -> Path | None:
 
 def _root(place: _Place, value: Any) -> str:
     text = _text(place, value)
-    if not text or ".." in Path(text).parts or text.startswith("~"):
+    # One that begins with a hyphen would be an option to the Python there.
+    if not text or ".." in Path(text).parts or text.startswith(("~", "-")) or "\0" in text:
         raise place.error("config.root", value=text)
     return text.rstrip("/") or "/"
 
