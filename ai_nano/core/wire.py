@@ -8,9 +8,10 @@ from ai_nano.core import answers, names
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
-from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress
+from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
 
+WHYS = ("rebooted", "vanished")
 MOST_EPOCHS = 1_000_000
 MOST_CLASSES = 1000
 MOST_PINS = 40
@@ -72,23 +73,28 @@ def to_log(message: Mapping[str, Any]) -> str:
     return lines + "\n" if text.endswith(("\n", "\r")) else lines
 
 
-def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None]:
-    """State and exit of an `end` message. Raises Nonsense."""
+def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, str | None]:
+    """State and exit of an `end` message, and why there is no exit. Raises Nonsense."""
     state = answers.choice(message, "state", ("done", "failed", "cancelled"))
     how = optional(answers.mapping, message, "exit")
     if how is None:
-        return state, None
+        return state, None, optional(answers.choice, message, "why", words=WHYS)
     numbers = {key: optional(answers.number, how, key) for key in ("v", "code", "signal", "duration_s")}
-    return state, {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}
+    return state, {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}, None
 
 
-def to_run(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A run of runner.py's list: id, program, state, started, params; None for one that makes no sense."""
+def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
+    """A run of runner.py's list: id, program, student, state, why, started, age_s, params; None for one that makes no sense.
+
+    `now` is that machine's time.
+    """
     try:
         if not names.is_model_name(run := answers.text(raw, "id")):
             return None
-        return {"id": run, "program": answers.text(raw, "program"), "state": answers.code(raw, "state"),
-                "started": optional(answers.number, raw, "started"), "params": answers.params(raw)}
+        started = optional(answers.number, raw, "started")
+        return {"id": run, "program": answers.text(raw, "program"), "student": optional(answers.text, raw, "student"),
+                "state": answers.code(raw, "state"), "why": optional(answers.choice, raw, "why", words=WHYS),
+                "started": started, "age_s": max(0.0, now - (started or now)), "params": answers.params(raw)}
     except answers.Nonsense:
         return None
 
@@ -108,12 +114,20 @@ def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
                               "exported": bool(optional(answers.flag, raw, "exported")),
                               "modified": optional(answers.number, raw, "modified")})
     return found
+# Which step a program is the work of; what another version started may be none of these.
+STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/classify.py": "infer"}
+
+
+def step_of(run: Mapping[str, Any]) -> str:
+    """The step that a run of `list` belongs to; of an unknown program, its name."""
+    return STEPS.get(str(run["program"]), str(run["program"]))
 
 
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
            watch: Callable[[Event], None] | None = None) -> Mapping[str, Any]:
     """Follow a job to its end and return its result. Raises Cancelled, or WorkFailed with the program's own error and
-    last lines; ContactLost comes through from the job."""
+    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State."""
+    told = ""
 
     odd = 0
 
@@ -135,7 +149,16 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
         for line in text.splitlines():
             emit(Log("", level="output", machine=machine, raw=line))
 
-    end = job.follow(on_event, on_log, cancel)
+    def on_contact(there: bool) -> None:
+        nonlocal told
+        code = "status.contact_back" if there else "status.contact_lost"
+        if cancel.cancelled and not there:
+            code = "status.contact_lost.cancelling"
+        if code != told:
+            told = code
+            emit(State(step, "running" if there else "lost", code, {"machine": machine}))
+
+    end = job.follow(on_event, on_log, cancel, on_contact)
     if end.state == "cancelled":
         raise Cancelled()
     if end.state != "done":
@@ -149,6 +172,8 @@ def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
         code, params = end.error
         return answers.told(code, params, machine, end.last_lines)
     signal = (end.exit or {}).get("signal")
+    if end.why == "rebooted":
+        return WorkFailed("job.rebooted", details=end.last_lines, step=step, machine=machine, run=run)
     if end.exit is None:
         return WorkFailed("job.vanished", details=end.last_lines, step=step, machine=machine, run=run)
     if signal is not None:

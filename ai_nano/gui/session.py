@@ -86,7 +86,7 @@ class Session(QObject):
         if self.lab is not None:
             old = self.lab
             self._thread(old.close, "leave-room")
-        self.lab = build_lab(config, self._questions, folder or self._folder)
+        self.lab = build_lab(config, self._questions, folder or self._folder, patience_s=None)
         self._machines_before, self._ticks = None, 0
         if config.open_to_others:
             self.inbox.put(Log("config.open_to_others", {"file": config.path}, "warning"))
@@ -148,7 +148,9 @@ class Session(QObject):
     def status(self, step: str) -> StepStatus:
         known = self.statuses.get(step)
         if self.is_running(step):
-            return StepStatus(step, Status.RUNNING, "status.running")
+            running = self._running[step]
+            lost = running.lost if running is not None else None
+            return lost or StepStatus(step, Status.RUNNING, "status.running")
         if known is not None:
             return known
         if step == "project":

@@ -9,7 +9,7 @@ from typing import Any
 from ai_nano.core import answers, wire
 from ai_nano.core.errors import MachineError
 from ai_nano.machines.channel import Channel, first_line
-from ai_nano.machines.job import Job
+from ai_nano.machines.job import PATIENCE_S, Job
 
 ANSWER_TIMEOUT_S = 60.0
 
@@ -18,8 +18,10 @@ class ProgramMachine:
     """Runs programs of `remote/` by exec; where and how, the subclasses say."""
 
     name: str
-    # How long a followed job may be out of reach before the laptop gives up following it (it runs on).
-    patience_s: float = 20.0
+    # How long a followed job may be out of reach before the laptop gives up following it (it runs on); None: for ever.
+    patience_s: float | None = PATIENCE_S
+    # Who starts jobs from here, for others who see them in a list.
+    student: str | None = None
 
     def exec_program(self, program: str, *words: str) -> Channel:
         """Start `PYTHON PROGRAMS/<program> --root ROOT words...`; the programs are put there first if need be."""
@@ -36,9 +38,9 @@ class ProgramMachine:
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
-        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s}
+        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student}
         self.runner_result("start", stdin=json.dumps(spec, ensure_ascii=False).encode("utf-8"))
-        return Job(self, run_id)
+        return Job(self, run_id, leased=lease_s is not None)
 
     def attach(self, run_id: str) -> Job:
         return Job(self, run_id)
@@ -46,7 +48,12 @@ class ProgramMachine:
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         answer = self.runner_result("list")
         with answers.reading(self.name):
-            return [run for run in map(wire.to_run, answers.objects(answer, "runs")) if run is not None]
+            # Ages by that machine's own clock, which may be an hour off.
+            now = answers.number(answer, "now")
+            return [run for raw in answers.objects(answer, "runs") if (run := wire.to_run(raw, now)) is not None]
+
+    def doubt(self) -> None:
+        """A channel has been silent for too long."""
 
     def _answer(self, channel: Channel, stdin: bytes = b"") -> Mapping[str, Any]:
         """The one JSON line that a short operation prints."""

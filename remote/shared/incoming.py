@@ -178,7 +178,10 @@ class Incoming:
 
     def there_already(self) -> bool:
         """Whether the model's folder holds the whole parcel."""
-        return self.target.is_dir() and all(self._is(entry, self.target / entry.path) for entry in self._parcel.entries)
+        if not self.target.is_dir() or not all(self._is(entry, self.target / entry.path) for entry in self._parcel.entries):
+            return False
+        paths = {entry.path for entry in self._parcel.entries}
+        return all(path in paths for path, _ in files_below(self.target) if path.split("/")[0] in PARTS)
 
     def missing(self) -> List[Tuple[Entry, int]]:
         """What is to be sent, each from the offset on; takes over what other models have. Failure `transfer.no_space`."""
@@ -224,8 +227,7 @@ class Incoming:
             if model == self.model or not folder.is_dir():
                 continue
             for path, stat in files_below(folder):
-                if path.split("/")[0] in PARTS:
-                    found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
+                found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
         return found
 
     def _link(self, source: Path, place: Path, entry: Entry) -> bool:

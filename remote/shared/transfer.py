@@ -29,6 +29,8 @@ from shared.wire import Failure, decode  # noqa: E402
 STDIN, STDOUT = 0, 1
 BLOCK = 1 << 18
 LONGEST_LINE = 1 << 26
+# What is lost at most of a file that is cut short, beside what is on its way.
+PIECE = 1 << 16
 # Nobody is there any more: a laptop whose network is slow still sends something.
 SILENCE_S = 60.0
 REPORT_S = 0.2
@@ -145,11 +147,11 @@ def _unpack(source: Input, incoming: Incoming, missing: List[Tuple[Entry, int]])
                 content = archive.extractfile(member)
                 assert content is not None, "it is a regular file"
                 with incoming.part(entry, offset) as write:
-                    block = content.read(BLOCK)
+                    block = content.read(PIECE)
                     while block:
                         write(block)
                         source.count(len(block))
-                        block = content.read(BLOCK)
+                        block = content.read(PIECE)
                 if incoming.finish(entry, digest):
                     source.files += 1
                 else:

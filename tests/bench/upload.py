@@ -1,4 +1,4 @@
-"""Step 4 beside what a user would pick instead, to real sshd: on a link of 100 Mbit/s that tests/link.py emulates, and on loopback.
+"""Step 4 beside what a user would pick instead, to real sshd: on the link of tests/link.py at 100 Mbit/s, and on loopback.
 
     python -m tests.bench.upload [--images 600] [--rounds 3] [--round-trip 5 20] [--ways raw put zip scp rsync sftp tar]
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import paramiko
 import pytest
-from ssh_servers import SERVERS, Account, SshServer, make_throwaway_user, start_server
+from ssh_servers import SERVERS, SFTP_ONLY, Account, SshServer, make_throwaway_user, start_server
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,13 @@ def ssh_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 def ssh_server_without_sftp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """Like `ssh_server`, but SFTP is refused."""
     with _start(request, tmp_path_factory, sftp=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=SFTP_ONLY)
+def sftp_only_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """A running SSH server whose account can do nothing but SFTP: no command, no forwarding."""
+    with _start(request, tmp_path_factory, sftp=True) as server:
         yield server
 
 

@@ -1,8 +1,10 @@
 """SSH servers to test against: the embedded one and OpenSSH's sshd, both on 127.0.0.1, with keys made for the run.
 
 A double is trusted only where it passes what the real one passes, so a test that takes the fixture `ssh_server` runs
-three times: `embedded`, `openssh-key` (sshd run by and for the user of the tests) and `openssh-password` (a throwaway
-user; needs root). A test that needs a password is parametrised with PASSWORD_SERVERS, indirectly.
+with each of SERVERS: `embedded`, `openssh-key` (sshd run by and for the user of the tests), `openssh-password` (a
+throwaway user; needs root) and `openssh-7.6` (the algorithms of Ubuntu 18.04's sshd, all keys RSA, as a Nano that was set
+up years ago has them). A test that needs a password is parametrised with PASSWORD_SERVERS, indirectly. An account that
+can do nothing but SFTP is for tests that ask for it: SFTP_ONLY.
 """
 
 from __future__ import annotations
@@ -28,13 +30,15 @@ import paramiko
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _OPENSSH_PASSWORD = pytest.param("openssh-password", marks=pytest.mark.root)
-SERVERS = ["embedded", "openssh-key", _OPENSSH_PASSWORD]
+SERVERS = ["embedded", "openssh-key", _OPENSSH_PASSWORD, "openssh-7.6"]
+SFTP_ONLY = ["openssh-sftp-only"]
 PASSWORD_SERVERS = ["embedded", _OPENSSH_PASSWORD]
 _SSHD_CONFIG = """\
-ListenAddress 127.0.0.1
+ListenAddress {host}
 Port {port}
 HostKey {host_key}
 PidFile none
@@ -47,13 +51,42 @@ UsePAM no
 StrictModes no
 LogLevel ERROR
 """
+# The defaults of OpenSSH 7.6p1's server: myproposal.h at the tag V_7_6_P1 of github.com/openssh/openssh-portable
+# (KEX_SERVER_KEX, KEX_SERVER_ENCRYPT, KEX_SERVER_MAC, KEX_DEFAULT_PK_ALG). Its manual leaves out rsa-sha2-*, which its
+# code has. The last option's older name is the one that every sshd knows.
+_PUBLIC_KEYS_7_6 = (
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com,ecdsa-sha2-nistp384-cert-v01@openssh.com,"
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com,ssh-ed25519-cert-v01@openssh.com,ssh-rsa-cert-v01@openssh.com,"
+    "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,ssh-ed25519,rsa-sha2-512,rsa-sha2-256,ssh-rsa"
+)
+_ALGORITHMS_7_6 = f"""\
+KexAlgorithms curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,\
+diffie-hellman-group-exchange-sha256,diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,\
+diffie-hellman-group14-sha256,diffie-hellman-group14-sha1
+Ciphers chacha20-poly1305@openssh.com,aes128-ctr,aes192-ctr,aes256-ctr,aes128-gcm@openssh.com,aes256-gcm@openssh.com
+MACs umac-64-etm@openssh.com,umac-128-etm@openssh.com,hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,\
+hmac-sha1-etm@openssh.com,umac-64@openssh.com,umac-128@openssh.com,hmac-sha2-256,hmac-sha2-512,hmac-sha1
+HostKeyAlgorithms {_PUBLIC_KEYS_7_6}
+PubkeyAcceptedKeyTypes {_PUBLIC_KEYS_7_6}
+"""
+_ONLY_SFTP = """\
+ForceCommand internal-sftp
+AllowTcpForwarding no
+AllowStreamLocalForwarding no
+AllowAgentForwarding no
+PermitTTY no
+"""
+# What a kind's sshd_config has beside _SSHD_CONFIG; `openssh-7.6-ed25519` has newer keys than `openssh-7.6`.
+_MORE_CONFIG = {"openssh-7.6": _ALGORITHMS_7_6, "openssh-7.6-ed25519": _ALGORITHMS_7_6, "openssh-sftp-only": _ONLY_SFTP}
+_WITH_RSA = ("openssh-7.6",)
 
 
 @dataclass(frozen=True)
 class SshServer:
     """Where a server listens and how to log in.
 
-    `host_key` is "ssh-ed25519 AAAA..."; `password` is None where only the key logs in.
+    `host_key` is "ssh-ed25519 AAAA..." or "ssh-rsa AAAA..."; `password` is None where only the key logs in; `pid` is the
+    process that listens, where known (sshd serves each connection in children of it).
     """
 
     kind: str
@@ -64,6 +97,7 @@ class SshServer:
     key_file: Path
     home: Path
     host_key: str
+    pid: int | None = None
 
     def connect(
         self, username: str | None = None, password: str | None = None, key_file: Path | None = None
@@ -80,7 +114,7 @@ class SshServer:
                 self.port,
                 username=username or self.user,
                 password=password,
-                key_filename=str(key_file or self.key_file) if password is None else None,
+                pkey=paramiko.PKey.from_path(key_file or self.key_file) if password is None else None,
                 allow_agent=False,
                 look_for_keys=False,
                 timeout=10,
@@ -101,9 +135,45 @@ class Account:
     authorized_keys: Path
 
 
-def make_key(file: Path) -> str:
-    """Writes a new ed25519 key to `file` (OpenSSH's format, 0600); returns its public line."""
-    key = Ed25519PrivateKey.generate()
+@dataclass(frozen=True)
+class Network:
+    """Another network of this computer, joined to it by a cable of its own: `here` and `there` are its ends' addresses."""
+
+    name: str
+    here: str
+    there: str
+
+    def go_silent(self) -> None:
+        """As when the Wi-Fi is out of reach: nobody there hangs up, nothing comes back, and nobody says so."""
+        _ip("-n", self.name, "route", "add", "blackhole", f"{self.here}/32")
+
+
+@contextmanager
+def make_network() -> Iterator[Network]:
+    """Needs root."""
+    word = secrets.token_hex(3)
+    block, first = f"198.18.{secrets.randbelow(256)}", 4 * secrets.randbelow(64)  # RFC 2544: nobody's
+    network = Network(f"ainano-{word}", f"{block}.{first + 1}", f"{block}.{first + 2}")
+    near, far = f"an{word}a", f"an{word}b"
+    _ip("netns", "add", network.name)
+    try:
+        _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", network.name)
+        _ip("addr", "add", f"{network.here}/30", "dev", near)
+        _ip("-n", network.name, "addr", "add", f"{network.there}/30", "dev", far)
+        _ip("link", "set", near, "up")
+        _ip("-n", network.name, "link", "set", far, "up")
+        yield network
+    finally:
+        _ip("netns", "del", network.name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def make_key(file: Path, rsa: bool = False) -> str:
+    """Writes a new ed25519 or RSA key to `file` (OpenSSH's format, 0600); returns its public line."""
+    key: Ed25519PrivateKey | RSAPrivateKey = generate_private_key(65537, 2048) if rsa else Ed25519PrivateKey.generate()
     kinds = serialization
     file.touch(mode=0o600)
     file.write_bytes(
@@ -139,6 +209,7 @@ def embedded_server(folder: Path, account: Account, key_file: Path, *more: str) 
             key_file,
             account.home,
             ready["host_key"],
+            process.pid,
         )
     finally:
         process.stdin.close()
@@ -148,37 +219,49 @@ def embedded_server(folder: Path, account: Account, key_file: Path, *more: str) 
 
 
 @contextmanager
-def openssh_server(folder: Path, kind: str, account: Account, key_file: Path, sftp: bool) -> Iterator[SshServer]:
-    """A real sshd. As root it wants its folder for privilege separation, which is made and left where it is missing."""
+def openssh_server(
+    folder: Path, kind: str, account: Account, key_file: Path, sftp: bool, *more: str, network: Network | None = None
+) -> Iterator[SshServer]:
+    """A real sshd; `more` are further lines of its sshd_config, which go before all others.
+
+    `network`: it runs there, not on this computer's loopback. As root it wants its folder for privilege separation, which
+    is made and left where it is missing.
+    """
     sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.defpath)
     assert sshd is not None, "these tests compare with OpenSSH: install openssh-server"
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    host_key = make_key(folder / "host_key")
+    host_key = make_key(folder / "host_key", rsa=kind in _WITH_RSA)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    host = network.there if network else "127.0.0.1"
     config = _SSHD_CONFIG.format(
+        host=host,
         port=port,
         host_key=folder / "host_key",
         authorized_keys=account.authorized_keys,
         user=account.user,
         password="yes" if account.password else "no",
     )
-    (folder / "sshd_config").write_text(config + ("Subsystem sftp internal-sftp\n" if sftp else ""))
-    process = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL)
+    lines = [*more, config, _MORE_CONFIG.get(kind, ""), "Subsystem sftp internal-sftp" if sftp else ""]
+    (folder / "sshd_config").write_text("\n".join(lines) + "\n")
+    start = ["ip", "netns", "exec", network.name] if network else []
+    process = subprocess.Popen([*start, sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL)
     try:
-        _wait_for_port(port, process)
-        yield SshServer(kind, "127.0.0.1", port, account.user, account.password, key_file, account.home, host_key)
+        _wait_for_port(host, port, process)
+        yield SshServer(
+            kind, host, port, account.user, account.password, key_file, account.home, host_key, process.pid
+        )
     finally:
         _end(process)
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_port(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return
         except ConnectionRefusedError:
             time.sleep(0.02)
@@ -212,22 +295,27 @@ def make_throwaway_user() -> Iterator[Account]:
 
 
 @contextmanager
-def start_server(kind: str, folder: Path, sftp: bool, throwaway_user: Callable[[], Account]) -> Iterator[SshServer]:
-    """A server of one of the three kinds; `folder` is empty and for its files."""
+def start_server(
+    kind: str, folder: Path, sftp: bool, throwaway_user: Callable[[], Account], *more: str
+) -> Iterator[SshServer]:
+    """A server of one of the kinds; `folder` is empty and for its files.
+
+    `more` are further words of the embedded server's command line, or further lines of sshd_config.
+    """
     key_file = folder / "key"
-    public = make_key(key_file)
+    public = make_key(key_file, rsa=kind in _WITH_RSA)
     if kind == "openssh-password":
         account = throwaway_user()
-    elif kind == "openssh-key":
-        account = Account(getpass.getuser(), None, Path(pwd.getpwuid(os.geteuid()).pw_dir), folder / "authorized_keys")
-    else:
+    elif kind == "embedded":
         (folder / "home").mkdir()
         account = Account("nano", secrets.token_urlsafe(18), folder / "home", folder / "authorized_keys")
+    else:
+        account = Account(getpass.getuser(), None, Path(pwd.getpwuid(os.geteuid()).pw_dir), folder / "authorized_keys")
     account.authorized_keys.write_text(public + "\n")
     account.authorized_keys.chmod(0o644)
     if kind == "embedded":
-        server = embedded_server(folder, account, key_file, *([] if sftp else ["--no-sftp"]))
+        server = embedded_server(folder, account, key_file, *([] if sftp else ["--no-sftp"]), *more)
     else:
-        server = openssh_server(folder, kind, account, key_file, sftp)
+        server = openssh_server(folder, kind, account, key_file, sftp, *more)
     with server as running:
         yield running

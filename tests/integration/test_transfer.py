@@ -5,13 +5,13 @@ import os
 import random
 import shutil
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from link import Link
 from ssh_servers import SshServer
 from test_machine import config_for, connect
 
@@ -21,7 +21,7 @@ from ai_nano.core.errors import Cancelled, MachineError, WorkFailed
 from ai_nano.core.ports import Delivery, Parcel, Sent, Upload
 from ai_nano.machines.ssh_machine import SshMachine
 
-PEERS = ("tar",)
+PEERS = ("tar", "sftp")
 STEM = "ada-lab-animals"
 OWNER = "0123456789abcdef"
 
@@ -34,6 +34,21 @@ def server_config(server: SshServer, root: str, transfer: str) -> ServerConfig:
 @pytest.fixture(params=PEERS)
 def machine(request: pytest.FixtureRequest, ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> Iterator[SshMachine]:
     made = connect(server_config(ssh_server, f"{remote_folder}/ai nano", request.param), tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def link(ssh_server: SshServer) -> Iterator[Link]:
+    """Slow enough that something can happen on the way."""
+    with Link(ssh_server.host, ssh_server.port, rate_bits_s=40e6) as made:
+        yield made
+
+
+@pytest.fixture
+def far(machine: SshMachine, link: Link, tmp_path: Path) -> Iterator[SshMachine]:
+    """The same machine behind the link."""
+    made = connect(replace(machine._config, host=link.host, port=link.port), tmp_path / "far")
     yield made
     made.close()
 
@@ -88,7 +103,7 @@ def test_a_parcel_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path,
     assert (seen[-1].done_bytes, seen[-1].total_bytes, seen[-1].done_files, seen[-1].total_files) == (total, total, 6, 6)
     assert [one.done_bytes for one in seen] == sorted(one.done_bytes for one in seen) and seen[0].done_bytes == 0
     assert send(machine, parcel(folder, model=delivery.model)) == Delivery(delivery.model, 6, 0)
-    assert not [path for path in (root / ".ai_nano" / "incoming").iterdir()]
+    assert not list((root / ".ai_nano" / "incoming").iterdir())
 
 
 def test_each_gets_a_name_of_its_own(machine: SshMachine, root: Path, folder: Path) -> None:
@@ -129,16 +144,23 @@ def test_a_changed_image_is_sent_again(machine: SshMachine, root: Path, folder: 
     assert content(root / "models" / first.model) != content(folder)
 
 
-def test_what_is_no_longer_there_does_not_arrive(machine: SshMachine, root: Path, folder: Path) -> None:
+def break_off(machine: SshMachine, folder: Path, done: Callable[[Sent], bool]) -> str:
+    """Cancels a transfer on its way; the name that it had."""
     cancel = CancelToken()
     names: list[str] = []
     with pytest.raises(Cancelled):
-        machine.upload(parcel(folder, on_name=names.append), lambda sent: cancel.cancel() if sent.done_files else None, cancel)
+        machine.upload(parcel(folder, on_name=names.append), lambda sent: cancel.cancel() if done(sent) else None, cancel)
+    return names[0]
+
+
+def test_what_is_no_longer_there_does_not_arrive(far: SshMachine, root: Path, folder: Path) -> None:
+    write(folder / "val" / "x" / "large.jpg", 8_000_000)
+    name = break_off(far, folder, lambda sent: sent.done_files >= 2)
     shutil.rmtree(folder / "test" / "été")
     (folder / "train" / "x" / "'q'.jpg").unlink()
-    send(machine, parcel(folder, model=names[0]))
-    assert content(root / "models" / names[0]) == content(folder)
-    assert not (root / "models" / names[0] / "test" / "été").exists()
+    send(far, parcel(folder, model=name))
+    assert content(root / "models" / name) == content(folder)
+    assert not (root / "models" / name / "test" / "été").exists()
 
 
 def test_another_model_under_its_name_is_not_touched(machine: SshMachine, root: Path, folder: Path) -> None:
@@ -150,67 +172,64 @@ def test_another_model_under_its_name_is_not_touched(machine: SshMachine, root: 
     assert (root / "models" / first.model / "train" / "x" / "'q'.jpg").stat().st_size == 10
 
 
+def test_a_model_with_images_that_are_no_longer_ours_is_another(machine: SshMachine, root: Path, folder: Path) -> None:
+    first = send(machine, parcel(folder))
+    (folder / "train" / "x" / "'q'.jpg").unlink()
+    with pytest.raises(WorkFailed) as caught:
+        send(machine, parcel(folder, model=first.model))
+    assert caught.value.code == "store.exists"
+
+
 # ---- broken off ------------------------------------------------------------------------------------------------------
 
 
-def test_a_cancelled_transfer_shows_nothing_and_goes_on(machine: SshMachine, root: Path, folder: Path) -> None:
-    cancel = CancelToken()
-    names: list[str] = []
-    with pytest.raises(Cancelled):
-        machine.upload(parcel(folder, on_name=names.append), lambda sent: cancel.cancel() if sent.done_files >= 2 else None, cancel)
-    assert content(root / "models" / names[0]) == {}
-    delivery = send(machine, parcel(folder, model=names[0]))
-    assert delivery.sent <= 4 and content(root / "models" / names[0]) == content(folder)
+def test_a_cancelled_transfer_shows_nothing_and_goes_on(far: SshMachine, root: Path, folder: Path) -> None:
+    write(folder / "val" / "x" / "large.jpg", 8_000_000)
+    name = break_off(far, folder, lambda sent: sent.done_files >= 2)
+    assert content(root / "models" / name) == {}
+    delivery = send(far, parcel(folder, model=name))
+    assert delivery.sent <= 5 and content(root / "models" / name) == content(folder)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_cut_connection_costs_what_was_on_its_way(machine: SshMachine, root: Path, folder: Path, seed: int) -> None:
-    """The laptop's socket goes at a random point; the transfer goes on by itself."""
+def test_a_cut_connection_costs_what_was_on_its_way(
+        far: SshMachine, link: Link, root: Path, folder: Path, seed: int) -> None:
+    """Twice at a random point; the transfer goes on by itself."""
     for number in range(40):
         write(folder / "train" / "x" / f"{number:03d}.jpg", 100_000, number)
-    what = parcel(folder)
-    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    cuts = sorted(random.Random(seed).sample(range(total), 3))
-    seen: list[int] = []
+    chance = random.Random(seed)
+    link.cut_after(chance.randrange(100_000, 2_000_000))
+    started: list[int] = []
 
-    def cut(sent: Sent) -> None:
-        seen.append(sent.done_bytes)
-        if cuts and sent.done_bytes >= cuts[0]:
-            del cuts[0]
-            threading.Thread(target=machine._connection.transport().sock.close).start()
+    def watch(sent: Sent) -> None:
+        if link.traffic.connections > len(started):
+            started.append(sent.done_bytes)
+            if len(started) == 2:
+                link.cut_after(chance.randrange(100_000, 1_500_000))
 
-    delivery = machine.upload(what, cut, CancelToken())
+    delivery = far.upload(parcel(folder), watch, CancelToken())
     assert content(root / "models" / delivery.model) == content(folder)
-    assert not cuts, "a connection was to be cut and was not"
+    assert len(started) == 3 and started == sorted(started), "two cuts, and each time on from there"
+    # 4.4 MB in all, and of each cut at most what was under way: a queue, and a file that was not whole.
+    assert link.traffic.up < 4_400_000 + 2 * 700_000
     assert len(list((root / "models").iterdir())) == 1
 
 
-def test_a_part_goes_on_where_it_ends(machine: SshMachine, root: Path, folder: Path) -> None:
-    large = folder / "train" / "x" / "large.jpg"
-    write(large, 3_000_000)
-    cancel = CancelToken()
-    names: list[str] = []
+def test_a_silent_network_is_noticed(far: SshMachine, link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ai_nano.machines.transfer.talk.SILENCE_S", 2.0)
+    far.patience_s = 0.0
+    write(folder / "train" / "x" / "large.jpg", 10_000_000)
+    with pytest.raises(MachineError) as caught:
+        far.upload(parcel(folder), lambda sent: link.freeze() if sent.done_bytes > 500_000 else None, CancelToken())
+    assert caught.value.code == "machine.lost"
 
-    def stop(sent: Sent) -> None:
-        if sent.done_bytes > 1_500_000:
-            cancel.cancel()
 
-    with pytest.raises(Cancelled):
-        machine.upload(parcel(folder, on_name=names.append), stop, cancel)
+def test_a_part_goes_on_where_it_ends(far: SshMachine, root: Path, folder: Path) -> None:
+    write(folder / "train" / "x" / "large.jpg", 6_000_000)
+    name = break_off(far, folder, lambda sent: sent.done_bytes > 2_000_000)
     seen: list[Sent] = []
-    deadline = time.monotonic() + 10
-    while True:  # the receiver may still be writing what was on its way
-        parts = list((root / ".ai_nano" / "incoming").rglob(".part-*"))
-        if parts and sum(part.stat().st_size for part in parts) > 500_000 or large_is_there(root):
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    machine.upload(parcel(folder, model=names[0]), seen.append, CancelToken())
-    assert seen[0].done_bytes > 500_000 and content(root / "models" / names[0]) == content(folder)
-
-
-def large_is_there(root: Path) -> bool:
-    return any(path.name == "large.jpg" for path in (root / ".ai_nano" / "incoming").rglob("*"))
+    far.upload(parcel(folder, model=name), seen.append, CancelToken())
+    assert seen[0].done_bytes > 1_500_000 and content(root / "models" / name) == content(folder)
 
 
 def test_a_damaged_part_is_noticed(machine: SshMachine, root: Path, folder: Path) -> None:
@@ -231,20 +250,21 @@ def content_after(machine: SshMachine, root: Path, folder: Path) -> dict[str, by
     return content(root / "models" / send(machine, parcel(folder, model=f"{STEM}-001")).model)
 
 
-def test_a_file_that_changes_meanwhile_is_said(machine: SshMachine, folder: Path) -> None:
-    for number in range(60):
-        write(folder / "train" / "x" / f"{number:03d}.jpg", 200_000, number)
-    last = folder / "train" / "été" / "a b.jpg"
-    victim = folder / "val" / "x" / "$(touch oops) \"; ls.jpg"
+@pytest.mark.parametrize("change", ["gone", "shorter", "longer"])
+def test_a_file_that_changes_meanwhile_is_said(far: SshMachine, folder: Path, change: str) -> None:
+    write(folder / "train" / "a" / "first.jpg", 1_000_000)
+    victim = folder / "val" / "x" / "z.jpg"
+    write(victim, 3_000_000)
 
-    def change(sent: Sent) -> None:
-        if last.exists():
-            victim.unlink()
-            last.unlink()
+    def meddle(sent: Sent) -> None:
+        if change == "gone":
+            victim.unlink(missing_ok=True)
+        else:
+            victim.write_bytes(b"x" * (10 if change == "shorter" else 4_000_000))
 
-    with pytest.raises((WorkFailed, OSError)) as caught:
-        machine.upload(parcel(folder), change, CancelToken())
-    assert isinstance(caught.value, WorkFailed) and caught.value.code == "transfer.changed"
+    with pytest.raises(WorkFailed) as caught:
+        far.upload(parcel(folder), meddle, CancelToken())
+    assert caught.value.code == "transfer.changed"
 
 
 # ---- models ----------------------------------------------------------------------------------------------------------
@@ -266,7 +286,8 @@ def test_a_model_replaces_the_older_one_with_its_engines(machine: SshMachine, ro
     _give(root)
     # The labels alone have changed: the engine is that of the same network.
     assert send(machine, model(tmp_path / "m", 2)).sent <= 3
-    assert engine.read_bytes() == b"engine" and (there / "labels.txt").read_bytes() == (tmp_path / "m" / "labels.txt").read_bytes()
+    assert engine.read_bytes() == b"engine"
+    assert (there / "labels.txt").read_bytes() == (tmp_path / "m" / "labels.txt").read_bytes()
     send(machine, model(tmp_path / "m", 2, onnx=5))
     assert sorted(path.name for path in there.iterdir()) == ["bundle.json", "labels.txt", "model.onnx"]
     assert content(there) == content(tmp_path / "m")
@@ -342,8 +363,9 @@ def test_two_laptops_send_copies_of_one_workspace(machine: SshMachine, ssh_serve
         except (WorkFailed, MachineError) as error:
             outcomes[name] = error.code
 
+    copy = parcel(tmp_path / "copy", model=f"{STEM}-001", owner="f" * 16)
     threads = [threading.Thread(target=run, args=("one", machine, parcel(folder, model=f"{STEM}-001"))),
-               threading.Thread(target=run, args=("two", second, parcel(tmp_path / "copy", model=f"{STEM}-001", owner="f" * 16)))]
+               threading.Thread(target=run, args=("two", second, copy))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -30,7 +30,7 @@ class FakeJob:
         self._end = end
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
-               cancel: CancelToken) -> JobEnd:
+               cancel: CancelToken, on_contact: Callable[[bool], None] | None = None) -> JobEnd:
         for event in self._events:
             on_event({"v": 1, **event})
         while self._machine.hold is not None and not self._machine.hold.wait(0.01):

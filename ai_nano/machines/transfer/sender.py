@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Sender:
-    """`transfer` is auto, tar or sftp, as in config.json. `patience_s`: how long a lost machine is tried again."""
+    """`transfer` is auto, tar or sftp, as in config.json. `patience_s`: how long a lost machine is
+    tried again, None: for as long as nobody cancels."""
 
-    def __init__(self, transfer: str, tar: Peer, sftp: Peer, patience_s: Callable[[], float]) -> None:
+    def __init__(self, transfer: str, tar: Peer, sftp: Peer, patience_s: Callable[[], float | None]) -> None:
         self._peers = {"tar": tar, "sftp": sftp}
         self._chosen: Peer | None = self._peers.get(transfer)
         self._patience_s = patience_s
@@ -56,7 +57,8 @@ class Sender:
             except HostKeyError:
                 raise
             except MachineError as error:
-                if moved_at is None or time.monotonic() - moved_at > self._patience_s():
+                patience = self._patience_s()
+                if moved_at is None or (patience is not None and time.monotonic() - moved_at > patience):
                     raise
                 log.info("lost the machine while sending: %s", error.code)
                 cancel.wait(RETRY_S)

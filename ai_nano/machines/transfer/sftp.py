@@ -1,144 +1,118 @@
-"""Files over SFTP: what is missing or differs is sent under a temporary name and renamed when whole."""
+"""The peer that needs nothing of a machine but SFTP (doc/design/transfers.md)."""
 
 import errno
 import os
 import secrets
-import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import paramiko
+from paramiko import sftp as protocol
 
+from ai_nano.core.answers import reading
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, MachineError, WorkFailed
-from ai_nano.core.ports import Upload
+from ai_nano.core.errors import MachineError, WorkFailed
+from ai_nano.core.files import storage_errors
+from ai_nano.core.ports import Delivery, Parcel
+from ai_nano.machines.transfer.parcel import Progress, items
+from ai_nano.machines.transfer.sftp_calls import Refusal, Remote, Space
+from ai_nano.machines.transfer.sftp_delivery import FULL_BELOW_BYTES, SftpDelivery, full
+from ai_nano.machines.transfer.sftp_files import fetch
+from ai_nano.machines.transfer.sftp_flow import Flow
 
-BLOCK = 1 << 18
+CHANNEL_TIMEOUT_S = 15.0
+_ERRNOS = {protocol.SFTP_PERMISSION_DENIED: errno.EACCES, protocol.SFTP_NO_SUCH_FILE: errno.ENOENT}
 
-Listing = Mapping[str, Sequence[int]]
+
+def open_client(transport: paramiko.Transport, machine: str) -> paramiko.SFTPClient:
+    """A client of its own on an open connection. MachineError `machine.no_sftp`, `machine.lost`, `machine.nonsense`."""
+    try:
+        channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        raise MachineError("machine.lost", machine=machine) from error
+    # The only way out of paramiko's wait for the subsystem.
+    timer = threading.Timer(CHANNEL_TIMEOUT_S, channel.close)
+    timer.start()
+    began = time.monotonic()
+    try:
+        channel.settimeout(CHANNEL_TIMEOUT_S)
+        channel.invoke_subsystem("sftp")
+        return paramiko.SFTPClient(channel)
+    except (protocol.SFTPError, struct.error) as error:
+        channel.close()
+        raise MachineError("machine.nonsense", machine=machine) from error
+    except (paramiko.SSHException, EOFError, OSError) as error:
+        silent = time.monotonic() - began >= CHANNEL_TIMEOUT_S
+        channel.close()
+        raise MachineError("machine.lost" if silent or not transport.is_active() else "machine.no_sftp",
+                           machine=machine) from error
+    finally:
+        timer.cancel()
+        timer.join()
 
 
-class SftpTransfer:
-    """`sftp()` gives the open client; all remote paths are below `root`."""
+class SftpPeer:
+    """Constructing connects to nothing.
 
-    def __init__(self, machine: str, root: str, sftp: Callable[[], paramiko.SFTPClient]) -> None:
-        self._machine = machine
+    `open_client` gives each call a client of its own, which is closed at its end: that ends what a cancelled transfer has
+    under way, on both sides.
+    """
+
+    def __init__(self, machine_name: str, root: str, open_client: Callable[[], paramiko.SFTPClient]) -> None:
+        self._machine = machine_name
         self._root = PurePosixPath(root)
-        self._sftp = sftp
-        self._known_folders: set[PurePosixPath] = set()
+        self._open_client = open_client
 
-    def upload(self, files: Sequence[Upload], there: Listing, progress: Callable[[int, int], None],
-               cancel: CancelToken) -> int:
-        """`there`: path relative to root -> (size, mtime in seconds). Returns the number of files sent."""
-        total = done = sent = 0
-        missing = []
-        for file in files:
-            status = file.source.stat()
-            total += status.st_size
-            if list(there.get(str(file.target), ())) == [status.st_size, int(status.st_mtime)]:
-                done += status.st_size
-            else:
-                missing.append(file)
-        progress(done, total)
-        # Known for one upload only: what was there a minute ago may have been deleted since, by whomever.
-        self._known_folders.clear()
-        with self._errors():
-            sftp = self._sftp()
-            for file in missing:
-                cancel.check()
-                for count in self._put(sftp, file.source, self._root / file.target, cancel):
-                    done += count
-                    progress(done, total)
-                sent += 1
-        return sent
-
-    def put_folder(self, files: Mapping[PurePosixPath, Path], target: PurePosixPath) -> None:
-        """A whole folder that appears at once: filled beside `target`, then renamed. It may be there already."""
-        self._known_folders.clear()
-        with self._errors():
-            sftp = self._sftp()
-            aside = target.parent / f".new-{secrets.token_hex(4)}"
-            for relative, source in files.items():
-                for _ in self._put(sftp, source, aside / relative, CancelToken()):
-                    pass
+    def deliver(self, parcel: Parcel, progress: Progress, cancel: CancelToken) -> Delivery:
+        """All steps, over one connection. MachineError, WorkFailed `store.exists` and `transfer.*`, Cancelled."""
+        found = items(parcel, self._machine)
+        with self._remote(cancel) as remote:
+            delivery = SftpDelivery(remote, self._machine, self._root, parcel, found, progress)
             try:
-                sftp.rename(str(aside), str(target))
-            except OSError:
-                if not self._is_folder(sftp, target):
-                    raise
+                return remote.flow.run(delivery.carry_out())
+            except Refusal as refusal:
+                space, needed = remote.flow.run(delivery.room())
+                raise self._refused(refusal, space, needed) from refusal
 
-    def has_folder(self, path: PurePosixPath) -> bool:
-        with self._errors():
-            return self._is_folder(self._sftp(), path)
-
-    def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
+    def fetch(self, source: PurePosixPath, target: Path, limit: int, cancel: CancelToken) -> None:
+        """One file of the machine's root, whole at `target` or not at all."""
         aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
-            with self._errors(), self._sftp().open(str(self._root / source), "rb") as stream:
-                size = stream.stat().st_size
-                stream.prefetch(size)
-                with aside.open("wb") as out:
-                    while block := stream.read(BLOCK):
-                        cancel.check()
-                        out.write(block)
-            aside.replace(target)
+            with self._remote(cancel) as remote, storage_errors(target), aside.open("wb") as out:
+                try:
+                    remote.flow.run(fetch(remote, self._machine, self._root / source, out, limit))
+                except Refusal as refusal:
+                    raise self._refused(refusal) from refusal
+            with storage_errors(target):
+                aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
 
-    # ---- one file ----------------------------------------------------------------------------------------------------
-
-    def _put(self, sftp: paramiko.SFTPClient, source: Path, target: PurePosixPath, cancel: CancelToken) -> Iterator[int]:
-        """Send one file; yields the bytes of each block."""
-        self._make_folder(sftp, target.parent)
-        aside = target.with_name(f".{target.name}.part")
-        status = source.stat()
-        with source.open("rb") as stream, sftp.open(str(aside), "wb") as out:
-            # Not waiting for each block's answer; errors still surface at close.
-            out.set_pipelined(True)
-            while block := stream.read(BLOCK):
-                cancel.check()
-                out.write(block)
-                yield len(block)
-        arrived = sftp.stat(str(aside)).st_size
-        if arrived != status.st_size:
-            raise WorkFailed("transfer.cut", machine=self._machine, file=target, arrived=arrived, size=status.st_size)
-        sftp.utime(str(aside), (status.st_atime, int(status.st_mtime)))
-        sftp.posix_rename(str(aside), str(target))
-
-    def _make_folder(self, sftp: paramiko.SFTPClient, folder: PurePosixPath) -> None:
-        if folder in self._known_folders or folder == folder.parent:
-            return
-        if not self._is_folder(sftp, folder):
-            self._make_folder(sftp, folder.parent)
-            try:
-                sftp.mkdir(str(folder))
-            except OSError:
-                if not self._is_folder(sftp, folder):
-                    raise
-        self._known_folders.add(folder)
-
-    def _is_folder(self, sftp: paramiko.SFTPClient, path: PurePosixPath) -> bool:
-        try:
-            return stat.S_ISDIR(sftp.stat(str(path)).st_mode or 0)
-        except FileNotFoundError:
-            return False
-
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _remote(self, cancel: CancelToken) -> Iterator[Remote]:
+        cancel.check()
+        client = self._open_client()
         try:
-            yield
-        except AiNanoError:
-            raise
-        except (paramiko.SSHException, EOFError, ConnectionError) as error:
-            raise MachineError("machine.lost", machine=self._machine) from error
-        except OSError as error:
-            if str(error) == "Socket is closed":
-                raise MachineError("machine.lost", machine=self._machine) from error
-            raise self._refused(error) from error
+            channel = client.get_channel()
+            assert channel is not None
+            flow = Flow(channel, self._machine, cancel)
+            try:
+                with reading(self._machine):
+                    yield Remote(flow)
+            finally:
+                flow.close()
+        finally:
+            client.close()
 
-    def _refused(self, error: OSError) -> AiNanoError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return WorkFailed("transfer.disk_full", machine=self._machine)
-        reason = os.strerror(error.errno) if error.errno else str(error)
+    def _refused(self, refusal: Refusal, space: Space | None = None, needed: int = 0) -> WorkFailed:
+        """SFTP has no word for a full disk: it says "Failure", and the space that is left says the rest."""
+        if refusal.code not in _ERRNOS and space is not None and (
+                space.free_bytes < max(needed, FULL_BELOW_BYTES) or space.no_more_files):
+            return full(self._machine, needed, space)
+        number = _ERRNOS.get(refusal.code)
+        reason = os.strerror(number) if number else refusal.words or protocol.SFTP_DESC[protocol.SFTP_FAILURE]
         return WorkFailed("transfer.refused", machine=self._machine, reason=reason)

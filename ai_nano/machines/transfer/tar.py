@@ -30,7 +30,7 @@ class TarPeer:
     def deliver(self, parcel: Parcel, progress: Progress, cancel: CancelToken) -> Delivery:
         sent = linked = 0
         for _ in range(ATTEMPTS):
-            found = items(parcel)
+            found = items(parcel, self._machine)
             with closing(self._start(PROGRAM, "receive")) as channel:
                 talk = Talk(channel, self._machine, cancel)
                 talk.send(_announcement(parcel, found))
@@ -50,7 +50,7 @@ class TarPeer:
             if not differing:
                 meter.arrived(sum(item.size - offset for item, offset in answer.files), len(answer.files))
                 return Delivery(answer.model, len(found), sent, linked)
-        raise WorkFailed("transfer.differs", machine=self._machine, files=[str(item.path) for item in differing[:3]])
+        raise WorkFailed("transfer.differs", machine=self._machine, file=differing[0].source)
 
     def fetch(self, source: PurePosixPath, target: Path, limit: int, cancel: CancelToken) -> None:
         model, name = source.parts[1], str(PurePosixPath(*source.parts[2:]))
@@ -61,12 +61,12 @@ class TarPeer:
                 head = talk.expect("file")
                 size, digest = talk.understood(lambda told: (whole(told["size"]), str(told["sha256"])), head)
                 if size > limit:
-                    raise WorkFailed("transfer.too_large", machine=self._machine, file=name, limit_bytes=limit)
+                    raise WorkFailed("transfer.too_large", machine=self._machine, file=name, size=size, limit=limit)
                 with aside.open("wb") as out:
                     for block in talk.content(size):
                         out.write(block)
             if sha256(aside) != digest:
-                raise WorkFailed("transfer.differs", machine=self._machine, files=[name])
+                raise WorkFailed("transfer.differs", machine=self._machine, file=name)
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
