@@ -184,15 +184,22 @@ class Clock(Fault):
 
 
 class HostKey(Fault):
+    """Of a machine that the laptop knows already."""
+
+    def begin(self) -> None:
+        self._models = ("models",) if self.machine is self.room.server else ("models", "--nano", "nano1")
+        if self.room.laptop.run(*self._models).code:
+            raise Broken("the machine cannot be asked for its models")
+
     def strike(self, running: Running) -> None:
         self._in_time = running.runs
         self.machine.kill()
         self.machine.start(right_key=False)
 
     def judge(self, tried: Try) -> None:
-        words = ("models",) if self.machine is self.room.server else ("models", "--nano", "nano1")
-        if not self._in_time or tried.code == 0:  # it needed no new connection
-            tried = self.room.laptop.run(*words)
+        if not self._in_time or tried.code == 0 or (tried.code, tried.error) == (3, "machine.lost"):
+            # It needed no new connection, or gave up before it had one.
+            tried = self.room.laptop.run(*self._models)
         if (tried.code, tried.error) != (3, "machine.host_key_changed"):
             raise Broken(f"a changed host key ends with {tried.code} {tried.error}")
 
