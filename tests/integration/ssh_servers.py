@@ -164,6 +164,10 @@ def make_network() -> Iterator[Network]:
         _ip("-n", network.name, "link", "set", far, "up")
         yield network
     finally:
+        # sshd's sessions do not hear that their client has gone, and would keep the network for minutes.
+        there = subprocess.run(["ip", "netns", "pids", network.name], capture_output=True, text=True, check=True).stdout
+        for pid in there.split():
+            os.kill(int(pid), signal.SIGKILL)
         _ip("netns", "del", network.name)
 
 
