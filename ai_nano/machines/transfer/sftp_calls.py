@@ -22,6 +22,8 @@ _MOST_NAMES = 300_000
 _DEEPEST = 32
 # Requests for the next names of one folder that are under way at once.
 _AHEAD = 4
+# Of an extension: not known, or switched off (OpenSSH's `sftp-server -P`).
+_NOT_OFFERED = (protocol.SFTP_OP_UNSUPPORTED, protocol.SFTP_PERMISSION_DENIED)
 _RENAME, _LINK, _SPACE = "posix-rename@openssh.com", "hardlink@openssh.com", "statvfs@openssh.com"
 
 
@@ -158,24 +160,6 @@ def _known_entry(name: str) -> Callable[[Answer], Entry]:
     return read
 
 
-def _names(answer: Answer, most: int) -> list[tuple[str, Entry | None]]:
-    _expect(answer, protocol.CMD_NAME)
-    count = answer.u32()
-    if not 0 < count <= most:
-        raise Nonsense("no names, or too many")
-    found = []
-    for _ in range(count):
-        raw = answer.string()
-        answer.string()  # a line for people
-        if not raw or len(raw) > _LONGEST_NAME or b"/" in raw or b"\0" in raw:
-            raise Nonsense("a name that is none")
-        name = raw.decode("utf-8", "surrogateescape")
-        entry = _entry(answer, name)
-        if name not in (".", ".."):
-            found.append((name, entry))
-    return found
-
-
 def _space(answer: Answer) -> Space | None:
     _expect(answer, protocol.CMD_EXTENDED_REPLY)
     _, unit, blocks, _, available, files, _, files_available = (answer.u64() for _ in range(8))
@@ -255,7 +239,7 @@ class Remote:
             try:
                 return await self._extended(_RENAME, old, new, _done)
             except Refusal as refusal:
-                if refusal.code != protocol.SFTP_OP_UNSUPPORTED:
+                if refusal.code not in _NOT_OFFERED:
                     raise
                 self._renames = False
         with ignored(protocol.SFTP_NO_SUCH_FILE, protocol.SFTP_FAILURE):
@@ -269,7 +253,7 @@ class Remote:
                 await self._extended(_LINK, old, new, _done)
             return self._links
         except Refusal as refusal:
-            self._links = self._links and refusal.code != protocol.SFTP_OP_UNSUPPORTED
+            self._links = self._links and refusal.code not in _NOT_OFFERED
             return False
 
     async def space(self, path: PurePosixPath) -> Space | None:
@@ -332,9 +316,22 @@ class Remote:
         return found
 
     def _more_names(self, answer: Answer) -> list[tuple[str, Entry | None]]:
-        names = _names(answer, _MOST_NAMES - self._names_seen)
-        self._names_seen += len(names)
-        return names
+        _expect(answer, protocol.CMD_NAME)
+        count = answer.u32()
+        self._names_seen += count
+        if not count or self._names_seen > _MOST_NAMES:
+            raise Nonsense("no names, or names without end")
+        found = []
+        for _ in range(count):
+            raw = answer.string()
+            answer.string()  # a line for people
+            if not raw or len(raw) > _LONGEST_NAME or b"/" in raw or b"\0" in raw:
+                raise Nonsense("a name that is none")
+            name = raw.decode("utf-8", "surrogateescape")
+            entry = _entry(answer, name)
+            if name not in (".", ".."):
+                found.append((name, entry))
+        return found
 
     async def tree(self, folder: PurePosixPath) -> Tree:
         """All below it; the folders of one depth are listed at the same time. Links are not followed."""

@@ -8,7 +8,7 @@ from paramiko import sftp as protocol
 
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, sha256
+from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, changed, sha256
 from ai_nano.machines.transfer.sftp_calls import (
     REQUESTS_AT_ONCE,
     TIMES,
@@ -126,7 +126,10 @@ class SftpDelivery:
 
     async def _same_content(self, path: PurePosixPath, item: Item) -> bool:
         if item not in self._digests:
-            self._digests[item] = sha256(item.source)
+            try:
+                self._digests[item] = sha256(item.source)
+            except OSError as error:
+                raise changed(self._machine, item) from error
         assert self._files is not None
         return await self._files.digest(path, item.size) == self._digests[item]
 
