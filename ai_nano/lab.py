@@ -8,14 +8,16 @@ import platformdirs
 
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cameras.shared import SharedCameras
+from ai_nano.core import config as configuration
 from ai_nano.core import known_hosts
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.workflow import BatchStep, Workflow
 from ai_nano.core.workspace import Workspace
+from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.reach import LookAround
 from ai_nano.steps.deploy import DeployStep
 from ai_nano.steps.export import ExportStep
@@ -26,7 +28,12 @@ from ai_nano.steps.train import TrainStep
 from ai_nano.steps.upload import UploadStep
 
 if TYPE_CHECKING:
+    from ai_nano.machines.connection import Connection
+    from ai_nano.machines.hostkeys import HostKeys
     from ai_nano.machines.ssh_machine import SshMachine
+
+
+PATIENCE_S = 20.0
 
 
 def user_folder() -> Path:
@@ -37,15 +44,20 @@ def user_folder() -> Path:
 class Lab:
     """The room. Machines are made when first used and connect when first asked something."""
 
-    def __init__(self, config: Config, ask: Questions, folder: Path) -> None:
+    def __init__(self, config: Config, ask: Questions, folder: Path, keyring: KeyringStore | None = None,
+                 patience_s: float | None = PATIENCE_S) -> None:
         self.config = config
+        self._patience_s = patience_s
         self.images = ImageFiles()
         self._ask = ask
         self._folder = folder
+        self._keyring = keyring or KeyringStore()
         self._cameras: SharedCameras | None = None
         self._making = threading.Lock()
+        # A jump host stands before the machines behind it, so that closing goes from the front to the back.
         self._machines: dict[str, SshMachine] = {}
-        self._around = LookAround()
+        self._jumps: dict[tuple[str, str], Connection] = {}
+        self._around = LookAround(config.jump)
 
     @property
     def server_config(self) -> ServerConfig:
@@ -77,15 +89,20 @@ class Lab:
 
         Takes seconds: for a worker thread, and not more often than each half minute (see machines/reach.py).
         """
+        with self._making:
+            states = {name: machine.state for name, machine in self._machines.items()}
+            states |= {jump.machine.name: jump.state for jump in self._jumps.values()}
         busy = (MachineState.CONNECTED, MachineState.CONNECTING)
-        asked = [config for config in self.config.machines
-                 if not ((made := self._machines.get(config.name)) and made.state in busy)]
-        self._around.look(asked, cancel or CancelToken())
+        asked = [config for config in self.config.machines if states.get(config.name) not in busy]
+        connected = [name for name, state in states.items() if state is MachineState.CONNECTED]
+        self._around.look(asked, cancel or CancelToken(), connected)
 
     def here(self) -> Machine:
         from ai_nano.machines.local_machine import LocalMachine
 
-        return LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
+        machine = LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
+        machine.student = self.config.student
+        return machine
 
     def open_camera(self, uri: str) -> Camera:
         """The camera, shared with whoever has it open already."""
@@ -100,15 +117,45 @@ class Lab:
         if self._cameras is not None:
             self._cameras.close()
         with self._making:
-            machines = list(self._machines.values())
-        for machine in machines:
-            machine.close()
+            opened: list[Connection | SshMachine] = [*self._jumps.values(), *self._machines.values()]
+        for one in opened:
+            one.close()
 
-    def _machine(self, config: ServerConfig | NanoConfig, role: str) -> Machine:
+    def _machine(self, config: ServerConfig | NanoConfig, role: str) -> "SshMachine":
         with self._making:
-            if config.name not in self._machines:
-                self._machines[config.name] = _ssh_machine(config, role, self._ask, self._folder)
-            return self._machines[config.name]
+            return self._made(config, role)
+
+    def _made(self, config: MachineConfig, role: str) -> "SshMachine":
+        """`_making` is held."""
+        # paramiko costs 0.16 s to import: not before a machine is needed.
+        from ai_nano.machines.programs import Programs
+        from ai_nano.machines.ssh_machine import SshMachine
+
+        if config.name not in self._machines:
+            jump = self._jump(config)
+            machine = SshMachine(config, Programs(role), self._host_keys(), self._ask, self._keyring, jump)
+            machine.student, machine.patience_s = self.config.student, self._patience_s
+            self._machines[config.name] = machine
+        return self._machines[config.name]
+
+    def _jump(self, config: MachineConfig) -> "Connection | None":
+        """The connection to its jump host, which is the one of that machine, if it is one of the room's."""
+        from ai_nano.machines.connection import Connection
+
+        jump = self.config.jump(config)
+        if jump is None:
+            return None
+        if isinstance(jump, (ServerConfig, NanoConfig)):
+            return self._made(jump, "gpu_server" if isinstance(jump, ServerConfig) else "jetson_nano").connection
+        known = (jump.name, jump.login)
+        if known not in self._jumps:
+            self._jumps[known] = Connection(jump, self._host_keys(), self._ask, self._keyring)
+        return self._jumps[known]
+
+    def _host_keys(self) -> "HostKeys":
+        from ai_nano.machines.hostkeys import HostKeys
+
+        return HostKeys(self._folder / known_hosts.FILE_NAME)
 
 
 def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
@@ -121,32 +168,28 @@ def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
         raise ConfigError("config.not_yet", what=what)
 
 
-def _ssh_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path) -> "SshMachine":
-    # paramiko costs 0.16 s to import: not before a machine is needed.
-    from ai_nano.machines.hostkeys import HostKeys
-    from ai_nano.machines.programs import Programs
-    from ai_nano.machines.ssh_machine import SshMachine
-
-    return SshMachine(config, Programs(role), HostKeys(folder / known_hosts.FILE_NAME), ask)
-
-
-def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None) -> MachineFacts:
+def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None,
+                 room: Config | None = None) -> MachineFacts:
     """Connect with exactly these values, saved or not, run a program there, and close: a form's test button.
 
-    `role` is gpu_server or jetson_nano; `folder` the user's config folder. Raises the project's errors. A host key is
-    remembered only when `ask` trusts it.
+    `role` is gpu_server or jetson_nano; `folder` the user's config folder, `room` where a jump host is looked up. Raises the
+    project's errors. A host key is remembered only when `ask` trusts it.
     """
     _refuse_not_yet(config)
-    machine = _ssh_machine(config, role, ask, folder or user_folder())
+    lab = Lab(room or configuration.nowhere(), ask, folder or user_folder())
     try:
-        return machine.facts()
+        return lab._machine(config, role).facts()
     finally:
-        machine.close()
+        lab.close()
 
 
-def build_lab(config: Config, ask: Questions, folder: Path | None = None) -> Lab:
-    """The room that the config describes; `folder` is the user's config folder (known_hosts)."""
-    return Lab(config, ask, folder or user_folder())
+def build_lab(config: Config, ask: Questions, folder: Path | None = None, keyring: KeyringStore | None = None,
+              patience_s: float | None = PATIENCE_S) -> Lab:
+    """The room that the config describes; `folder` is the user's config folder (known_hosts), `keyring` None the system's.
+
+    `patience_s`: how long a machine may be out of reach while work there is followed; None: as long as it takes.
+    """
+    return Lab(config, ask, folder or user_folder(), keyring, patience_s)
 
 
 def steps() -> dict[str, BatchStep]:

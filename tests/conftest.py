@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 
 IN_CI = bool(os.environ.get("CI"))
 IS_ROOT = os.geteuid() == 0
+HAS_KEYRING = all(shutil.which(name) for name in ("dbus-run-session", "gnome-keyring-daemon"))
 
 # Set in the environment of a test: what it starts inherits it, and is known by it even after a double fork.
 _TOKEN = "AI_NANO_TEST"
@@ -39,10 +41,14 @@ class RootTests:
         for item in items:
             if item.get_closest_marker("root") is not None and not IS_ROOT and not IN_CI:
                 item.add_marker(pytest.mark.skip(reason="needs the rights of root"))
+            if item.get_closest_marker("keyring") is not None and not HAS_KEYRING and not IN_CI:
+                item.add_marker(pytest.mark.skip(reason="needs dbus-run-session and gnome-keyring-daemon"))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if item.get_closest_marker("root") is not None and not IS_ROOT:
             pytest.fail("needs the rights of root, which CI has to give", pytrace=False)
+        if item.get_closest_marker("keyring") is not None and not HAS_KEYRING:
+            pytest.fail("needs dbus-run-session and gnome-keyring-daemon, which CI has to install", pytrace=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if "root" not in report.keywords:
@@ -66,6 +72,8 @@ class RootTests:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # No test asks the keyring of whoever runs it.
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     config.pluginmanager.register(RootTests())
 
 

@@ -90,9 +90,13 @@ class Link:
         laptop leaves the network; the far end's connection stays, silent, as long as the link."""
         self._do("cut", unseen=unseen)
 
-    def cut_after(self, count: int) -> None:
+    def cut_after(self, count: int, unseen: bool = False) -> None:
         """As `cut`, once, when exactly `count` more bytes have come out, of both directions and all connections."""
-        self._do("cut_after", count=count)
+        self._do("cut_after", count=count, unseen=unseen)
+
+    def pace(self, rate_bits_s: float | None, round_trip_s: float = 0.0) -> None:
+        """From now on this fast and this far."""
+        self._do("pace", rate_bits_s=rate_bits_s, round_trip_s=round_trip_s)
 
     def freeze(self) -> None:
         """Nothing moves, nothing closes. A new connection is accepted by the system and hears nothing."""
@@ -140,15 +144,19 @@ class Link:
 class _Wire:
     """One direction: when what is sent now will arrive. Times are the link's, which stand still while it is frozen."""
 
-    def __init__(self, rate_bits_s: float | None, delay_s: float, queue_bytes: int) -> None:
-        self._bytes_s = rate_bits_s / 8 if rate_bits_s else None
-        self._delay_s = delay_s
-        self._queue_s = queue_bytes / self._bytes_s if self._bytes_s else 0.0
+    def __init__(self, rate_bits_s: float | None, round_trip_s: float, queue_bytes: int) -> None:
+        self._queue_bytes = queue_bytes
         self._free_at = 0.0
-        self.chunk = max(SEGMENT_BYTES, int(self._bytes_s * QUANTUM_S)) if self._bytes_s else 1 << 16
-        self.window = int(self._bytes_s * 2 * delay_s) + queue_bytes if self._bytes_s else WINDOW_BYTES
         self.under_way: deque[tuple[float, _Flow, bytes | None]] = deque()
         self.arrived = 0
+        self.pace(rate_bits_s, round_trip_s)
+
+    def pace(self, rate_bits_s: float | None, round_trip_s: float) -> None:
+        self._bytes_s = rate_bits_s / 8 if rate_bits_s else None
+        self._delay_s = round_trip_s / 2
+        self._queue_s = self._queue_bytes / self._bytes_s if self._bytes_s else 0.0
+        self.chunk = max(SEGMENT_BYTES, int(self._bytes_s * QUANTUM_S)) if self._bytes_s else 1 << 16
+        self.window = int(self._bytes_s * round_trip_s) + self._queue_bytes if self._bytes_s else WINDOW_BYTES
 
     def room_at(self) -> float:
         """From when on the queue takes another chunk."""
@@ -157,7 +165,10 @@ class _Wire:
     def send(self, flow: _Flow, data: bytes | None, now: float) -> None:
         """`data`: b"" is the end of the stream, None its break."""
         self._free_at = max(now, self._free_at) + (len(data or b"") / self._bytes_s if self._bytes_s else 0.0)
-        self.under_way.append((self._free_at + self._delay_s, flow, data))
+        arrival = self._free_at + self._delay_s
+        if self.under_way:  # nothing overtakes, also where the link has become faster
+            arrival = max(arrival, self.under_way[-1][0])
+        self.under_way.append((arrival, flow, data))
 
 
 class _Flow:
@@ -195,11 +206,12 @@ class _Router:
     def __init__(self, host: str, port: int, rate_bits_s: float | None, round_trip_s: float, queue_bytes: int) -> None:
         self._target = (host, port)
         self._round_trip_s = round_trip_s
-        self._wires = [_Wire(rate_bits_s, round_trip_s / 2, queue_bytes) for _ in range(2)]
+        self._wires = [_Wire(rate_bits_s, round_trip_s, queue_bytes) for _ in range(2)]
         self._connections: list[_Connection] = []
         self._ghosts: list[socket.socket] = []
         self._made = 0
         self._left: int | None = None  # bytes until a cut
+        self._left_unseen = False
         self._frozen_at: float | None = None
         self._lost_s = 0.0
         with _socket() as probe:
@@ -362,7 +374,7 @@ class _Router:
             if self._left is not None:
                 self._left -= count
                 if self._left <= 0:
-                    self._cut()
+                    self._cut(self._left_unseen)
                     return
         if all(one.ended for one in flow.connection.flows) and flow.connection in self._connections:
             self._connections.remove(flow.connection)
@@ -380,8 +392,8 @@ class _Router:
     def _obey(self, do: str, **params: Any) -> dict[str, Any]:
         """`do` is the name of a method of Link."""
         orders: dict[str, Callable[..., dict[str, int] | None]] = {
-            "cut": self._cut, "cut_after": self._cut_after, "freeze": self._freeze, "thaw": self._thaw, "down": self._down,
-            "up": self._up, "traffic": self._traffic}
+            "cut": self._cut, "cut_after": self._cut_after, "pace": self._pace, "freeze": self._freeze, "thaw": self._thaw,
+            "down": self._down, "up": self._up, "traffic": self._traffic}
         return orders[do](**params) or {}
 
     def _cut(self, unseen: bool = False) -> None:
@@ -394,8 +406,13 @@ class _Router:
         for wire in self._wires:
             wire.under_way.clear()
 
-    def _cut_after(self, count: int) -> None:
-        self._left = count
+    def _cut_after(self, count: int, unseen: bool) -> None:
+        self._left, self._left_unseen = count, unseen
+
+    def _pace(self, rate_bits_s: float | None, round_trip_s: float) -> None:
+        self._round_trip_s = round_trip_s
+        for wire in self._wires:
+            wire.pace(rate_bits_s, round_trip_s)
 
     def _freeze(self) -> None:
         if self._frozen_at is None:

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from ai_nano.cameras import preview
+from ai_nano.cameras.jpeg import size as jpeg_size
 from ai_nano.cameras.opencv import load_cv2
 from ai_nano.core.ports import Bitmap
 
 JPEG_QUALITY = 92
+# Of a picture from a Nano, which sends at most 640 in width.
+MOST_PIXELS = 4_000_000
 
 
 class ImageFiles:
@@ -44,6 +47,10 @@ class ImageFiles:
         return self._encode(self.cv2.resize(image, (width, height), interpolation=self.cv2.INTER_AREA), 80)
 
     def bitmap(self, jpeg: bytes, width: int, height: int) -> Bitmap | None:
+        """The JPEG comes from another machine: one that is none, or of more than MOST_PIXELS, is not decoded."""
+        said = jpeg_size(jpeg)
+        if said is None or not 0 < said[0] * said[1] <= MOST_PIXELS:
+            return None
         image = self._decode(jpeg)
         return None if image is None else preview.bitmap(image, width, height)
 
@@ -64,4 +71,7 @@ class ImageFiles:
         """uint8 (height, width, 3) BGR, or None for what is no image."""
         import numpy
 
-        return self.cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), self.cv2.IMREAD_COLOR) if data else None
+        try:
+            return self.cv2.imdecode(numpy.frombuffer(data, dtype=numpy.uint8), self.cv2.IMREAD_COLOR) if data else None
+        except self.cv2.error:  # a size that OpenCV refuses
+            return None

@@ -10,8 +10,8 @@ from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
 from ai_nano.core import config as configuration
-from ai_nano.core import names
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ConfigError, MissingPrerequisite, WorkFailed
+from ai_nano.core import names, wire
+from ai_nano.core.errors import BadInput, Cancelled, ConfigError
 from ai_nano.core.events import Event, Log, Prediction
 from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
@@ -196,48 +196,19 @@ def _models(args: argparse.Namespace, console: Console) -> int:
             console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                            t("models.deleted", model=args.delete, machine=machine.name))
             return 0
-        models = list(machine.store("models")["models"])
+        models = wire.to_models(machine.store("models"), machine.name)
         for model in models:
-            console.say(f"{model['model']:<40} {', '.join(model['classes'] or [])}")
+            console.say(f"{model['model']:<40} {', '.join(model['classes'])}")
         console.result({"step": "models", "machine": machine.name, "models": models},
                        "" if models else t("models.none", machine=machine.name))
     return 0
 
 
 def _jobs(args: argparse.Namespace, console: Console) -> int:
-    from ai_nano.core import wire
+    from ai_nano.cli.jobs import jobs
 
     with _lab(args, console) as lab:
-        machines = [lab.server, *(lab.nano(nano.name) for nano in lab.config.filled_nanos)]
-        found: list[dict[str, Any]] = []
-        unreachable: list[AiNanoError] = []
-        for machine in machines:
-            try:
-                found += [{"machine": machine.name, **run} for run in machine.jobs()]
-            except AiNanoError as error:
-                unreachable.append(error)
-                console.emit(Log("jobs.unreachable", {"machine": machine.name, "what": error.what}, "warning"))
-        wanted = args.cancel or args.follow
-        if not wanted:
-            for run in found:
-                console.say(f"{run['machine']:<12} {run['id']:<40} {t('job.state.' + run['state'])}")
-            if unreachable and len(unreachable) == len(machines):
-                raise unreachable[0]
-            console.result({"step": "jobs", "jobs": found}, "" if found else t("jobs.none"))
-            return 0
-        owner = next((run["machine"] for run in found if run["id"] == wanted), None)
-        if owner is None:
-            raise MissingPrerequisite("jobs.unknown", run=wanted)
-        machine = next(one for one in machines if one.name == owner)
-        job = machine.attach(wanted)
-        if args.cancel:
-            if not job.cancel():
-                raise WorkFailed("job.not_cancelled", machine=machine.name, run=wanted)
-            console.result({"step": "jobs", "cancelled": wanted}, t("jobs.cancelled", run=wanted))
-        else:
-            result = wait(lambda cancel: wire.follow(job, "train", machine.name, console.emit, cancel))
-            console.result({"step": "jobs", "run": wanted, "result": dict(result)}, t("jobs.ended", run=wanted))
-    return 0
+        return jobs(args, lab, console)
 
 
 def _demo(args: argparse.Namespace, console: Console) -> int:

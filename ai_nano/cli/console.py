@@ -91,7 +91,7 @@ class TextConsole:
                 case Log():
                     self._end_full_bar()
                     self._print(event.text, "yellow" if event.level == "warning" else None)
-                case State(status="running"):
+                case State(status="running", code="status.running"):
                     self._end_bar()
                     self._print(t(f"step.{event.step}"), "bold")
                 case State():

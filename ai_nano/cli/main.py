@@ -23,6 +23,10 @@ log.addHandler(logging.NullHandler())
 OpenWindow = Callable[[argparse.Namespace], int | None]
 
 
+# Of --log-file, and as much again of what was before: a session may run for days.
+LOG_BYTES = 16 << 20
+
+
 def main(argv: Sequence[str] | None = None, open_window: OpenWindow | None = None) -> int:
     """`open_window` comes from the entry point, since the terminal knows no Qt; without it there are commands only."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -83,8 +87,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _log_to(path: Path | None) -> None:
     if path is None:
         return
+    from logging.handlers import RotatingFileHandler
+
     try:
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     except OSError as error:
         raise BadInput("cli.log_file.open", file=path, reason=error.strerror) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -2,8 +2,11 @@
 
 import getpass
 import sys
+import threading
 
 from ai_nano.cli.console import Console
+from ai_nano.core.ports import Answer
+from ai_nano.core.secret import Secret
 from ai_nano.core.texts import t
 
 
@@ -13,6 +16,8 @@ class TerminalQuestions:
     def __init__(self, console: Console, yes: bool) -> None:
         self._console = console
         self._yes = yes
+        # Several machines may be asked at the same time; a person answers one after the other.
+        self._one_at_a_time = threading.Lock()
 
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         if self._yes:
@@ -21,17 +26,27 @@ class TerminalQuestions:
             return True
         if not sys.stdin.isatty():
             return False
-        return self._ask(t("ask.host_key", machine=machine, kind=kind, fingerprint=fingerprint))
+        with self._one_at_a_time:
+            return self._ask(t("ask.host_key", machine=machine, kind=kind, fingerprint=fingerprint))
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> Answer | None:
+        """`--yes` keeps nothing: that it may be kept is for a person to say."""
         if not sys.stdin.isatty():
             return None
-        self._console.close()
-        return getpass.getpass(t("ask.password", machine=machine, login=login) + " ") or None
+        with self._one_at_a_time:
+            self._console.close()
+            typed = Secret(getpass.getpass(t("ask.password", machine=machine, login=login) + " "))
+            if not typed:
+                return None
+            keep = can_keep and not self._yes and self._ask(t("ask.keep_password", machine=machine))
+            return Answer(typed, keep)
 
     def confirm(self, text: str) -> bool:
         """A yes-or-no question; `--yes` answers it, and nobody there means no."""
-        return self._yes or (sys.stdin.isatty() and self._ask(text))
+        if self._yes or not sys.stdin.isatty():
+            return self._yes
+        with self._one_at_a_time:
+            return self._ask(text)
 
     def _ask(self, text: str) -> bool:
         self._console.close()

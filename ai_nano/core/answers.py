@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ai_nano.core.errors import MachineError, WorkFailed
+from ai_nano.core.names import is_model_name
 from ai_nano.core.texts import known
 
 T = TypeVar("T")
@@ -123,6 +124,14 @@ def text(message: Message, key: str, longest: int = LONGEST_TEXT) -> str:
     if not isinstance(value, str) or len(value) > longest:
         raise Nonsense(key)
     return shown(value, longest)
+
+
+def model(message: Message, key: str) -> str:
+    """The name of a model, which becomes a path here and a word of a command there."""
+    value = message.get(key)
+    if not isinstance(value, str) or not is_model_name(value):
+        raise Nonsense(key)
+    return value
 
 
 def path(message: Message, key: str) -> str:

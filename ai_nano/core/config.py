@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ai_nano.core import via
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.json_source import Located, parse
+from ai_nano.core.secret import Secret as Secret
 
 FILE_NAME = "config.json"
 
@@ -25,13 +27,6 @@ DEFAULT_PINS = (12, 16, 18)
 DEFAULT_THRESHOLD = 0.6
 DEFAULT_NANO_CAMERA = "csi://0"
 DEFAULT_CAMERA = "webcam:0"
-
-
-class Secret(str):
-    """A password: a string that does not show itself in reprs, logs and tracebacks."""
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 @dataclass(frozen=True)
@@ -117,6 +112,21 @@ class Config:
                 return nano
         raise ConfigError("config.unknown_nano", name=name, known=[nano.name for nano in filled])
 
+    def jump(self, machine: MachineConfig) -> MachineConfig | None:
+        """The jump host by which `machine` is reached: another machine of the room, or one that only `via` names.
+
+        None when it is reached directly. What stands before it in its turn is `jump` of it.
+        """
+        if not machine.via:
+            return None
+        for other in (self.server, *self.nanos):
+            if other.name.casefold() == machine.via.casefold():
+                return other
+        hop = via.parse(machine.via)
+        if hop is None:  # in a config that was not read from a file
+            raise ConfigError("config.via", details=(), key=f"{machine.name}.via", value=machine.via)
+        return MachineConfig(hop.name, hop.host, hop.login or machine.login, port=hop.port)
+
 
 # ---- the schema: JSON key -> (field, reader) -------------------------------------------------------------------------
 
@@ -150,6 +160,13 @@ def _text(place: _Place, value: Any) -> str:
 def _password(place: _Place, value: Any) -> Secret | None:
     text = _text(place, value)
     return Secret(text) if text else None
+
+
+def _via(place: _Place, value: Any) -> str | None:
+    text = _text(place, value)
+    if text and via.parse(text) is None:  # a machine's name has the form of a host name
+        raise place.error("config.via", value=text)
+    return text or None
 
 
 def _path(place: _Place, value: Any) -> Path | None:
@@ -204,7 +221,7 @@ Schema = Mapping[str, tuple[str, Reader]]
 
 _MACHINE: Schema = {
     "name": ("name", _text), "ip": ("host", _text), "login": ("login", _text), "pwd": ("password", _password),
-    "port": ("port", _port), "key_file": ("key_file", _path), "via": ("via", _text), "host_key": ("host_key", _text),
+    "port": ("port", _port), "key_file": ("key_file", _path), "via": ("via", _via), "host_key": ("host_key", _text),
     "root": ("root", _root), "python": ("python", _text),
 }
 SERVER_SCHEMA: Schema = {
@@ -279,6 +296,7 @@ def read(text: str, path: Path | None = None) -> Config:
         raise _Place(FILE_NAME).error("config.missing_key", missing="DL_server")
     server_place = _Place("").inside(document, "DL_server")
     server = ServerConfig(**_machine(server_place, document["DL_server"], SERVER_SCHEMA, "DL"))
+    places = {server.name: server_place.inside(document["DL_server"], "via") if server.via else server_place}
     nanos: list[NanoConfig] = []
     listed = document.get("jetson_nano", [])
     nanos_place = _Place("").inside(document, "jetson_nano") if "jetson_nano" in document else _Place("")
@@ -292,10 +310,29 @@ def read(text: str, path: Path | None = None) -> Config:
             if other.name.casefold() == nano.name.casefold():
                 raise place.error("config.same_name", name=nano.name)
         nanos.append(nano)
+        places[nano.name] = place.inside(one, "via") if "via" in one else place
+    room = Config(server, tuple(nanos))
+    for machine in (server, *nanos):
+        _check_way(room, machine, places[machine.name])
     top = _read_object(_Place(""), _part(document, ("camera", "student")),
                        {"camera": ("camera", _text), "student": ("student", _text)})
     return Config(server=server, nanos=tuple(nanos), camera=top.get("camera") or DEFAULT_CAMERA,
                   student=top.get("student") or default_student(), path=path)
+
+
+def _check_way(room: Config, machine: MachineConfig, place: _Place) -> None:
+    """ConfigError when the jump hosts by which it is reached lead back to it, or to a machine that is not filled in."""
+    names = [machine.name]
+    jump = room.jump(machine)
+    while jump is not None:
+        if jump.name == machine.name:
+            raise place.error("config.via_circle", way=" → ".join([*names, jump.name]))
+        if jump.name in names:
+            return  # a circle of others, who are told
+        if not jump.filled_in:
+            raise place.error("config.via_empty", via=jump.name)
+        names.append(jump.name)
+        jump = room.jump(jump)
 
 
 def _part(document: Located, keys: Iterable[str]) -> Located:
@@ -315,7 +352,7 @@ def nowhere() -> Config:
 def load(path: Path) -> Config:
     """The configuration file at `path`. Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = Secret(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError("config.missing", file=path) from None
     except (OSError, UnicodeDecodeError) as error:

@@ -21,7 +21,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`done` of `total` units (`total` 0: not known yet); `eta_s` seconds left, None when unknown."""
+    """`done` of `total` units (`total` 0: not known yet); `eta_s` seconds left, None when unknown.
+
+    Of a transfer also `files`, how many are there of how many, and `rate`, bytes a second.
+    """
 
     step: str
     done: float
@@ -29,10 +32,15 @@ class Progress(Event):
     unit: str
     eta_s: float | None = None
     what: str = ""
+    files: tuple[int, int] | None = None
+    rate: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        return {"v": WIRE_VERSION, "type": "progress", "step": self.step, "done": self.done, "total": self.total,
-                "unit": self.unit, "eta_s": self.eta_s}
+        line: dict[str, object] = {"v": WIRE_VERSION, "type": "progress", "step": self.step, "done": self.done,
+                                   "total": self.total, "unit": self.unit, "eta_s": self.eta_s}
+        if self.files is not None:
+            line |= {"files": list(self.files), "bytes_per_s": self.rate}
+        return line
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from json import decoder, scanner
 from typing import Any
 
 from ai_nano.core.errors import ConfigError
+from ai_nano.core.secret import hidden
 
 
 class Located(dict[str, Any]):
@@ -28,7 +29,7 @@ class _Decoder(json.JSONDecoder):
     def _object(self, state: tuple[str, int], strict: bool, scan_once: Any, *unused: Any) -> tuple[Located, int]:
         text, start = state
         pairs, end = decoder.JSONObject(  # type: ignore[attr-defined]
-            (text, start), strict, scan_once, None, list, {})
+            (text, start), strict, scan_once, None, _without_passwords, {})
         located = Located()
         position = start
         for key, value in pairs:
@@ -40,6 +41,11 @@ class _Decoder(json.JSONDecoder):
             located.places[key] = place
             position = _skip_value(self, text, position)
         return located, end
+
+
+def _without_passwords(pairs: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """None that a traceback could show."""
+    return [(key, hidden(key, value)) for key, value in pairs]
 
 
 def _skip_value(source: json.JSONDecoder, text: str, key_at: int) -> int:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from ai_nano.core.errors import BadInput
 
 LONGEST_CLASS_NAME = 60
+# Of classes that another program named, and of any name on a disk.
+LONGEST_LABEL = 255
+LONGEST_FILE_NAME = 255
 _APOSTROPHES = "'’"
 
 
@@ -69,11 +72,11 @@ def slug(text: str, fallback: str) -> str:
     return word or fallback
 
 
-def model_name(student: str, project: str, number: int) -> str:
-    """For example `ada-lab3-animals-001`."""
-    return f"{slug(student, 'student')}-{slug(project, 'project')}-{number:03d}"
+def model_stem(student: str, project: str) -> str:
+    """A model's name without its number, for example `ada-lab3-animals`; the machine that keeps the models numbers them."""
+    return f"{slug(student, 'student')}-{slug(project, 'project')}"
 
 
 def is_model_name(name: str) -> bool:
-    """True for one path component that both sides of the wire accept."""
-    return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,119}", name) is not None
+    """True for one path component that both sides of the wire accept (MODEL in remote/shared/store.py)."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name) is not None

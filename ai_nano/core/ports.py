@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
 from ai_nano.core.texts import t
@@ -68,13 +68,17 @@ class Delivery:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended. `state` is done, failed or cancelled; `result` the program's last word, `error` its (code, params)."""
+    """How a job ended. `state` is done, failed or cancelled; `result` the program's last word, `error` its (code, params).
+
+    `why`, of a job that left no exit: `rebooted` when its machine was started anew, else `vanished`.
+    """
 
     state: str
     result: Mapping[str, Any] = field(default_factory=dict)
     error: tuple[str, Mapping[str, Any]] | None = None
     exit: Mapping[str, Any] | None = None
     last_lines: tuple[str, ...] = ()
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,14 +131,22 @@ class MachineFacts:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A password that a person gave; `keep`: in the system's keyring, once it has let us in."""
+
+    password: Secret
+    keep: bool = False
+
+
 class Questions(Protocol):
     """What only a person can answer. Asked in worker threads, of several machines at the same time; may take minutes."""
 
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         """Is this unknown key the machine's? It is shown once."""
 
-    def password(self, machine: str, login: str) -> str | None:
-        """The password, or None when there is nobody to ask."""
+    def password(self, machine: str, login: str, can_keep: bool) -> Answer | None:
+        """The password, or None when there is nobody to ask; `can_keep`: whether it is worth asking if it may be kept."""
 
 
 class RemoteJob(Protocol):
@@ -143,8 +155,11 @@ class RemoteJob(Protocol):
     id: str
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
-               cancel: CancelToken) -> JobEnd:
-        """Deliver every event once, in order, until the job ends; cancelling ends the job. ContactLost when unreachable."""
+               cancel: CancelToken, on_contact: Callable[[bool], None] | None = None) -> JobEnd:
+        """Deliver every event once, in order, until the job ends; cancelling ends the job. ContactLost when unreachable.
+
+        `on_contact` is told False at each attempt to reach the machine that failed, and True when it is there again.
+        """
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Pass a command to the running program."""
@@ -184,7 +199,7 @@ class Machine(Protocol):
         """An already started job."""
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
-        """Runs on the machine, oldest first."""
+        """Runs on the machine, oldest first: `list` of runner.py (doc/design/wire.md), with `age_s` since their start."""
 
     def close(self) -> None:
         """Close the connection; whatever runs there goes on."""

@@ -1,14 +1,18 @@
 """The report of a training as one HTML file that needs nothing else: curves, confusion matrix, samples.
 
-Its figures are report.json's, written by the training; its pictures are the workspace's own images.
+Its figures are report.json's, written by the training; its pictures are the workspace's own images. The page loads
+nothing, whatever the names in it say.
 """
 
 import base64
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ai_nano.core import answers, bundle, names
+from ai_nano.core.answers import optional
 from ai_nano.core.figures import percent
 from ai_nano.core.texts import current_language, t
 
@@ -22,6 +26,14 @@ th{font-weight:600}.samples{display:flex;flex-wrap:wrap;gap:.8rem}.samples figur
 figcaption{font-size:.85rem}svg{max-width:100%;height:auto}
 """
 
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+MOST_CLASSES = 1000
+MOST_EPOCHS = 10_000
+# As many as the training chooses of a few classes: pictures in the page, each of some 10 kB.
+MOST_SAMPLES = 400
+PARTS = ("train", "val", "test")
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
 
 @dataclass(frozen=True)
 class Fresh:
@@ -30,6 +42,55 @@ class Fresh:
     accuracy: float
     frames: int
     confusion: Sequence[Sequence[int]]
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """report.json in `folder`, as `render` wants it: what is not of its shape is WorkFailed `bundle.damaged`."""
+    raw = bundle.read_json(folder, bundle.REPORT_JSON)
+    try:
+        return _figures(raw)
+    except answers.Nonsense as error:
+        raise bundle.damaged(folder, bundle.REPORT_JSON) from error
+
+
+def _figures(raw: Mapping[str, Any]) -> dict[str, Any]:
+    classes = answers.texts(raw, "classes", MOST_CLASSES, names.LONGEST_LABEL)
+    images, seconds = answers.mapping(raw, "images"), answers.mapping(raw, "seconds")
+    per_class = answers.mapping(raw, "per_class", MOST_CLASSES)
+    return {
+        "model": answers.text(raw, "model"), "recipe": answers.text(raw, "recipe"), "arch": answers.text(raw, "arch"),
+        "classes": classes, "images": {part: answers.count(images, part) for part in PARTS},
+        "seconds": {"total": optional(answers.number, seconds, "total", low=0)},
+        "val_accuracy": optional(answers.fraction, raw, "val_accuracy"),
+        "test_accuracy": optional(answers.fraction, raw, "test_accuracy"),
+        "history": [_epoch(one) for one in answers.objects(raw, "history", MOST_EPOCHS)],
+        "confusion": _matrix(raw, len(classes)),
+        "per_class": {answers.shown(name): _of_a_class(answers.mapping(per_class, name)) for name in per_class},
+        "samples": [_sample(one) for one in answers.objects(raw, "samples")[:MOST_SAMPLES]]}
+
+
+def _epoch(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {"epoch": answers.count(raw, "epoch", 0, 1_000_000),
+            **{key: optional(answers.number, raw, key, low=0) for key in METRICS}}
+
+
+def _matrix(raw: Mapping[str, Any], size: int) -> list[list[int]]:
+    rows = [answers.items({"row": row}, "row", size) for row in answers.items(raw, "confusion", size)]
+    if len(rows) != size or any(len(row) != size for row in rows):
+        raise answers.Nonsense("confusion")
+    return [[answers.count({"cell": cell}, "cell") for cell in row] for row in rows]
+
+
+def _of_a_class(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {"precision": optional(answers.fraction, raw, "precision"), "recall": optional(answers.fraction, raw, "recall"),
+            "images": answers.count(raw, "images")}
+
+
+def _sample(raw: Mapping[str, Any]) -> dict[str, Any]:
+    longest = answers.LONGEST_PATH
+    return {"file": answers.text(raw, "file", longest), "class": answers.text(raw, "class", names.LONGEST_LABEL),
+            "predicted": answers.text(raw, "predicted", names.LONGEST_LABEL),
+            "confidence": optional(answers.fraction, raw, "confidence")}
 
 
 def render(report: Mapping[str, Any], thumbnail: Callable[[str], bytes | None], fresh: Fresh | None = None) -> str:
@@ -49,6 +110,7 @@ def render(report: Mapping[str, Any], thumbnail: Callable[[str], bytes | None], 
         parts += [f"<h2>{_text('report.fresh')}</h2>", f"<p>{words}</p>", _confusion(report["classes"], fresh.confusion)]
     title = _text("report.title", model=report["model"])
     return (f'<!doctype html><html lang="{current_language()}"><meta charset="utf-8"><title>{title}</title>'
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
             f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><body>{"".join(parts)}</body></html>\n')
 
 
@@ -57,12 +119,12 @@ def _text(code: str, **params: object) -> str:
 
 
 def _facts(report: Mapping[str, Any]) -> str:
-    images = report["images"]
+    images, seconds = report["images"], report["seconds"]["total"]
     facts = [
         (percent(report["test_accuracy"]), t("report.test_accuracy")),
         (percent(report["val_accuracy"]), t("report.val_accuracy")),
         (f"{images['train']} / {images['val']} / {images['test']}", t("report.images")),
-        (f"{report['seconds']['total']:.1f} s", t("report.seconds")),
+        ("–" if seconds is None else f"{seconds:.1f} s", t("report.seconds")),
         (f"{report['recipe']}, {report['arch']}", t("report.recipe")),
     ]
     return '<div class="facts">' + "".join(

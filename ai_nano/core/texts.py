@@ -50,7 +50,7 @@ def _fill(sentence: str, params: Mapping[str, object]) -> str:
     shown = {key: _show(value) for key, value in params.items()}
     try:
         return sentence.format(**shown)
-    except (KeyError, IndexError, ValueError):
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError):
         # A machine with older or newer programs may send other parameters; the bare facts beat an exception.
         return sentence + " " + ", ".join(f"{key}={value}" for key, value in shown.items())
 

@@ -1,44 +1,145 @@
 """The laptop's reading of what programs on other machines say (doc/design/wire.md)."""
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ai_nano.core import answers, names
+from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
-from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress
+from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
+
+WHYS = ("rebooted", "vanished")
+MOST_EPOCHS = 1_000_000
+MOST_CLASSES = 1000
+MOST_PINS = 40
+MOST_MODELS = 10_000
+LONGEST_LOG = 64 << 10
+LONGEST_LOG_LINE = 2000
+
+log = logging.getLogger(__name__)
 
 
 def check_version(line: Mapping[str, Any], machine: str) -> None:
-    if line.get("v") != WIRE_VERSION:
-        raise WorkFailed("wire.version", machine=machine, version=line.get("v"), ours=WIRE_VERSION)
+    version = line.get("v")
+    if isinstance(version, bool) or version != WIRE_VERSION:
+        shown = version if isinstance(version, (int, float, type(None))) else answers.shown(str(version), 20)
+        raise WorkFailed("wire.version", machine=machine, version=shown, ours=WIRE_VERSION)
 
 
 def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
-    """A program's event as ours; None for kinds that are not for a listener (result, error, a newer peer's)."""
+    """A program's event as ours; None for kinds that are not for a listener (result, error, a newer peer's).
+
+    Raises Nonsense where it has not the shape of doc/design/wire.md.
+    """
     check_version(raw, machine)
     match raw.get("type"):
         case "progress":
-            return Progress(step, raw["done"], raw["total"] or 0, raw["unit"], raw.get("eta_s"), raw.get("what", ""))
+            return Progress(step, answers.number(raw, "done", 0), optional(answers.number, raw, "total", low=0) or 0,
+                            answers.text(raw, "unit", 40), optional(answers.number, raw, "eta_s", low=0),
+                            optional(answers.code, raw, "what") or "")
         case "log":
-            return Log(raw["code"], raw.get("params", {}), raw.get("level", "info"), machine)
+            level = optional(answers.choice, raw, "level", words=("info", "warning")) or "info"
+            return Log(answers.code(raw), answers.params(raw), level, machine)
         case "metric":
-            keys = ("epoch", "epochs", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_s")
-            return Metric(**{key: raw.get(key) for key in keys})  # type: ignore[arg-type]
+            return Metric(answers.count(raw, "epoch", 0, MOST_EPOCHS), answers.count(raw, "epochs", 0, MOST_EPOCHS),
+                          answers.number(raw, "train_loss"), answers.fraction(raw, "train_accuracy"),
+                          optional(answers.number, raw, "val_loss"), optional(answers.fraction, raw, "val_accuracy"),
+                          optional(answers.number, raw, "lr"), optional(answers.number, raw, "images_per_s", low=0))
         case "prediction":
-            return Prediction(machine, raw["frame"], raw["t"], raw["class"], raw["class_index"], raw["confidence"],
-                              raw["probabilities"], tuple(raw["lit"]))
+            return _prediction(raw, machine)
         case _:
             return None
+
+
+def _prediction(raw: Mapping[str, Any], machine: str) -> Prediction:
+    given = answers.mapping(raw, "probabilities", MOST_CLASSES)
+    shares = {answers.shown(name, names.LONGEST_LABEL): answers.fraction(given, name) for name in given}
+    pins = answers.items(raw, "lit", MOST_PINS)
+    return Prediction(machine, answers.count(raw, "frame"), answers.number(raw, "t"),
+                      optional(answers.text, raw, "class", longest=names.LONGEST_LABEL),
+                      answers.count(raw, "class_index", -1, MOST_CLASSES), answers.fraction(raw, "confidence"), shares,
+                      tuple(answers.count({"pin": pin}, "pin", 0, 1000) for pin in pins))
+
+
+def to_log(message: Mapping[str, Any]) -> str:
+    """The text of a `log` message, line by line fit for a terminal. Raises Nonsense."""
+    text = message.get("text")
+    if not isinstance(text, str) or len(text) > LONGEST_LOG:
+        raise answers.Nonsense("text")
+    lines = "\n".join(answers.shown(line, LONGEST_LOG_LINE) for line in text.splitlines())
+    return lines + "\n" if text.endswith(("\n", "\r")) else lines
+
+
+def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, str | None]:
+    """State and exit of an `end` message, and why there is no exit. Raises Nonsense."""
+    state = answers.choice(message, "state", ("done", "failed", "cancelled"))
+    how = optional(answers.mapping, message, "exit")
+    if how is None:
+        return state, None, optional(answers.choice, message, "why", words=WHYS)
+    numbers = {key: optional(answers.number, how, key) for key in ("v", "code", "signal", "duration_s")}
+    return state, {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}, None
+
+
+def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
+    """A run of runner.py's list: id, program, student, state, why, started, age_s, params; None for one that makes no sense.
+
+    `now` is that machine's time.
+    """
+    try:
+        if not names.is_model_name(run := answers.text(raw, "id")):
+            return None
+        started = optional(answers.number, raw, "started")
+        return {"id": run, "program": answers.text(raw, "program"), "student": optional(answers.text, raw, "student"),
+                "state": answers.code(raw, "state"), "why": optional(answers.choice, raw, "why", words=WHYS),
+                "started": started, "age_s": max(0.0, now - (started or now)), "params": answers.params(raw)}
+    except answers.Nonsense:
+        return None
+
+
+def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
+    """The models of `store.py models`: {model, path, classes, size, exported, modified}.
+
+    Those that no command of ours could name (older programs knew no rules) are left out. MachineError for nonsense.
+    """
+    found = []
+    with answers.reading(machine):
+        for raw in answers.objects(answer, "models", MOST_MODELS):
+            if names.is_model_name(model := answers.text(raw, "model", names.LONGEST_FILE_NAME)):
+                classes = optional(answers.texts, raw, "classes", most=MOST_CLASSES, longest=names.LONGEST_LABEL) or []
+                found.append({"model": model, "path": answers.path(raw, "path"), "classes": classes,
+                              "size": optional(answers.count, raw, "size"),
+                              "exported": bool(optional(answers.flag, raw, "exported")),
+                              "modified": optional(answers.number, raw, "modified")})
+    return found
+# Which step a program is the work of; what another version started may be none of these.
+STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/classify.py": "infer"}
+
+
+def step_of(run: Mapping[str, Any]) -> str:
+    """The step that a run of `list` belongs to; of an unknown program, its name."""
+    return STEPS.get(str(run["program"]), str(run["program"]))
 
 
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
            watch: Callable[[Event], None] | None = None) -> Mapping[str, Any]:
     """Follow a job to its end and return its result. Raises Cancelled, or WorkFailed with the program's own error and
-    last lines; ContactLost comes through from the job."""
+    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State."""
+    told = ""
+
+    odd = 0
 
     def on_event(raw: Mapping[str, Any]) -> None:
-        event = to_event(raw, step, machine)
+        nonlocal odd
+        try:
+            event = to_event(raw, step, machine)
+        except answers.Nonsense as error:
+            odd += 1
+            if odd == 1:
+                log.info("%s sent an event that makes no sense: %s", machine, answers.shown(str(error)))
+            return
         if event is not None:
             emit(event)
             if watch is not None:
@@ -48,7 +149,16 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
         for line in text.splitlines():
             emit(Log("", level="output", machine=machine, raw=line))
 
-    end = job.follow(on_event, on_log, cancel)
+    def on_contact(there: bool) -> None:
+        nonlocal told
+        code = "status.contact_back" if there else "status.contact_lost"
+        if cancel.cancelled and not there:
+            code = "status.contact_lost.cancelling"
+        if code != told:
+            told = code
+            emit(State(step, "running" if there else "lost", code, {"machine": machine}))
+
+    end = job.follow(on_event, on_log, cancel, on_contact)
     if end.state == "cancelled":
         raise Cancelled()
     if end.state != "done":
@@ -60,8 +170,10 @@ def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
     """The error of a job that failed: what the program said, or how it died."""
     if end.error is not None:
         code, params = end.error
-        return WorkFailed(code, details=end.last_lines, **{"machine": machine, **params})
+        return answers.told(code, params, machine, end.last_lines)
     signal = (end.exit or {}).get("signal")
+    if end.why == "rebooted":
+        return WorkFailed("job.rebooted", details=end.last_lines, step=step, machine=machine, run=run)
     if end.exit is None:
         return WorkFailed("job.vanished", details=end.last_lines, step=step, machine=machine, run=run)
     if signal is not None:

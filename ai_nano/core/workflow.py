@@ -12,7 +12,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
 from ai_nano.core.dataset import FEWEST_IMAGES
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, MissingPrerequisite
-from ai_nano.core.events import Listener, State
+from ai_nano.core.events import Event, Listener, State
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Lab, StepContext
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
@@ -73,6 +73,22 @@ class Running:
         self.cancel_token = CancelToken()
         self.commands = Commands()
         self.future: Future[Receipt] = Future()
+        # While its machine is out of reach: what to say of it.
+        self.lost: StepStatus | None = None
+
+    @property
+    def status(self) -> StepStatus:
+        return self.lost or StepStatus(self.step, Status.RUNNING, "status.running")
+
+    def heard_by(self, listener: Listener) -> Listener:
+        """The listener, with an ear for what the step says of its own status."""
+        def told(event: Event) -> None:
+            if isinstance(event, State) and event.step == self.step:
+                lost = event.status == Status.LOST.value
+                self.lost = StepStatus(self.step, Status.LOST, event.code, event.params) if lost else None
+            listener(event)
+
+        return told
 
     def cancel(self) -> None:
         self.cancel_token.cancel()
@@ -114,7 +130,7 @@ class Workflow:
         with self._starting:
             self._refuse_if_busy(step)
             self._running[step] = running
-        context = StepContext(self.lab, listener, running.cancel_token, running.commands)
+        context = StepContext(self.lab, running.heard_by(listener), running.cancel_token, running.commands)
 
         def carry_out() -> None:
             outcome: Receipt | BaseException
@@ -175,8 +191,9 @@ class Workflow:
         return [self.step_status(step) for step in STEPS]
 
     def step_status(self, step: str) -> StepStatus:
-        if step in self._running:
-            return StepStatus(step, Status.RUNNING, "status.running")
+        running = self._running.get(step)
+        if running is not None:
+            return running.status
         compute: Callable[[], StepStatus] = getattr(self, f"_{step}_status")
         status = compute()
         attempt = self.workspace.attempts.get(step)
@@ -281,7 +298,7 @@ def start_alone(work: BatchStep, options: Any, lab: Lab, listener: Listener) -> 
 
     def carry_out() -> None:
         try:
-            context = StepContext(lab, listener, running.cancel_token, running.commands)
+            context = StepContext(lab, running.heard_by(listener), running.cancel_token, running.commands)
             running.future.set_result(work.run(None, options, context))  # type: ignore[arg-type]
         except BaseException as error:
             running.future.set_exception(error)

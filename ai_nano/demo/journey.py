@@ -3,7 +3,6 @@
 Every step is started as a student's would be; this module only holds up the cards, and judges at the end.
 """
 
-import json
 import shutil
 import threading
 import time
@@ -27,7 +26,7 @@ from ai_nano.demo.verdict import EMPTY, SETTLE_S, Verdict, judge, read_lines
 from ai_nano.lab import Lab, build_lab, build_workflow
 from ai_nano.steps import project
 from ai_nano.steps.deploy import DeployOptions
-from ai_nano.steps.export import ExportOptions
+from ai_nano.steps.export import ExportOptions, tested_image
 from ai_nano.steps.infer import InferOptions
 from ai_nano.steps.record import RecordOptions
 from ai_nano.steps.split import SplitOptions
@@ -62,7 +61,7 @@ class NobodyAsks:
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         return False
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> None:
         return None
 
 
@@ -245,9 +244,14 @@ class Journey:
     def _write_report(self, workspace: Workspace, lab: Lab, model: str, verdict: Verdict) -> dict[str, Any]:
         """The training's report again, with the figure of the fresh takes beside the split's."""
         folder = workspace.model_folder(model)
-        figures: dict[str, Any] = json.loads((folder / bundle.REPORT_JSON).read_text(encoding="utf-8"))
+        figures = report.load(folder)
         fresh = report.Fresh(verdict.accuracy, verdict.frames, verdict.confusion(CLASSES))
-        page = report.render(figures, lambda file: lab.images.thumbnail(workspace.path / file, 200), fresh)
+
+        def thumbnail(file: str) -> bytes | None:
+            path = tested_image(workspace, file)
+            return None if path is None else lab.images.thumbnail(path, 200)
+
+        page = report.render(figures, thumbnail, fresh)
         write_atomically(folder / bundle.REPORT_HTML, page.encode("utf-8"))
         return figures
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ai_nano.core.events import Event, Log, Metric, Prediction, Progress, State
 
 KEPT_LINES = 500
+KEPT_METRICS = 500
 # In the log a result is worth a line when it changes, and now and then when it does not.
 PREDICTION_LINE_EVERY_S = 1.0
 
@@ -22,7 +23,7 @@ class LogLine:
 
 @dataclass
 class Batch:
-    """All since the last fetch: of progress and predictions the newest only, of lines at most KEPT_LINES."""
+    """All since the last fetch: of progress and predictions the newest, at most KEPT_LINES lines and KEPT_METRICS metrics."""
 
     lines: list[LogLine] = field(default_factory=list)
     dropped: int = 0
@@ -54,6 +55,7 @@ class Inbox:
                     self._batch.progress[event.step] = event
                 case Metric():
                     self._batch.metrics.append(event)
+                    del self._batch.metrics[:-KEPT_METRICS]
                 case Prediction():
                     self._batch.predictions[event.machine] = event
                     self._batch.prediction_count += 1

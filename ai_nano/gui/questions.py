@@ -5,10 +5,49 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from PyQt5.QtWidgets import QDialog, QInputDialog, QLineEdit, QMessageBox, QWidget
+from PyQt5.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QDialogButtonBox,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QVBoxLayout,
+    QWidget,
+)
 
+from ai_nano.core.ports import Answer
+from ai_nano.core.secret import Secret
 from ai_nano.core.texts import t
 from ai_nano.gui.bridge import Bridge
+
+
+class PasswordDialog(QDialog):
+    """Asks for a login's password, and where it can be kept, whether it may."""
+
+    def __init__(self, machine: str, login: str, can_keep: bool, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(t("window.ask.password.title", machine=machine))
+        question = QLabel(t("ask.password", machine=machine, login=login))
+        question.setWordWrap(True)
+        self.typed = QLineEdit()
+        self.typed.setEchoMode(QLineEdit.Password)
+        question.setBuddy(self.typed)
+        self.keep = QCheckBox(t("window.ask.password.keep"))
+        buttons = QDialogButtonBox()
+        self.log_in = buttons.addButton(t("window.ask.password.yes"), QDialogButtonBox.AcceptRole)
+        self.log_in.setProperty("role", "primary")
+        self.log_in.setEnabled(False)
+        buttons.addButton(t("window.ask.password.no"), QDialogButtonBox.RejectRole)
+        layout = QVBoxLayout(self)
+        for widget in (question, self.typed, *((self.keep,) if can_keep else ()), buttons):
+            layout.addWidget(widget)
+        self.typed.textChanged.connect(lambda text: self.log_in.setEnabled(bool(text)))
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+
+    def answer(self) -> Answer:
+        return Answer(Secret(self.typed.text()), self.keep.isChecked())
 
 
 class WindowQuestions:
@@ -41,17 +80,14 @@ class WindowQuestions:
 
         return self._ask(show) is True
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> Answer | None:
         def show(answer: Callable[[object], None]) -> QDialog:
-            dialog = QInputDialog(self._parent)
-            dialog.setWindowTitle(t("window.ask.password.title", machine=machine))
-            dialog.setLabelText(t("ask.password", machine=machine, login=login))
-            dialog.setTextEchoMode(QLineEdit.Password)
-            dialog.finished.connect(lambda code: answer(dialog.textValue() if code == QDialog.Accepted else None))
+            dialog = PasswordDialog(machine, login, can_keep, self._parent)
+            dialog.finished.connect(lambda code: answer(dialog.answer() if code == QDialog.Accepted else None))
             return dialog
 
-        typed = self._ask(show)
-        return typed if isinstance(typed, str) and typed else None
+        given = self._ask(show)
+        return given if isinstance(given, Answer) else None
 
     def close(self) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
+from ai_nano.core import wire
 from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite
 from ai_nano.core.events import Log
@@ -85,7 +86,7 @@ class Session(QObject):
         if self.lab is not None:
             old = self.lab
             self._thread(old.close, "leave-room")
-        self.lab = build_lab(config, self._questions, folder or self._folder)
+        self.lab = build_lab(config, self._questions, folder or self._folder, patience_s=None)
         self._machines_before, self._ticks = None, 0
         if config.open_to_others:
             self.inbox.put(Log("config.open_to_others", {"file": config.path}, "warning"))
@@ -147,7 +148,9 @@ class Session(QObject):
     def status(self, step: str) -> StepStatus:
         known = self.statuses.get(step)
         if self.is_running(step):
-            return StepStatus(step, Status.RUNNING, "status.running")
+            running = self._running[step]
+            lost = running.lost if running is not None else None
+            return lost or StepStatus(step, Status.RUNNING, "status.running")
         if known is not None:
             return known
         if step == "project":
@@ -252,7 +255,7 @@ class Session(QObject):
         """The models that are on a Nano, as `store.py models` tells them."""
         lab = self.lab
         if lab is not None:
-            self.look(lambda: list(lab.nano(nano).store("models")["models"]), done, failed)
+            self.look(lambda: wire.to_models(lab.nano(nano).store("models"), nano), done, failed)
 
     def _thread(self, work: Callable[[], object], name: str) -> None:
         self._threads = [one for one in self._threads if one.is_alive()]

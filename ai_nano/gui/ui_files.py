@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
 from PyQt5 import uic
-from PyQt5.QtCore import QObject
-from PyQt5.QtWidgets import QComboBox, QTableWidget, QWidget
+from PyQt5.QtCore import QObject, Qt
+from PyQt5.QtWidgets import QComboBox, QLabel, QTableWidget, QWidget
 
 from ai_nano import resources
 from ai_nano.core.texts import t
@@ -28,6 +28,9 @@ class Text:
 def load(name: str, into: QWidget) -> None:
     """Build the contents of `ui/<name>.ui` in `into`; its widgets become attributes. Texts are in the language of now."""
     uic.loadUi(str(resources.ui_folder() / f"{name}.ui"), into)
+    # Names that other machines send are shown as they are: as rich text they could load files.
+    for label in into.findChildren(QLabel):
+        label.setTextFormat(Qt.PlainText)
     retranslate(name, into)
 
 

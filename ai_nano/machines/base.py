@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ai_nano.core.errors import MachineError, WorkFailed
-from ai_nano.core.wire import check_version
-from ai_nano.machines.channel import Channel
-from ai_nano.machines.job import Job
+from ai_nano.core import answers, wire
+from ai_nano.core.errors import MachineError
+from ai_nano.machines.channel import Channel, first_line
+from ai_nano.machines.job import PATIENCE_S, Job
 
 ANSWER_TIMEOUT_S = 60.0
 
@@ -18,8 +18,10 @@ class ProgramMachine:
     """Runs programs of `remote/` by exec; where and how, the subclasses say."""
 
     name: str
-    # How long a followed job may be out of reach before the laptop gives up following it (it runs on).
-    patience_s: float = 20.0
+    # How long a followed job may be out of reach before the laptop gives up following it (it runs on); None: for ever.
+    patience_s: float | None = PATIENCE_S
+    # Who starts jobs from here, for others who see them in a list.
+    student: str | None = None
 
     def exec_program(self, program: str, *words: str) -> Channel:
         """Start `PYTHON PROGRAMS/<program> --root ROOT words...`; the programs are put there first if need be."""
@@ -36,16 +38,22 @@ class ProgramMachine:
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
-        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s}
+        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student}
         self.runner_result("start", stdin=json.dumps(spec, ensure_ascii=False).encode("utf-8"))
-        return Job(self, run_id)
+        return Job(self, run_id, leased=lease_s is not None)
 
     def attach(self, run_id: str) -> Job:
         return Job(self, run_id)
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
-        runs: Sequence[Mapping[str, Any]] = self.runner_result("list")["runs"]
-        return runs
+        answer = self.runner_result("list")
+        with answers.reading(self.name):
+            # Ages by that machine's own clock, which may be an hour off.
+            now = answers.number(answer, "now")
+            return [run for raw in answers.objects(answer, "runs") if (run := wire.to_run(raw, now)) is not None]
+
+    def doubt(self) -> None:
+        """A channel has been silent for too long."""
 
     def _answer(self, channel: Channel, stdin: bytes = b"") -> Mapping[str, Any]:
         """The one JSON line that a short operation prints."""
@@ -53,26 +61,28 @@ class ProgramMachine:
             if stdin:
                 channel.write(stdin)
             channel.close_stdin()
-            line = channel.readline(ANSWER_TIMEOUT_S)
-            while line and not line.startswith(b"{"):
-                line = channel.readline(ANSWER_TIMEOUT_S)  # what came was a login's own greeting
+            line = first_line(channel, self.name, ANSWER_TIMEOUT_S)
             if line is None:
                 raise MachineError("machine.silent", machine=self.name)
             status, errors = channel.finish()
         finally:
             channel.close()
+        if not line:
+            raise self._no_answer(status, errors)
         try:
-            answer: Mapping[str, Any] = json.loads(line)
-            kind = answer["type"]
-        except (ValueError, KeyError, TypeError):
-            raise self._no_answer(status, errors) from None
-        check_version(answer, self.name)
-        if kind == "error":
-            raise WorkFailed(answer["code"], **{"machine": self.name, **answer.get("params", {})})
+            answer = answers.decode(line)
+            kind = answers.text(answer, "type")
+            wire.check_version(answer, self.name)
+            if kind == "error":
+                raise answers.error(answer, self.name)
+        except answers.Nonsense as error:
+            # Half a line is what a program leaves that died, or a connection that broke.
+            whole = line.endswith(b"\n")
+            raise MachineError("machine.nonsense", machine=self.name) if whole else self._no_answer(status, errors) from error
         return answer
 
     def _no_answer(self, status: int, errors: str) -> MachineError:
-        details = errors.strip().splitlines()[-10:]
+        details = [answers.shown(one) for one in errors.strip().splitlines()[-10:]]
         if status in (126, 127):
             return MachineError("machine.no_python", machine=self.name, details=details)
         if status == -1:

@@ -1,43 +1,40 @@
 """One SSH connection to one machine: opened when first needed, shared, opened again when it has dropped."""
 
-import contextlib
-import functools
 import logging
+import random
 import socket
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
+from typing import Any
 
 import paramiko
 
-from ai_nano.core.config import MachineConfig, Secret
-from ai_nano.core.errors import AiNanoError, Cancelled, ConfigError, HostKeyError, MachineError
+from ai_nano.core.config import MachineConfig
+from ai_nano.core.errors import AiNanoError, Cancelled, HostKeyError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState, Questions
-from ai_nano.machines import reach
+from ai_nano.machines import link, reach
 from ai_nano.machines.hostkeys import HostKeys
+from ai_nano.machines.keyring_store import KeyringStore
+from ai_nano.machines.link import Link
+from ai_nano.machines.login import HungUp, Login, machine_error
+from ai_nano.machines.packets import Packets
 
 CONNECT_TIMEOUT_S = 10.0
 AUTH_TIMEOUT_S = 20.0
-KEEPALIVE_S = 10
-DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+# A server that has not greeted after this may be one that waits for our greeting, which paramiko then sends.
+GREETING_S = 5.0
+# How long we come again to a machine that hangs up before it has greeted, and the first pause between.
+CROWD_S = 8.0
+CROWD_PAUSE_S = 0.3
 
 log = logging.getLogger(__name__)
 # Without a handler of its own, paramiko's errors would reach the student's terminal as tracebacks.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-
 # What a machine says that is there but does not let us in.
 _REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
-
-
-class _HungUp(Exception):
-    """The machine hung up before the last answer could be judged; it is worth another connection.
-
-    sshd waits two minutes for a login and allows six attempts, which an agent's keys use up; asyncssh's server takes
-    paramiko's second attempt for a mistake.
-    """
+_PROHIBITED = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254, 5.1
 
 
 class _Attempt:
@@ -45,36 +42,44 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.outcome: Future[paramiko.Transport] = Future()
-        self.given_up = False
+        self._over = threading.Event()
         self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
+        self._link: Link | None = None
 
-    def use(self, sock: socket.socket) -> None:
-        """This socket is the attempt's now. It is closed at once when the attempt has been given up."""
+    @property
+    def given_up(self) -> bool:
+        return self._over.is_set()
+
+    def use(self, link: Link) -> None:
+        """This link is the attempt's now. It is closed at once when the attempt has been given up."""
         with self._lock:
-            self._socket = sock
+            self._link = link
             if self.given_up:
-                sock.close()
+                link.close()
+
+    def pause(self, seconds: float) -> None:
+        """Shorter when the attempt is given up."""
+        self._over.wait(seconds)
 
     def give_up(self) -> None:
         """Whatever the opening thread waits for on the network ends."""
         with self._lock:
-            self.given_up = True
-            if self._socket is not None:
-                # Closing alone would not wake a thread that reads from it.
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
+            self._over.set()
+            if self._link is not None:
+                self._link.hang_up()
 
 
 class Connection:
     """`_lock` guards the fields and is never held while the network or a person is waited for."""
 
-    def __init__(self, machine: MachineConfig, host_keys: HostKeys, ask: Questions) -> None:
+    def __init__(self, machine: MachineConfig, host_keys: HostKeys, ask: Questions, keyring: KeyringStore | None = None,
+                 jump: "Connection | None" = None) -> None:
+        """`jump` is the connection to the jump host, which others may share; it is opened when needed and not closed here."""
         self.machine = machine
         self._host_keys = host_keys
         self._ask = ask
-        # Tried before all else: a password that worked when it was asked for, or that was not judged yet.
-        self._password_first: Secret | None = None
+        self._login = Login(machine, ask, keyring)
+        self._jump = jump
         self._lock = threading.Lock()
         self._transport: paramiko.Transport | None = None
         self._attempt: _Attempt | None = None
@@ -109,6 +114,22 @@ class Connection:
         if transport is not None:
             transport.close()
 
+    def tunnel(self, machine: MachineConfig) -> paramiko.Channel:
+        """A way to another machine through this one, the jump host. MachineError about the one of the two that fails."""
+        transport = self.transport()
+        told: dict[str, Any] = {"via": self.machine.name}
+        try:
+            return transport.open_channel("direct-tcpip", (machine.host, machine.port), ("127.0.0.1", 0),
+                                          timeout=CONNECT_TIMEOUT_S)
+        except paramiko.ChannelException as error:
+            if error.code == _PROHIBITED:
+                raise machine_error(machine, "machine.via_forbidden", **told) from error
+            raise machine_error(machine, "machine.via_unreachable", **told) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if not transport.is_active():
+                raise self._error("machine.lost") from error
+            raise machine_error(machine, "machine.via_unreachable", **told) from error
+
     @property
     def state(self) -> MachineState:
         return self.report.state
@@ -123,22 +144,27 @@ class Connection:
             state, error = (MachineState.CONNECTED if transport.is_active() else MachineState.LOST), None
         elif error is None:
             state = MachineState.UNKNOWN
-        elif isinstance(error, HostKeyError) or error.code in _REFUSALS:
+        elif (isinstance(error, HostKeyError) or error.code in _REFUSALS) and not self._is_about_another(error):
             state = MachineState.REFUSED
         elif isinstance(error, MachineError):
             state = MachineState.LOST if self._was_connected else MachineState.ABSENT
         else:
             state = MachineState.UNKNOWN
         if state is MachineState.LOST and error is None:
-            error = self._error("machine.lost")
+            if self._jump is not None and self._jump.state is not MachineState.CONNECTED:
+                error = self._error("machine.via_lost", via=self._jump.machine.name)
+            else:
+                error = self._error("machine.lost")
         return MachineReport(self.machine.name, state, error)
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
     def _error(self, code: str, /, **params: object) -> MachineError:
-        machine = self.machine
-        return MachineError(code, details=(), machine=machine.name, host=machine.host, port=machine.port,
-                            login=machine.login, **params)
+        return machine_error(self.machine, code, **params)
+
+    def _is_about_another(self, error: AiNanoError) -> bool:
+        """About the jump host."""
+        return self._jump is not None and error.params.get("machine") != self.machine.name
 
     def _carry_out(self, attempt: _Attempt) -> None:
         """Ends with the attempt's outcome set, and raises only what is no Exception (Ctrl-C)."""
@@ -168,44 +194,72 @@ class Connection:
             raise error
 
     def _open(self, attempt: _Attempt) -> paramiko.Transport:
-        if self.machine.via:
-            raise ConfigError("machine.via", machine=self.machine.name)
         while not attempt.given_up:
             try:
                 return self._open_once(attempt)
-            except _HungUp:
+            except HungUp:
                 log.info("%s hung up; once more", self.machine.name)
         raise self._error("machine.lost")
 
     def _open_once(self, attempt: _Attempt) -> paramiko.Transport:
-        sock = self._connect()
-        attempt.use(sock)
-        transport = paramiko.Transport(sock)
+        wire = self._greeted(attempt)
+        transport: paramiko.Transport | None = None
         try:
+            transport = paramiko.Transport(_as_socket(wire), packetizer_class=Packets)
             transport.banner_timeout = CONNECT_TIMEOUT_S
             transport.auth_timeout = AUTH_TIMEOUT_S
             self._prefer_pinned_kinds(transport)
             try:
                 transport.start_client(timeout=CONNECT_TIMEOUT_S)
             except (paramiko.SSHException, EOFError, OSError) as error:
-                raise self._error("machine.not_ssh", reason=str(error) or type(error).__name__) from error
+                raise reach.not_ssh(self.machine, str(error) or type(error).__name__) from error
             self._host_keys.check(self.machine, transport.get_remote_server_key(), self._ask)
             if attempt.given_up or not transport.is_active():
-                raise _HungUp()
-            self._log_in(transport)
-            transport.set_keepalive(KEEPALIVE_S)
+                raise HungUp()
+            self._login.log_in(transport)
         except BaseException:
-            transport.close()
-            sock.close()  # a transport whose thread never started does not
+            if transport is not None:
+                transport.close()
+            wire.close()  # a transport whose thread never started does not
             raise
+        link.watch(transport, wire, self.machine.name)
         log.info("connected to %s", self.machine.name)
         return transport
 
-    def _connect(self) -> socket.socket:
+    def _greeted(self, attempt: _Attempt) -> Link:
+        """A link at whose other end an SSH server has greeted, or may still do so.
+
+        Of a whole class that comes at once, sshd sends a part away before it greets (MaxStartups): these come again, each
+        after pauses of their own.
+        """
+        deadline = time.monotonic() + CROWD_S
+        pause = CROWD_PAUSE_S
+        while not attempt.given_up:
+            try:
+                wire = Link(self._connect())
+            except MachineError as error:
+                # Sent away before the operating system had told us that we are in.
+                greeting, failure = reach.Greeting(b"", ended=isinstance(error.__cause__, ConnectionResetError)), error
+            else:
+                attempt.use(wire)
+                greeting = wire.greeting(min(GREETING_S, CONNECT_TIMEOUT_S))
+                if greeting.may_be_ssh:
+                    return wire
+                wire.close()
+                failure = reach.not_ssh(self.machine, greeting.first_line)
+            pause_now = pause * random.uniform(0.5, 1.5)
+            if not greeting.is_busy or time.monotonic() + pause_now > deadline:
+                raise failure
+            log.info("%s is busy (%s); once more in %.1f s", self.machine.name, greeting.first_line, pause_now)
+            attempt.pause(pause_now)
+            pause = min(1.5, 1.6 * pause)
+        raise self._error("machine.lost")
+
+    def _connect(self) -> socket.socket | paramiko.Channel:
+        if self._jump is not None:
+            return self._jump.tunnel(self.machine)
         sock = reach.open_socket(self.machine, CONNECT_TIMEOUT_S)
-        # paramiko does not: many small SFTP packets would each wait for the other side's delayed ACK (facts: 2.7 MB/s
-        # without, 123 MB/s with it, on loopback).
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.tune(sock)
         return sock
 
     def _prefer_pinned_kinds(self, transport: paramiko.Transport) -> None:
@@ -219,60 +273,7 @@ class Connection:
         first = [name for name in wanted if name in offered]
         options.key_types = [*first, *(name for name in offered if name not in first)]
 
-    # ---- logging in --------------------------------------------------------------------------------------------------
 
-    def _log_in(self, transport: paramiko.Transport) -> None:
-        """The config's key, the config's password; without either agent and usual keys, then a question."""
-        machine = self.machine
-        tried: list[str] = []
-        if self._password_first is not None:
-            password, self._password_first = self._password_first, None
-            if not self._try_password(transport, password, tried):
-                raise self._error("machine.auth", tried=tried)
-            self._password_first = password
-            return
-        if machine.key_file is not None and self._try_key(transport, machine.key_file, tried):
-            return
-        if machine.key_file is None and machine.password is None and self._try_usual_keys(transport, tried):
-            return
-        given = machine.password or self._ask.password(machine.name, machine.login)
-        if given is not None:
-            if self._try_password(transport, given, tried):
-                self._password_first = None if machine.password else Secret(given)
-                return
-            if not transport.is_active():
-                self._password_first = Secret(given)
-                raise _HungUp()
-        raise self._error("machine.auth", tried=tried or ["-"])
-
-    def _try_usual_keys(self, transport: paramiko.Transport, tried: list[str]) -> bool:
-        for key in paramiko.Agent().get_keys():
-            if self._try(transport, functools.partial(transport.auth_publickey, self.machine.login, key), "agent", tried):
-                return True
-        paths = [Path.home() / ".ssh" / name for name in DEFAULT_KEYS]
-        return any(path.exists() and self._try_key(transport, path, tried, must_read=False) for path in paths)
-
-    def _try_key(self, transport: paramiko.Transport, path: Path, tried: list[str], must_read: bool = True) -> bool:
-        try:
-            key = paramiko.PKey.from_path(path)
-        except FileNotFoundError as error:
-            raise self._error("machine.key_missing", file=path) from error
-        except Exception as error:  # from_path raises what its parsers raise: SSHException, ValueError, UnknownKeyType, ...
-            if not must_read:
-                return False
-            raise self._error("machine.key_unreadable", file=path, reason=type(error).__name__) from error
-        return self._try(transport, lambda: transport.auth_publickey(self.machine.login, key), path.name, tried)
-
-    def _try_password(self, transport: paramiko.Transport, password: str, tried: list[str]) -> bool:
-        return self._try(transport, lambda: transport.auth_password(self.machine.login, str(password)), "password", tried)
-
-    def _try(self, transport: paramiko.Transport, attempt: Callable[[], object], what: str, tried: list[str]) -> bool:
-        """Whether it let us in. Once the machine has hung up, nothing more is tried."""
-        if not transport.is_active():
-            return False
-        tried.append(what)
-        try:
-            attempt()
-            return True
-        except (paramiko.SSHException, EOFError, OSError):
-            return False
+def _as_socket(wire: Link) -> Any:
+    """paramiko asks for recv, send, settimeout and close; its types ask for a socket."""
+    return wire

@@ -4,18 +4,18 @@ doc/design/wire.md has the form. Two pictures are asked for at the start, then o
 on its way while another is shown, and a slow viewer or a slow link gets fewer pictures instead of late ones.
 """
 
-import json
 import logging
 import struct
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError, WorkFailed
+from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
 from ai_nano.core.ports import Picture
 from ai_nano.core.wire import check_version
-from ai_nano.machines.channel import Channel
+from ai_nano.machines.channel import Channel, first_line
 
 CREDIT = b"\n"
 AHEAD = 2
@@ -24,8 +24,10 @@ POLL_S = 0.2
 # The relay says something every second.
 SILENCE_S = 10.0
 LENGTHS = struct.Struct(">II")
-# No block is larger; what claims to be is something else than a block.
-MAXIMUM_BYTES = 16 * 1024 * 1024
+# No block is larger; what claims to be is something else than a block. A picture has at most 640 x 640 pixels.
+MAXIMUM_BYTES = 4 << 20
+MAXIMUM_HEADER_BYTES = 16 << 10
+LARGEST_SIDE = 4096
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +68,20 @@ def _watch_once(runner: Runner, run_id: str, on_picture: Callable[[Picture], Non
             header, jpeg = block
             match header.get("type"):
                 case "picture":
-                    on_picture(Picture(jpeg, header["frame"], header["t"], header["width"], header["height"]))
+                    with answers.reading(runner.name):
+                        picture = _picture(header, jpeg)
+                    on_picture(picture)
                     channel.write(CREDIT)
                 case "end":
                     return
     finally:
         channel.close()
+
+
+def _picture(header: Mapping[str, Any], jpeg: bytes) -> Picture:
+    """Raises Nonsense."""
+    return Picture(jpeg, answers.count(header, "frame"), answers.number(header, "t"),
+                   answers.count(header, "width", 1, LARGEST_SIDE), answers.count(header, "height", 1, LARGEST_SIDE))
 
 
 class _Blocks:
@@ -84,17 +94,16 @@ class _Blocks:
 
     def begin(self) -> bool:
         """Read the line before the first block; a login's own greeting before it is passed over. False once cancelled."""
-        while True:
-            line = self._wait(lambda: self._channel.readline(POLL_S))
-            if line is None:
-                return False
-            if not line.endswith(b"\n"):
-                raise self._lost()
-            if line.startswith(b"{"):
-                break
+        # Short slices, so that a cancelled viewer does not wait for a greeting's end.
+        line = self._wait(lambda: first_line(self._channel, self._machine, POLL_S))
+        if line is None:
+            return False
+        if not line.endswith(b"\n"):
+            raise self._lost()
         message = self._decode(line)
         if message.get("type") == "error":
-            raise WorkFailed(message["code"], **{"machine": self._machine, **message.get("params", {})})
+            with answers.reading(self._machine):
+                raise answers.error(message, self._machine)
         return True
 
     def next(self) -> tuple[Mapping[str, Any], bytes] | None:
@@ -102,8 +111,8 @@ class _Blocks:
         if lengths is None:
             return None
         header_bytes, jpeg_bytes = LENGTHS.unpack(lengths)
-        if header_bytes + jpeg_bytes > MAXIMUM_BYTES:
-            raise self._lost()
+        if header_bytes > MAXIMUM_HEADER_BYTES or jpeg_bytes > MAXIMUM_BYTES:
+            raise MachineError("machine.nonsense", machine=self._machine)
         header, jpeg = self._read(header_bytes), self._read(jpeg_bytes)
         return None if header is None or jpeg is None else (self._decode(header), jpeg)
 
@@ -124,12 +133,8 @@ class _Blocks:
         return None
 
     def _decode(self, line: bytes) -> Mapping[str, Any]:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            message = None
-        if not isinstance(message, dict):
-            raise self._lost()
+        with answers.reading(self._machine):
+            message = answers.decode(line)
         check_version(message, self._machine)
         return message
 

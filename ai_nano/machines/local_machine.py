@@ -2,12 +2,12 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from ai_nano import resources
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.ports import Upload
+from ai_nano.core.ports import Delivery, Parcel, Sent
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import LocalChannel
 
@@ -25,13 +25,14 @@ class LocalMachine(ProgramMachine):
         script = resources.remote_folder() / program
         return LocalChannel([sys.executable, str(script), "--root", str(self._root), *words], cwd=str(self._root))
 
-    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
-        for file in files:
+    def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
+        assert parcel.model is not None, "nobody numbers models here"
+        for file in parcel.files:
             cancel.check()
-            target = self._root / file.target
+            target = self._root / "models" / parcel.model / file.target
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file.source, target)
-        return len(files)
+        return Delivery(parcel.model, len(parcel.files), len(parcel.files))
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         shutil.copy2(self._root / source, target)

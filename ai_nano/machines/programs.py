@@ -1,6 +1,8 @@
 """The programs of `remote/` as they travel: the files for one role, named by the hash of their content."""
 
 import hashlib
+import io
+import tarfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -37,6 +39,17 @@ class Programs:
             digest.update(f"{relative}\0{len(data)}\0".encode())
             digest.update(data)
         return digest.hexdigest()[:16]
+
+    def archive(self) -> bytes:
+        """A tar of the files, for remote/shared/unpack.py."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+            for relative, path in self.files.items():
+                data = path.read_bytes()
+                member = tarfile.TarInfo(str(relative))
+                member.size, member.mode = len(data), 0o644
+                archive.addfile(member, io.BytesIO(data))
+        return packed.getvalue()
 
     def folder(self, root: str) -> PurePosixPath:
         return PurePosixPath(root) / ".ai_nano" / "programs" / self.name

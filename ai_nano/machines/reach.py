@@ -4,18 +4,20 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig
-from ai_nano.core.errors import AiNanoError, ConfigError, MachineError
+from ai_nano.core.errors import AiNanoError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState
 
 TIMEOUT_S = 3.0
 # RFC 4253, 4.2: other lines may come before the greeting.
 _GREETING_BYTES = 8192
+# What sshd says before it hangs up (sshd.c since 8.5 and 9.8).
+_BUSY = (b"Exceeded MaxStartups", b"Not allowed at this time")
 
 
 def open_socket(machine: MachineConfig, timeout_s: float) -> socket.socket:
@@ -34,63 +36,115 @@ def open_socket(machine: MachineConfig, timeout_s: float) -> socket.socket:
 def reachable(config: MachineConfig, timeout_s: float = TIMEOUT_S) -> AiNanoError | None:
     """None when an SSH server answers at the machine's address, or something that says nothing within the time.
 
-    Asks nobody and logs in nowhere. Not to be called every second: an sshd notes each visitor who does not log in, and
-    since OpenSSH 9.8 it shuts out those who come too often (PerSourcePenalties).
+    Asks nobody and logs in nowhere, so it says nothing of a machine behind a jump host. Not to be called every second: an
+    sshd notes each visitor who does not log in, and since OpenSSH 9.8 it shuts out those who come too often
+    (PerSourcePenalties).
     """
-    if config.via:
-        return ConfigError("machine.via", machine=config.name)
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
     try:
         sock = open_socket(config, timeout_s)
     except MachineError as error:
         return error
     with sock:
-        said = _greeting(sock, deadline)
+        greeting = read_greeting(sock, timeout_s - (time.monotonic() - began))
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
-    if said is None or any(line.startswith(b"SSH-") for line in said.splitlines()):
-        return None
-    first = said.splitlines()[0][:80].decode("ascii", "replace") if said else "EOF"
-    return MachineError("machine.not_ssh", machine=config.name, host=config.host, port=config.port, login=config.login,
-                        reason=first)
+    return None if greeting.may_be_ssh else not_ssh(config, greeting.first_line)
 
 
-def _greeting(sock: socket.socket, deadline: float) -> bytes | None:
-    """What the server says up to its SSH greeting; None when that did not come in time, all there was when it hung up."""
+def not_ssh(machine: MachineConfig, reason: str) -> MachineError:
+    return MachineError("machine.not_ssh", machine=machine.name, host=machine.host, port=machine.port, login=machine.login,
+                        reason=reason)
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a server said up to its SSH greeting; `ended` when more will not come, `in_time` False when it may be slow."""
+
+    said: bytes
+    ended: bool = False
+    in_time: bool = True
+
+    @property
+    def is_ssh(self) -> bool:
+        return any(line.startswith(b"SSH-") for line in self.said.splitlines())
+
+    @property
+    def may_be_ssh(self) -> bool:
+        return self.is_ssh or not self.in_time
+
+    @property
+    def first_line(self) -> str:
+        return self.said.splitlines()[0][:80].decode("ascii", "replace") if self.said else "EOF"
+
+    @property
+    def is_busy(self) -> bool:
+        """sshd drops a part of a crowd (MaxStartups) or who came too often; older ones without a word."""
+        return self.ended and self.said.startswith(_BUSY) if self.said else self.ended
+
+
+class Wire(Protocol):
+    """A socket, or a channel of a jump host's connection."""
+
+    def settimeout(self, seconds: float | None, /) -> None: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+
+def read_greeting(wire: Wire, timeout_s: float) -> Greeting:
+    """Never raises."""
+    deadline = time.monotonic() + timeout_s
     said = b""
     try:
         while len(said) < _GREETING_BYTES:
-            sock.settimeout(max(0.01, deadline - time.monotonic()))
-            block = sock.recv(1024)
+            wire.settimeout(max(0.01, deadline - time.monotonic()))
+            block = wire.recv(1024)
             if not block:
-                break
+                return Greeting(said, ended=True)
             said += block
             if any(line.startswith(b"SSH-") for line in said.splitlines(keepends=True) if line.endswith(b"\n")):
                 break
     except TimeoutError:
-        return None
-    except OSError:
-        pass  # it hung up roughly
-    return said
+        return Greeting(said, in_time=False)
+    except OSError:  # it hung up roughly
+        return Greeting(said, ended=True)
+    return Greeting(said)
 
 
 @dataclass(frozen=True)
 class _Look:
+    """`behind`: what was looked at is the machine's jump host."""
+
     error: AiNanoError | None
     at: float
+    behind: bool = False
 
 
 class LookAround:
     """Remembers which machines were there when somebody last looked, and tells it together with their connections' states."""
 
-    def __init__(self) -> None:
+    def __init__(self, jump: Callable[[MachineConfig], MachineConfig | None] = lambda machine: None) -> None:
+        """`jump` gives the jump host by which a machine is reached."""
+        self._jump = jump
         self._looks: dict[str, _Look] = {}
 
-    def look(self, machines: Iterable[MachineConfig], cancel: CancelToken) -> None:
-        """Ask all at the same time; returns when all have been asked. Cancelled at once when it is cancelled."""
+    def look(self, machines: Iterable[MachineConfig], cancel: CancelToken, connected: Container[str] = ()) -> None:
+        """Ask all at the same time; returns when all have been asked. Cancelled at once when it is cancelled.
+
+        Of a machine behind a jump host the jump host is asked, once for all of them, and not if it is `connected` (names).
+        """
+        asked: dict[str, tuple[MachineConfig, list[MachineConfig]]] = {}
+        for machine in machines:
+            first = machine
+            while (jump := self._jump(first)) is not None and first.name not in connected:
+                first = jump
+            if first is not machine and first.name in connected:
+                self._looks[machine.name] = _Look(None, time.monotonic(), behind=True)
+            else:
+                asked.setdefault(first.name, (first, []))[1].append(machine)
         # Daemons: looking up a name has no time-out, and nobody should wait for it at the program's end.
-        threads = [threading.Thread(target=self._look_at, args=(machine,), name=f"reach-{machine.name}", daemon=True)
-                   for machine in machines]
+        threads = [threading.Thread(target=self._look_at, args=look, name=f"reach-{look[0].name}", daemon=True)
+                   for look in asked.values()]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -98,9 +152,15 @@ class LookAround:
                 cancel.check()
                 thread.join(0.05)
 
-    def _look_at(self, machine: MachineConfig) -> None:
-        error = reachable(machine)
-        self._looks[machine.name] = _Look(error, time.monotonic())
+    def _look_at(self, first: MachineConfig, machines: list[MachineConfig]) -> None:
+        error = reachable(first)
+        for machine in machines:
+            behind = self._jump(machine) is not None
+            about = error
+            if behind and error is not None:
+                about = MachineError("machine.via_absent", machine=machine.name, via=first.name, host=first.host,
+                                     port=first.port)
+            self._looks[machine.name] = _Look(about, time.monotonic(), behind)
 
     def report(self, name: str, own: MachineReport | None, changed_at: float) -> MachineReport:
         """`own` is what the machine's connection says, `changed_at` when it last tried; the later word counts."""
@@ -110,9 +170,15 @@ class LookAround:
                 own.state is not MachineState.UNKNOWN and changed_at > look.at):
             return own
         if look.error is None:
+            if look.behind:
+                return MachineReport(name, MachineState.UNKNOWN) if _failed_before(own) else own
             # That a port answers mends no wrong password.
             return own if own.state is MachineState.REFUSED else MachineReport(name, MachineState.REACHABLE)
-        if not isinstance(look.error, MachineError):
-            return MachineReport(name, MachineState.UNKNOWN, look.error)
         lost = own.state is MachineState.LOST
         return MachineReport(name, MachineState.LOST if lost else MachineState.ABSENT, look.error)
+
+
+def _failed_before(own: MachineReport) -> bool:
+    """Whether what went wrong was at the jump host, which is there again."""
+    error = own.error
+    return error is not None and (error.code == "machine.via_lost" or error.params.get("machine") != own.name)

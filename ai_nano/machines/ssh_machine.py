@@ -1,47 +1,68 @@
 """A machine reached by SSH: the GPU server or a Nano."""
 
+import hashlib
 import shlex
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import paramiko
 
+from ai_nano import resources
+from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig
-from ai_nano.core.errors import AiNanoError, MachineError, WorkFailed
-from ai_nano.core.ports import MachineFacts, MachineReport, MachineState, Questions, Upload
+from ai_nano.core.config import MachineConfig, ServerConfig
+from ai_nano.core.errors import MachineError
+from ai_nano.core.ports import Delivery, MachineFacts, MachineReport, MachineState, Parcel, Questions, Sent
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import SshChannel
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys, fingerprint
+from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.programs import Programs
-from ai_nano.machines.transfer import SftpTransfer
+from ai_nano.machines.transfer.sender import Sender
+from ai_nano.machines.transfer.sftp import SftpPeer, open_client
+from ai_nano.machines.transfer.tar import TarPeer
 
 CHANNEL_TIMEOUT_S = 15.0
 ROUND_TRIPS = 3
-FULL_BELOW_BYTES = 1 << 20
+# What the shell says when nothing is missing; a login's own greeting may come before, without the end of its last line.
+FOUND = b"ai_nano: programs found"
+SAY_FOUND = f"echo; echo '{FOUND.decode()}'"
+# The exit status where they are not there.
+MISSING = 97
+# A login that prepares much (conda), a home on a slow network.
+SHELL_TIMEOUT_S = 30.0
+# For an answer of a connection that is in doubt.
+DOUBT_S = 5.0
+ATTEMPTS = 3
 
 
 class SshMachine(ProgramMachine):
     """Constructing never connects."""
 
-    def __init__(self, config: MachineConfig, programs: Programs, host_keys: HostKeys, ask: Questions) -> None:
+    def __init__(self, config: MachineConfig, programs: Programs, host_keys: HostKeys, ask: Questions,
+                 keyring: KeyringStore | None = None, jump: Connection | None = None) -> None:
+        """`jump` is the connection to the jump host, if there is one; it is not closed here."""
         self.name = config.name
         self._config = config
         self._programs = programs
-        self._connection = Connection(config, host_keys, ask)
+        self._connection = Connection(config, host_keys, ask, keyring, jump)
         self._lock = threading.RLock()
-        self._sftp_client: paramiko.SFTPClient | None = None
-        self._sftp_transport: paramiko.Transport | None = None
-        self._programs_there = False
-        self._transfer = SftpTransfer(config.name, config.root, self._sftp)
+        self._used: paramiko.Transport | None = None
+        transfer = config.transfer if isinstance(config, ServerConfig) else "auto"
+        sftp = SftpPeer(config.name, config.root, lambda: open_client(self._connection.transport(), config.name))
+        self._sender = Sender(transfer, TarPeer(config.name, self.exec_program), sftp, lambda: self.patience_s)
 
     def close(self) -> None:
         """Never waits, not even for a person who is being asked something."""
         self._connection.close()
+
+    @property
+    def connection(self) -> Connection:
+        """For the machines behind this one, when it is a jump host."""
+        return self._connection
 
     # ---- what is known of it: from any thread, at any time -----------------------------------------------------------
 
@@ -63,9 +84,12 @@ class SshMachine(ProgramMachine):
         free = self.store("free")
         transport = self._connection.transport()
         try:
-            return MachineFacts(self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
-                                int(free["free_bytes"]), int(free["total_bytes"]), free.get("python"),
-                                fingerprint(transport.get_remote_server_key()))
+            with answers.reading(self.name):
+                return MachineFacts(
+                    self.name, min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS)),
+                    answers.count(free, "free_bytes"), answers.count(free, "total_bytes"),
+                    answers.optional(answers.text, free, "python", longest=40),
+                    fingerprint(transport.get_remote_server_key()))
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise MachineError("machine.lost", machine=self.name) from error
 
@@ -79,69 +103,74 @@ class SshMachine(ProgramMachine):
 
     # ---- files -------------------------------------------------------------------------------------------------------
 
-    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
-        there: dict[str, Any] = {}
-        for model in sorted({file.target.parts[1] for file in files}):
-            listing: Mapping[str, Any] = self.store("listing", model)["files"]
-            there.update({f"models/{model}/{name}": entry for name, entry in listing.items()})
-        try:
-            return self._transfer.upload(files, there, progress, cancel)
-        except WorkFailed as error:
-            # SFTP has no word for a full disk (version 3 says just "Failure"); the machine itself is asked.
-            if error.code == "transfer.refused" and self._is_full():
-                raise WorkFailed("transfer.disk_full", machine=self.name) from error
-            raise
+    def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
+        return self._sender.upload(parcel, progress, cancel)
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
-        self._transfer.download(source, target, cancel)
-
-    def _is_full(self) -> bool:
-        try:
-            return int(self.store("free")["free_bytes"]) < FULL_BELOW_BYTES
-        except AiNanoError:
-            return False
-
-    def _sftp(self) -> paramiko.SFTPClient:
-        transport = self._connection.transport()  # not inside the lock: a person may have to be asked
-        with self._lock:
-            if self._sftp_client is None or self._sftp_transport is not transport:
-                try:
-                    self._sftp_client = paramiko.SFTPClient.from_transport(transport)
-                except (paramiko.SSHException, EOFError) as error:
-                    raise MachineError("machine.no_sftp", machine=self.name) from error
-                self._sftp_transport = transport
-            assert self._sftp_client is not None, "from_transport gives None only for a channel that was refused"
-            return self._sftp_client
+        self._sender.download(source, target, cancel)
 
     # ---- programs ----------------------------------------------------------------------------------------------------
 
     def exec_program(self, program: str, *words: str) -> SshChannel:
-        self._send_programs()
+        """The shell itself looks whether the programs are there, so that it costs no round trip; its word comes with the
+        answer to the request. Nothing has been written to the program before."""
         folder = self._programs.folder(self._config.root)
-        command = [str(folder / program), "--root", self._config.root, *words]
+        command = shlex.join([str(folder / program), "--root", self._config.root, *words])
+        line = f"[ -d {shlex.quote(str(folder))} ] || exit {MISSING}; {self._python_line(command)}"
+        for _ in range(ATTEMPTS):
+            channel = self._exec(shlex.join(["sh", "-c", line]))
+            if self._found(channel):
+                return channel
+            self._send_programs()
+        raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
+
+    def _python_line(self, command: str) -> str:
+        """Shell words that say where a login's own greeting ends, and become `PYTHON command`."""
         if self._config.python:
-            line = "exec " + shlex.join([self._config.python, *command])
-        else:
-            # Provisioning makes a virtual environment there; without one, the system's Python.
-            own = shlex.quote(str(PurePosixPath(self._config.root) / "venv/bin/python"))
-            line = f"p={own}; [ -x \"$p\" ] || p=python3; exec \"$p\" {shlex.join(command)}"
-        return self._exec(shlex.join(["sh", "-c", line]))
+            return f"{SAY_FOUND}; exec {shlex.quote(self._config.python)} {command}"
+        # Provisioning makes a virtual environment there; without one, the system's Python.
+        own = shlex.quote(str(PurePosixPath(self._config.root) / "venv/bin/python"))
+        return f'{SAY_FOUND}; p={own}; [ -x "$p" ] || p=python3; exec "$p" {command}'
+
+    def _found(self, channel: SshChannel) -> bool:
+        """Read up to the shell's word. MachineError for a machine whose shell does not answer as one."""
+        deadline, found = time.monotonic() + SHELL_TIMEOUT_S, False
+        try:
+            while not found:
+                line = channel.readline(max(0.001, deadline - time.monotonic()))
+                if line is None or time.monotonic() > deadline:
+                    raise MachineError("machine.silent", machine=self.name)
+                found = line.rstrip() == FOUND
+                if not line.endswith(b"\n"):
+                    break
+            if not found:
+                status, errors = channel.finish()
+                if status != MISSING:
+                    raise self._no_answer(status, errors)
+            return found
+        finally:
+            if not found:
+                channel.close()
 
     def _exec(self, line: str) -> SshChannel:
-        transport = self._connection.transport()
-        try:
-            channel = transport.open_session(timeout=CHANNEL_TIMEOUT_S)
-            channel.exec_command(line)
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise MachineError("machine.lost", machine=self.name) from error
-        return SshChannel(channel, self.name)
+        self._used = self._connection.transport()
+        return SshChannel.start(self._used, line, self.name)
 
     def _send_programs(self) -> None:
-        self._connection.transport()  # connected before the lock is taken: a person may have to be asked
-        with self._lock:
-            if self._programs_there:
-                return
-            folder = self._programs.folder(self._config.root)
-            if not self._transfer.has_folder(folder):
-                self._transfer.put_folder(self._programs.files, folder)
-            self._programs_there = True
+        """One exec: the text that unpacks, then the programs. Another laptop may do the same at the same time."""
+        text = (resources.remote_folder() / "shared" / "unpack.py").read_bytes()
+        archive, folder = self._programs.archive(), self._programs.folder(self._config.root)
+        command = ["-c", "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))", str(len(text)), str(folder),
+                   hashlib.sha256(archive).hexdigest()]
+        channel = self._exec(shlex.join(["sh", "-c", self._python_line(shlex.join(command))]))
+        self._found(channel)
+        self._answer(channel, text + archive)
+
+    def doubt(self) -> None:
+        """A channel has been silent for too long: where the connection does not answer either, the next use opens another."""
+        transport = self._used
+        if transport is not None and transport.is_active():
+            try:
+                transport.open_session(timeout=DOUBT_S).close()
+            except (paramiko.SSHException, EOFError, OSError):
+                transport.close()

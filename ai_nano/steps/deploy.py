@@ -1,14 +1,17 @@
-"""Step 7: the model goes to one or several Nanos, and is verified there."""
+"""Step 7: the model goes to one or several Nanos at once, and is verified there."""
 
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ai_nano.core import bundle
-from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
-from ai_nano.core.events import Log, Progress
-from ai_nano.core.ports import StepContext, Upload
+from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite, WorkFailed
+from ai_nano.core.events import Log
+from ai_nano.core.ports import Machine, Parcel, Sent, StepContext, Upload
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.steps.upload import progress, sender_of
 
 
 @dataclass(frozen=True)
@@ -29,27 +32,81 @@ class DeployStep:
         model = newest_bundle(workspace)
         assert model is not None, "check() looked"
         checked = bundle.load(workspace.model_folder(model))
-        nanos = [context.lab.nano_config(name) for name in options.nanos or (None,)]
+        nanos = [context.lab.nano_config(name) for name in dict.fromkeys(options.nanos or (None,))]
         without_pin = checked.classes[min(len(nano.pins) for nano in nanos):]
         if without_pin:
             context.emit(Log("deploy.without_pin", {"classes": without_pin}))
+        files = tuple(Upload(checked.folder / name, PurePosixPath(name)) for name in bundle.FILES)
+        parcel = Parcel(files, sender_of(workspace), checked.model, replaces=True, compares=True)
         receipt = Receipt(self.name, "done", checked.sha256["model.onnx"], facts={"model": model, "nanos": []})
-        for nano in nanos:
-            self._deploy(checked, nano.name, context)
+
+        def arrived(name: str) -> None:
+            context.emit(Log("deploy.verified", {"model": checked.model}, machine=name))
+            receipt.facts["nanos"].append(name)
             # Noted one by one: a second Nano that is away does not take the first one's model back.
-            receipt.facts["nanos"].append(nano.name)
             workspace.note(receipt)
+
+        failed = push([context.lab.nano(nano.name) for nano in nanos], parcel, context, arrived)
+        order = [nano.name for nano in nanos]
+        receipt.facts["nanos"].sort(key=order.index)
+        if failed:
+            raise _summary(failed, receipt.facts["nanos"])
         context.emit(Log("deploy.end", {"nanos": receipt.facts["nanos"]}))
         return receipt
 
-    def _deploy(self, checked: bundle.Bundle, name: str, context: StepContext) -> None:
-        nano = context.lab.nano(name)
-        folder = PurePosixPath("models") / checked.model
-        # bundle.json last: a folder that has it is whole.
-        files = [Upload(checked.folder / file, folder / file) for file in bundle.FILES]
-        nano.upload(files, lambda done, total: context.emit(Progress(self.name, done, total, "bytes")), context.cancel)
-        there = nano.store("hash", checked.model, *bundle.FILES)["sha256"]
-        for file in bundle.FILES:
-            if there.get(file) != bundle.sha256(checked.folder / file):
-                raise WorkFailed("deploy.differs", machine=name, file=file, model=checked.model)
-        context.emit(Log("deploy.verified", {"model": checked.model}, machine=name))
+
+def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext,
+         arrived: Callable[[str], None]) -> dict[str, BaseException]:
+    """To all at once; `arrived` is called in one thread after the other. Returns what went wrong, by machine."""
+    failed: dict[str, BaseException] = {}
+    together = _Together(context, len(nanos))
+    lock = threading.Lock()
+
+    def work(nano: Machine) -> None:
+        try:
+            nano.upload(parcel, lambda sent: together.tell(nano.name, sent), context.cancel)
+            with lock:
+                arrived(nano.name)
+        except BaseException as error:
+            failed[nano.name] = error
+
+    threads = [threading.Thread(target=work, args=(nano,), name=f"deploy-{nano.name}") for nano in nanos]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failed
+
+
+class _Together:
+    """The progress of several transfers of one parcel as one."""
+
+    def __init__(self, context: StepContext, machines: int) -> None:
+        self._context = context
+        self._machines = machines
+        self._sent: dict[str, Sent] = {}
+        self._lock = threading.Lock()
+
+    def tell(self, name: str, sent: Sent) -> None:
+        with self._lock:
+            self._sent[name] = sent
+            told = self._sent.values()
+            rates = [one.bytes_per_s for one in told if one.bytes_per_s is not None]
+            whole = Sent(sum(one.done_bytes for one in told), sent.total_bytes * self._machines,
+                         sum(one.done_files for one in told), sent.total_files * self._machines, sum(rates) if rates else None)
+            self._context.emit(progress(DeployStep.name, whole))
+
+
+def _summary(failed: dict[str, BaseException], reached: Sequence[str]) -> BaseException:
+    """The one error; of several the first, which says who has the model and who has not."""
+    errors = list(failed.values())
+    unexpected = next((error for error in errors if not isinstance(error, AiNanoError)), None)
+    if unexpected is not None:
+        return unexpected
+    first = errors[0]
+    assert isinstance(first, AiNanoError)
+    if isinstance(first, Cancelled) or (len(failed) == 1 and not reached):
+        return first
+    several = type(first) if isinstance(first, AiNanoError) else WorkFailed
+    details = [f"{name}: {error.what}" for name, error in failed.items() if isinstance(error, AiNanoError)]
+    return several("deploy.some", details=details, failed=list(failed), reached=list(reached) or "–", what=first.what)

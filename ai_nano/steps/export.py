@@ -1,13 +1,15 @@
 """Step 6: export to ONNX on the server; the bundle and the report come back into the workspace."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from ai_nano.core import bundle, report, wire
+from ai_nano.core import answers, bundle, report, wire
+from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, MissingPrerequisite
 from ai_nano.core.events import Log
-from ai_nano.core.files import storage_errors, write_atomically
+from ai_nano.core.files import is_image_name, storage_errors, write_atomically
 from ai_nano.core.ports import StepContext
 from ai_nano.core.workspace import Receipt, Workspace
 
@@ -30,6 +32,8 @@ class ExportStep:
         model, server = str(train.facts["model"]), context.lab.server
         job = server.start("export", "gpu_server/export.py", {"model": model})
         result = wire.follow(job, self.name, server.name, context.emit, context.cancel)
+        with answers.reading(server.name):
+            facts = _facts(result)
         folder = workspace.model_folder(model)
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -38,11 +42,31 @@ class ExportStep:
             checked = bundle.load(folder)
             write_atomically(folder / bundle.REPORT_HTML, self._report(workspace, model, context).encode("utf-8"))
         context.emit(Log("export.end", machine=server.name))
-        keep = ("opset", "ir_version", "bytes", "max_difference", "agreement")
         return Receipt(self.name, "done", str(train.facts.get("checkpoint_sha256", "")),
-                       facts={"model": model, "classes": list(checked.classes), **{key: result.get(key) for key in keep}})
+                       facts={"model": model, "classes": list(checked.classes), **facts})
 
     def _report(self, workspace: Workspace, model: str, context: StepContext) -> str:
-        folder = workspace.model_folder(model)
-        figures = json.loads((folder / bundle.REPORT_JSON).read_text(encoding="utf-8"))
-        return report.render(figures, lambda file: context.lab.images.thumbnail(workspace.path / file, 200))
+        images = context.lab.images
+
+        def thumbnail(file: str) -> bytes | None:
+            path = tested_image(workspace, file)
+            return None if path is None else images.thumbnail(path, 200)
+
+        return report.render(report.load(workspace.model_folder(model)), thumbnail)
+
+
+def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the receipt keeps of the export's result. Raises Nonsense."""
+    return {**{key: optional(answers.count, result, key) for key in ("opset", "ir_version", "bytes")},
+            **{key: optional(answers.number, result, key) for key in ("max_difference", "agreement")}}
+
+
+def tested_image(workspace: Workspace, file: str) -> Path | None:
+    """The image `test/<class>/<name>` of the split; None for what the server calls so and is none."""
+    part, _, rest = file.partition("/")
+    name, _, image = rest.partition("/")
+    folder = workspace.path / "test" / name
+    if part != "test" or name not in workspace.classes or not folder.is_dir():
+        return None
+    # Found, not joined: what comes from another machine never becomes a path.
+    return next((path for path in folder.iterdir() if path.name == image and is_image_name(path)), None)

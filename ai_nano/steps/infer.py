@@ -63,7 +63,8 @@ class Tally:
     def watch(self, event: Event) -> None:
         if isinstance(event, Prediction):
             self.frames += 1
-            self.classes[event.class_name] += 1
+            if event.class_name in self.classes or len(self.classes) <= wire.MOST_CLASSES:
+                self.classes[event.class_name] += 1
 
     def facts(self) -> dict[str, Any]:
         seen = {name: count for name, count in self.classes.items() if name is not None}
@@ -144,7 +145,7 @@ def check_limits(frames: int | None, seconds: float | None, threshold: float | N
 
 def classify_params(machine: Machine, nano: NanoConfig, model: str, threshold: float | None) -> dict[str, Any]:
     """The parameters of jetson_nano/classify.py (doc/design/wire.md). MissingPrerequisite when the model is not there."""
-    there: list[Mapping[str, Any]] = machine.store("models")["models"]
+    there = wire.to_models(machine.store("models"), nano.name)
     found = next((one for one in there if one["model"] == model), None)
     if found is None:
         raise MissingPrerequisite("infer.model_not_there", model=model, machine=nano.name,

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_nano.core import wire
+from ai_nano.core import answers, names, wire
+from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
-from ai_nano.core.workspace import Receipt, Workspace
-from ai_nano.steps.upload import reserve_clone
+from ai_nano.core.workspace import PARTS, Receipt, Workspace
 
 RECIPES = ("quick",)
 ARCHITECTURES = ("efficientnet_lite0",)
@@ -55,9 +55,9 @@ class TrainStep:
             workspace.note(Receipt(self.name, "running", upload.inputs, facts={"model": model, "run": job.id}))
         result: Mapping[str, Any] = wire.follow(job, self.name, server.name, context.emit, context.cancel)
         context.emit(Log("train.end", machine=server.name))
-        keep = ("recipe", "arch", "epochs", "images", "val_accuracy", "test_accuracy", "seconds", "checkpoint_sha256")
-        return Receipt(self.name, "done", upload.inputs,
-                       facts={"model": model, "run": job.id, **{key: result.get(key) for key in keep}})
+        with answers.reading(server.name):
+            facts = _facts(result)
+        return Receipt(self.name, "done", upload.inputs, facts={"model": model, "run": job.id, **facts})
 
     def _taken_up(self, workspace: Workspace, upload: Receipt, server: Machine,
                   context: StepContext) -> tuple[RemoteJob | None, str]:
@@ -79,5 +79,18 @@ class TrainStep:
             return str(unfinished.facts["model"])
         if trained is None or trained.inputs != upload.inputs:
             return uploaded
-        return reserve_clone(server, uploaded, student, workspace.name)
+        clone = server.store("clone", uploaded, names.model_stem(student, workspace.name))
+        with answers.reading(server.name):
+            return answers.model(clone, "model")
 
+
+def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the receipt keeps of the training's result. Raises Nonsense."""
+    images = optional(answers.mapping, result, "images")
+    return {"recipe": optional(answers.text, result, "recipe"), "arch": optional(answers.text, result, "arch"),
+            "epochs": optional(answers.count, result, "epochs"),
+            "images": None if images is None else {part: optional(answers.count, images, part) for part in PARTS},
+            "val_accuracy": optional(answers.fraction, result, "val_accuracy"),
+            "test_accuracy": optional(answers.fraction, result, "test_accuracy"),
+            "seconds": optional(answers.number, result, "seconds"),
+            "checkpoint_sha256": optional(answers.text, result, "checkpoint_sha256")}

@@ -1,16 +1,17 @@
 """Step 4: the upload of train/, val/, test/ and labels.txt to the GPU server."""
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import getpass
+import hashlib
+import socket
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ai_nano.core import names
 from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log, Progress
 from ai_nano.core.files import is_image_name
-from ai_nano.core.ports import Machine, StepContext, Upload
-from ai_nano.core.progress import Pace
+from ai_nano.core.ports import Delivery, Parcel, Sent, StepContext, Upload
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
 
 
@@ -33,57 +34,63 @@ class UploadStep:
         workspace.write_labels()
         inputs = workspace.split_fingerprint()
         server = context.lab.server
-        model = self._model(workspace, inputs, server, context.lab.config.student)
-        # Known before the first byte goes out, so that an upload that was cut off is taken up again in the same folder.
-        workspace.note(Receipt(self.name, "running", inputs, facts={"model": model}))
-        folder = PurePosixPath("models") / model
-        files = [Upload(path, folder / part / name / path.name)
-                 for part in PARTS for name in workspace.classes for path in _images(workspace, part, name)]
-        # labels.txt goes last: a folder that has it is whole.
-        files.append(Upload(workspace.labels_file, folder / "labels.txt"))
-        pace = Pace()
-        sent = server.upload(files, lambda done, total: context.emit(
-            Progress(self.name, done, total, "bytes", pace.eta(done, total))), context.cancel)
-        code = "upload.done" if sent < len(files) else "upload.done_anew"
-        context.emit(Log(code, {"model": model, "sent": sent, "total": len(files)}, machine=server.name))
-        return Receipt(self.name, "done", inputs, facts={"model": model, "files": len(files), "sent": sent})
 
-    def _model(self, workspace: Workspace, inputs: str, server: Machine, student: str) -> str:
-        """The folder to fill: the one of an upload that was cut off, or a new name, reserved on the server."""
-        broken_off = workspace.attempt(self.name, inputs)
+        def note(model: str) -> None:
+            # Known before the first byte goes out: an upload that was cut off is taken up again in the same folder.
+            workspace.note(Receipt(self.name, "running", inputs, facts={"model": model}))
+
+        files = tuple(Upload(path, PurePosixPath(part, name, path.name))
+                      for part in PARTS for name in workspace.classes for path in _images(workspace, part, name))
+        labels = Upload(workspace.labels_file, PurePosixPath("labels.txt"))
+        parcel = Parcel((*files, labels), sender_of(workspace), self._model(workspace, inputs),
+                        names.model_stem(context.lab.config.student, workspace.name), self._earlier(workspace), on_name=note)
+        if parcel.model is not None:
+            note(parcel.model)
+
+        def tell(sent: Sent) -> None:
+            context.emit(progress(self.name, sent))
+
+        try:
+            delivery = server.upload(parcel, tell, context.cancel)
+        except WorkFailed as error:
+            if error.code != "store.exists" or parcel.model is None:
+                raise
+            # Another laptop had a copy of this workspace and was first, or somebody changed the folder there.
+            delivery = server.upload(replace(parcel, model=None, like=(parcel.model, *parcel.like)), tell, context.cancel)
+        context.emit(Log("upload.done", {"model": delivery.model, "total": delivery.files, "sent": delivery.sent,
+                                         "kept": delivery.files - delivery.sent}, machine=server.name))
+        return Receipt(self.name, "done", inputs, facts=_facts(delivery))
+
+    def _model(self, workspace: Workspace, inputs: str) -> str | None:
+        """The folder of an upload that was cut off, whatever it was to hold; or of one that succeeded with the same images."""
+        broken_off, done = workspace.attempts.get(self.name), workspace.done(self.name)
         if broken_off is not None and "model" in broken_off.facts:
             return str(broken_off.facts["model"])
-        return reserve(server, student, workspace.name)
+        return str(done.facts["model"]) if done is not None and done.inputs == inputs else None
+
+    def _earlier(self, workspace: Workspace) -> tuple[str, ...]:
+        """The models there that may have most of these images already."""
+        noted = (workspace.done(step) for step in (self.name, "train"))
+        return tuple(dict.fromkeys(str(receipt.facts["model"]) for receipt in noted if receipt is not None))
 
 
-def reserve(server: Machine, student: str, project: str) -> str:
-    """A new model name, made on the server by an exclusive mkdir: no two laptops can get the same."""
-    return _first_free(server, student, project, lambda model: server.store("reserve", model))
+def progress(step: str, sent: Sent) -> Progress:
+    return Progress(step, sent.done_bytes, sent.total_bytes, "bytes", sent.eta_s,
+                    files=(sent.done_files, sent.total_files), rate=sent.bytes_per_s)
 
 
-def reserve_clone(server: Machine, uploaded: str, student: str, project: str) -> str:
-    """A new model with the dataset of `uploaded` as hard links."""
-    return _first_free(server, student, project, lambda model: server.store("clone", uploaded, model))
+def sender_of(workspace: Workspace) -> str:
+    """Names this laptop and this workspace, the same in each start: what one of them sends is no other's to go on with."""
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):
+        login = ""
+    words = (login, socket.gethostname(), f"{uuid.getnode():x}", str(workspace.path.resolve()))
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _first_free(server: Machine, student: str, project: str, make: Callable[[str], object]) -> str:
-    number = next_number(server, student, project)
-    for attempt in range(number, number + 50):
-        model = names.model_name(student, project, attempt)
-        try:
-            make(model)
-            return model
-        except WorkFailed as error:
-            if error.code != "store.exists":
-                raise
-    raise WorkFailed("upload.no_name", machine=server.name)
-
-
-def next_number(server: Machine, student: str, project: str) -> int:
-    """One more than the highest number that this student and project have on the server."""
-    stem = names.model_name(student, project, 0).rpartition("-")[0]
-    taken = [re.fullmatch(re.escape(stem) + r"-(\d+)", str(one["model"])) for one in server.store("models")["models"]]
-    return max((int(match.group(1)) for match in taken if match), default=0) + 1
+def _facts(delivery: Delivery) -> dict[str, object]:
+    return {"model": delivery.model, "files": delivery.files, "sent": delivery.sent}
 
 
 def _images(workspace: Workspace, part: str, name: str) -> list[Path]:

@@ -32,7 +32,8 @@ def export(run: Run) -> None:
 
     from gpu_server import checkpoint, onnx_file
     from gpu_server.dataset import model_folder, read_classes
-    from gpu_server.files import sha256, write_json, write_whole
+    from gpu_server.files import write_json, write_whole
+    from shared.files import sha256
 
     opset = run.params.get("opset") or onnx_file.OPSETS[-1]
     if opset not in onnx_file.OPSETS:
@@ -66,7 +67,7 @@ def export(run: Run) -> None:
     if bundle_path.exists():  # it describes the model.onnx that is about to be replaced
         bundle_path.unlink()
     write_whole(folder / "model.onnx", data)
-    hashes = {name: sha256(folder / name) for name in ("model.onnx", "labels.txt")}
+    hashes = {name: sha256(folder / name) or "" for name in ("model.onnx", "labels.txt")}
     bundle = describe(folder, content, model, operators, hashes)
     write_json(bundle_path, bundle)
     run.result(

@@ -60,7 +60,8 @@ def train(run: Run) -> None:
 
     from gpu_server import checkpoint, evaluation, features, networks
     from gpu_server.dataset import SPLITS, model_folder, read_dataset, require_every_class, warn_of_gaps
-    from gpu_server.files import sha256, write_json
+    from gpu_server.files import write_json
+    from shared.files import sha256
 
     torch.manual_seed(asked.seed)
     folder = model_folder(run)

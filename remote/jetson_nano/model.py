@@ -1,10 +1,10 @@
 """A model's folder on the Nano: what classify.py needs to know of it before an engine loads it."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from shared.files import sha256
 from shared.preprocess import imagenet_input
 from shared.wire import Failure
 
@@ -36,7 +36,7 @@ def read_model(folder: Path) -> Model:
     if bundle is None:
         return Model(name, onnx, _read_classes(folder), imagenet_input(OLDER_RESOLUTION), "output_0", False)
     for file, expected in bundle["sha256"].items():
-        if (folder / file).is_file() and _sha256(folder / file) != expected:
+        if (folder / file).is_file() and sha256(folder / file) != expected:
             raise Failure("infer.model_damaged", model=name, file=file)
     return Model(name, onnx, _read_classes(folder), bundle["input"], bundle["output"]["name"], True)
 
@@ -69,11 +69,3 @@ def _read_classes(folder: Path) -> List[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     return [line.strip() for line in lines]
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(str(path), "rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

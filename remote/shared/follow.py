@@ -4,8 +4,10 @@ import codecs
 import os
 import select
 import time
+from pathlib import Path
 from typing import Any, Dict, Optional
 
+from shared.bounds import read_piece
 from shared.console import say
 from shared.runs import RunFolder
 from shared.wire import Appender, decode, encode
@@ -13,67 +15,93 @@ from shared.wire import Appender, decode, encode
 POLL_S = 0.05
 ALIVE_S = 1.0
 LOG_BYTES = 64 * 1024
+EVENTS_BYTES = 256 * 1024
+# The longest line that is taken for an event.
+EVENT_BYTES = 4 * 1024 * 1024
 # What one turn sends at most, so that a flood of events never keeps the lease from being read.
 EVENTS_A_TURN = 500
 COMMAND_BYTES = 64 * 1024
 STDIN = 0
 
 
-class EventTail:
-    """Sends the whole lines of events.jsonl from a byte offset on."""
+class Tail:
+    """Sends what is in a file from a byte offset on; what has been given back to the disk is told as `skipped`."""
 
-    def __init__(self, folder: RunFolder, offset: int) -> None:
-        self._path = folder.events
+    what = ""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        self._path = path
         self._offset = offset
 
     def send(self, final: bool) -> bool:
-        """Whether anything was there to send; a last line without its newline is held back, for ever if need be."""
-        sent = False
+        """Whether anything was there to send; `final`: nobody writes to the file any more."""
         try:
-            stream = open(str(self._path), "rb")
+            descriptor = os.open(str(self._path), os.O_RDONLY)
         except FileNotFoundError:
             return False
-        with stream:
-            stream.seek(self._offset)
-            for _ in range(EVENTS_A_TURN):
-                line = stream.readline()
-                if not line.endswith(b"\n"):
-                    break
-                self._offset += len(line)
-                sent = True
-                event = decode(line)
-                if event is not None:
-                    say("event", end=self._offset, event=event)
-        return sent
-
-
-class LogTail:
-    """Sends output.log from a byte offset on: whole lines, at most 64 kB a message, other bytes than UTF-8 replaced."""
-
-    def __init__(self, folder: RunFolder, offset: int) -> None:
-        self._path = folder.output
-        self._offset = offset
-
-    def send(self, final: bool) -> bool:
-        """Whether anything was there to send; with `final` also a last line without its newline."""
         try:
-            with open(str(self._path), "rb") as stream:
-                stream.seek(self._offset)
-                chunk = stream.read(LOG_BYTES)
-        except FileNotFoundError:
-            return False
+            return self._send(descriptor, final)
+        finally:
+            os.close(descriptor)
+
+    def _send(self, descriptor: int, final: bool) -> bool:
+        raise NotImplementedError
+
+    def _read(self, descriptor: int, size: int) -> bytes:
+        """The bytes at the offset, which has been moved past a hole if need be."""
+        piece = read_piece(descriptor, self._offset, size)
+        while piece.skipped:
+            self._skip(piece.skipped)
+            piece = read_piece(descriptor, self._offset, size)
+        return piece.data
+
+    def _skip(self, count: int) -> None:
+        self._offset += count
+        say("skipped", what=self.what, bytes=count, end=self._offset)
+
+
+class EventTail(Tail):
+    """The whole lines of events.jsonl; a last line without its newline is held back, for ever if need be."""
+
+    what = "events"
+
+    def _send(self, descriptor: int, final: bool) -> bool:
+        before = self._offset
+        data = self._read(descriptor, EVENTS_BYTES)
+        whole = data.rfind(b"\n") + 1
+        if not whole and len(data) == EVENTS_BYTES:
+            data = self._read(descriptor, EVENT_BYTES)
+            whole = data.rfind(b"\n") + 1
+            if not whole and len(data) == EVENT_BYTES:
+                self._skip(len(data))  # no program of ours writes such a line
+        for line in data[:whole].split(b"\n")[:-1][:EVENTS_A_TURN]:
+            self._offset += len(line) + 1
+            event = decode(line)
+            if event is not None:
+                say("event", end=self._offset, event=event)
+        return self._offset > before
+
+
+class LogTail(Tail):
+    """output.log: whole lines, at most 64 kB a message, other bytes than UTF-8 replaced; at the end also a last line without
+    its newline."""
+
+    what = "log"
+
+    def _send(self, descriptor: int, final: bool) -> bool:
+        before = self._offset
+        chunk = self._read(descriptor, LOG_BYTES)
         whole = chunk[:chunk.rfind(b"\n") + 1]
         if not whole and len(chunk) < LOG_BYTES and not final:
-            return False
+            return self._offset > before
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         text = decoder.decode(whole or chunk, final and not whole and len(chunk) < LOG_BYTES)
         held_back = len(decoder.getstate()[0])  # a character that the 64 kB cut in two
         length = len(whole or chunk) - held_back
-        if length == 0:
-            return False
-        self._offset += length
-        say("log", end=self._offset, text=text)
-        return True
+        if length > 0:
+            self._offset += length
+            say("log", end=self._offset, text=text)
+        return self._offset > before
 
 
 class Inbox:
@@ -116,7 +144,7 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
 
     Raises BrokenPipeError when nobody reads standard output any more.
     """
-    tails = (EventTail(folder, events_offset), LogTail(folder, log_offset))
+    tails = (EventTail(folder.events, events_offset), LogTail(folder.output, log_offset))
     inbox = Inbox(folder)
     looked = last_said = time.monotonic()
     ended = _end(folder)
@@ -127,7 +155,7 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
         if any(sent):
             last_said = now
         elif ended is not None:
-            say("end", state=ended["state"], exit=ended["exit"])
+            say("end", **ended)
             return
         elif now - last_said >= ALIVE_S:
             say("alive")
@@ -142,4 +170,4 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
 def _end(folder: RunFolder) -> Optional[Dict[str, Any]]:
     """How the run ended; None while it runs."""
     state = folder.state()
-    return None if state == "running" else {"state": state, "exit": folder.exit()}
+    return None if state == "running" else {"state": state, "exit": folder.exit(), "why": folder.why()}

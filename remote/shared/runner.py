@@ -23,7 +23,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console, follow, supervisor  # noqa: E402
+from shared import console, follow, supervisor, versions  # noqa: E402
 from shared.relay import Relay  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
 from shared.wire import Failure, decode  # noqa: E402
@@ -37,8 +37,9 @@ POLL_S = 0.05
 def start(runs: Runs, data: bytes) -> None:
     """Raises Failure run.bad_spec, run.bad_id, run.exists, run.not_started."""
     spec = check_spec(data)
-    spec.update(root=str(runs.root), started=time.time())
+    spec.update(root=str(runs.root), started=time.time(), programs=str(PROGRAMS))
     runs.prune()
+    versions.prune(PROGRAMS, runs)
     folder = runs.create(spec)
     supervisor.launch(folder, PROGRAMS)
     console.say("started", id=folder.id, pid=folder.process().get("pid"))
@@ -58,6 +59,9 @@ def check_spec(data: bytes) -> Dict[str, Any]:
     lease_s = spec.setdefault("lease_s", None)
     if lease_s is not None and (isinstance(lease_s, bool) or not isinstance(lease_s, (int, float)) or lease_s <= 0):
         raise Failure("run.bad_spec", key="lease_s")
+    student = spec.setdefault("student", None)
+    if student is not None and not isinstance(student, str):
+        raise Failure("run.bad_spec", key="student")
     return spec
 
 
@@ -67,6 +71,7 @@ def cancel(folder: RunFolder, grace_s: float) -> None:
         folder.ask_to_cancel()
         wait_until(lambda: folder.process().get("pid") is not None or folder.state() != "running", START_S)
         folder.kill(signal.SIGTERM)
+        folder.kill(signal.SIGCONT)  # what somebody has stopped hears TERM only when it goes on
         if not wait_until(lambda: not folder.members(), grace_s):
             folder.kill(signal.SIGKILL)
         wait_until(lambda: folder.state() != "running" and not folder.members(), SETTLE_S)
@@ -108,14 +113,17 @@ def get_parser() -> argparse.ArgumentParser:
 def carry_out(options: argparse.Namespace, runs: Runs) -> None:
     if options.verb == "start":
         start(runs, sys.stdin.buffer.read())
-    elif options.verb == "follow":
-        follow.follow(runs.existing(options.id), options.events, options.log)
-    elif options.verb == "frames":
-        Relay(runs.existing(options.id)).go()
-    elif options.verb == "cancel":
-        cancel(runs.existing(options.id), options.grace)
+    elif options.verb == "list":
+        console.say("runs", now=time.time(), runs=runs.listing())
     else:
-        console.say("runs", runs=runs.listing())
+        folder = runs.existing(options.id)
+        versions.hand_over(PROGRAMS, folder)
+        if options.verb == "follow":
+            follow.follow(folder, options.events, options.log)
+        elif options.verb == "frames":
+            Relay(folder).go()
+        else:
+            cancel(folder, options.grace)
 
 
 def main(argv: List[str]) -> int:

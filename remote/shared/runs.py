@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -11,16 +12,23 @@ from shared import processes
 from shared.wire import VERSION, Failure, encode
 
 KEPT_RUNS = 20
+# A laptop whose lid is closed finds the end of its training here, however much the others of its room have started since.
+KEPT_S = 24 * 3600
+KEPT_AT_MOST = 200
 RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 STARTING = ".starting-"
 # exit.json is written into space taken at the start: a disk that has become full cannot keep it from being written.
 RESERVED_BYTES = 256
 
 
-def write_whole(path: Path, message: Dict[str, Any]) -> None:
-    """Writes one JSON file so that a reader sees all of it or nothing."""
+def write_whole(path: Path, message: Dict[str, Any], durable: bool = False) -> None:
+    """Writes one JSON file so that a reader sees all of it or nothing; `durable`: also after the machine lost its power."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_bytes(encode(message))
+    with open(str(partial), "wb") as stream:
+        stream.write(encode(message))
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
     os.replace(str(partial), str(path))
 
 
@@ -48,7 +56,7 @@ class RunFolder:
     def create(self, spec: Dict[str, Any]) -> None:
         """Raises FileExistsError."""
         os.mkdir(str(self.path), 0o755)
-        write_whole(self.path / "spec.json", spec)
+        write_whole(self.path / "spec.json", spec, durable=True)
         self.lease.write_bytes(b"0")
         self._reserved.write_bytes(b" " * RESERVED_BYTES)
         self.note_process(None)
@@ -121,6 +129,12 @@ class RunFolder:
             return "cancelled"
         return "done" if ended.get("code") == 0 else "failed"
 
+    def why(self) -> Optional[str]:
+        """Of a run that left no last word: `rebooted` where the machine was started anew since, else `vanished`."""
+        if self.exit() is not None or self.state() != "failed":
+            return None
+        return "vanished" if self.process().get("boot_id") == processes.boot_id() else "rebooted"
+
     def _program_alive(self) -> bool:
         note = self.process()
         return processes.alive(note.get("pid"), note.get("start_time"), note.get("boot_id"))
@@ -161,18 +175,34 @@ class Runs:
         for folder in self._folders():
             spec = folder.spec()
             if spec is not None and not folder.id.startswith("."):
-                found.append({"id": folder.id, "program": spec.get("program"), "state": folder.state(),
-                              "started": spec.get("started"), "params": spec.get("params")})
+                found.append({"id": folder.id, "program": spec.get("program"), "state": folder.state(), "why": folder.why(),
+                              "started": spec.get("started"), "student": spec.get("student"), "params": spec.get("params")})
         return sorted(found, key=lambda run: (run["started"] or 0, run["id"]))
 
-    def prune(self, kept: int = KEPT_RUNS) -> None:
-        """Removes the oldest ended runs beyond `kept`, and what a start that was killed left behind."""
+    def prune(self) -> None:
+        """Removes old ended runs, and what a start that was killed left behind.
+
+        The newest 20 stay. Beyond them stay, for a day, those that a laptop may still want to take up: with a lease there
+        is nothing to take up.
+        """
         ended = [run for run in self.listing() if run["state"] != "running"]
-        doomed = [self.path / run["id"] for run in ended[:max(0, len(ended) - kept)]]
-        unfinished = [folder for folder in self._folders() if folder.id.startswith(STARTING)]
-        doomed += [folder.path for folder in unfinished if not folder.supervised()]
-        for path in doomed:
-            shutil.rmtree(str(path), ignore_errors=True)
+        doomed = [run["id"] for run in ended[:-KEPT_AT_MOST]]
+        doomed += [run["id"] for run in ended[-KEPT_AT_MOST:-KEPT_RUNS] if not self._wanted(self._folder(run["id"]))]
+        doomed += [folder.id for folder in self._folders() if folder.id.startswith(STARTING) and not folder.supervised()]
+        for name in doomed:
+            shutil.rmtree(str(self.path / name), ignore_errors=True)
+
+    def _wanted(self, folder: RunFolder) -> bool:
+        try:
+            age_s = time.time() - os.stat(str(folder.path)).st_mtime  # of exit.json's appearance
+        except FileNotFoundError:
+            return False
+        return age_s < KEPT_S and (folder.spec() or {}).get("lease_s") is None
+
+    def programs(self) -> List[str]:
+        """The programs folders with which the runs that are there were started."""
+        specs = [folder.spec() or {} for folder in self._folders()]
+        return [str(spec["programs"]) for spec in specs if spec.get("programs")]
 
     def _folders(self) -> List[RunFolder]:
         try:

@@ -1,20 +1,17 @@
 """Short operations on this machine's models; each prints one JSON line.
 
-    python PROGRAMS/shared/store.py --root ROOT reserve|listing|hash|clone|models|delete|free ...
+    python PROGRAMS/shared/store.py --root ROOT clone|models|delete|free ...
 
 doc/design/wire.md says what goes in and out.
 """
 
 import argparse
-import errno
-import hashlib
 import os
 import platform
-import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 PROGRAMS = Path(os.path.abspath(__file__)).parent.parent
 if not __package__:  # run as a file: the folder with shared/ is not on the path, and it is immutable
@@ -22,49 +19,13 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.path[0] = str(PROGRAMS)
 
 from shared import console  # noqa: E402
-from shared.wire import Failure  # noqa: E402
+from shared.files import files_below, link_or_copy  # noqa: E402
+from shared.models import Models  # noqa: E402
 
-MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 DATASET = ("train", "val", "test", "labels.txt")
 OLDER_MODELS = "models"
-DELETED = ".deleted-"
-NO_HARD_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
+CLONE = "clone."
 Reply = Dict[str, Any]
-
-
-def files_below(folder: Path) -> Iterator[Tuple[str, os.stat_result]]:
-    """(path relative to the folder with slashes, stat) of each regular file; links are not followed."""
-    pending = [""]
-    while pending:
-        prefix = pending.pop()
-        with os.scandir(str(folder / prefix)) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(f"{prefix}{entry.name}/")
-                elif entry.is_file(follow_symlinks=False):
-                    yield prefix + entry.name, entry.stat(follow_symlinks=False)
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """A hard link where the file system knows them, else a copy with the same modification time."""
-    try:
-        os.link(str(source), str(target))
-    except OSError as error:
-        if error.errno not in NO_HARD_LINKS:
-            raise
-        shutil.copy2(str(source), str(target))
-
-
-def sha256(path: Path) -> Optional[str]:
-    """None where there is no such file."""
-    digest = hashlib.sha256()
-    try:
-        with open(str(path), "rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
-                digest.update(block)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    return digest.hexdigest()
 
 
 def read_classes(folder: Path) -> List[str]:
@@ -92,57 +53,35 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.models_path = root / "models"
+        self._models = Models(root)
+        self._models.heal()
 
-    def reserve(self, model: str) -> Reply:
-        path = self._path(model)
-        os.makedirs(str(self.models_path), exist_ok=True)
-        try:
-            os.mkdir(str(path))
-        except FileExistsError:
-            raise Failure("store.exists", model=model) from None
-        return {"model": model, "path": str(path)}
-
-    def listing(self, model: str) -> Reply:
-        path = self._path(model)
-        if not path.is_dir():
-            return {"files": {}}
-        return {"files": {name: [stat.st_size, int(stat.st_mtime)] for name, stat in files_below(path)}}
-
-    def hash(self, model: str, names: List[str]) -> Reply:
-        path = self._path(model)
-        for name in names:
-            if name.startswith("/") or ".." in name.split("/") or not name:
-                raise Failure("store.bad_name", name=name)
-        return {"sha256": {name: sha256(path / name) for name in names}}
-
-    def clone(self, model: str, new: str) -> Reply:
-        """The dataset alone: what training and export made stays behind."""
-        source, reply = self._existing(model), self.reserve(new)
-        target = self._path(new)
+    def clone(self, model: str, stem: str) -> Reply:
+        """The dataset alone, whole under a new name: what training and export made stays behind."""
+        source = self._models.existing(model)
+        place = self.root / ".ai_nano" / "incoming" / f"{CLONE}{os.getpid()}"
+        os.makedirs(str(place))
         try:
             for name, _ in files_below(source):
                 if name.split("/")[0] in DATASET:
-                    os.makedirs(str((target / name).parent), exist_ok=True)
-                    link_or_copy(source / name, target / name)
+                    os.makedirs(str((place / name).parent), exist_ok=True)
+                    link_or_copy(source / name, place / name)
+            new = self._models.reserve_next(stem)
+            self._models.appear(new, place)
         except BaseException:
-            shutil.rmtree(str(target), ignore_errors=True)
+            shutil.rmtree(str(place), ignore_errors=True)
             raise
-        return reply
+        return {"model": new, "path": str(self._models.path / new)}
 
     def models(self) -> Reply:
-        found = self._models_in(self.models_path)
+        found = self._models_in(self._models.path)
         older = Path(os.path.expanduser("~")) / OLDER_MODELS
-        if older != self.models_path:
+        if older != self._models.path:
             found += self._models_in(older)
         return {"models": found}
 
     def delete(self, model: str) -> Reply:
-        """Gone at once for every reader, then removed."""
-        path = self._existing(model)
-        doomed = self.models_path / f"{DELETED}{os.getpid()}-{model}"
-        os.rename(str(path), str(doomed))
-        shutil.rmtree(str(doomed))
+        self._models.delete(model)
         return {"model": model}
 
     def free(self) -> Reply:
@@ -161,48 +100,27 @@ class Store:
         described = [(name, describe(folder / name)) for name in names if name[0] != "." and (folder / name).is_dir()]
         return [dict(model, path=str(folder / name)) for name, model in described if model is not None]
 
-    def _path(self, model: str) -> Path:
-        if not MODEL.match(model):
-            raise Failure("store.bad_name", name=model)
-        return self.models_path / model
-
-    def _existing(self, model: str) -> Path:
-        path = self._path(model)
-        if not path.is_dir() or path.is_symlink():
-            raise Failure("store.missing", model=model)
-        return path
-
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="The models of ai_nano on this machine.")
     parser.add_argument("--root", required=True, help="the machine's folder, relative to the login's home")
     operations = parser.add_subparsers(dest="operation")
     operations.required = True
-    for name, text in (("reserve", "make the folder of a new model"), ("listing", "list a model's files"),
-                       ("hash", "hash some of a model's files"), ("clone", "make a new model with the same dataset"),
-                       ("delete", "delete a model")):
-        operation = operations.add_parser(name, help=text)
-        operation.add_argument("model")
-        if name == "hash":
-            operation.add_argument("files", nargs="*")
-        if name == "clone":
-            operation.add_argument("new")
+    cloning = operations.add_parser("clone", help="make a new model with the same dataset")
+    cloning.add_argument("model")
+    cloning.add_argument("stem", help="its name without the number")
+    operations.add_parser("delete", help="delete a model").add_argument("model")
     operations.add_parser("models", help="list the models")
     operations.add_parser("free", help="tell how much space is left, and which Python this is")
     return parser
 
 
 def carry_out(options: argparse.Namespace, store: Store) -> Reply:
-    if options.operation == "hash":
-        return store.hash(options.model, options.files)
     if options.operation == "clone":
-        return store.clone(options.model, options.new)
-    if options.operation == "models":
-        return store.models()
-    if options.operation == "free":
-        return store.free()
-    operation = {"reserve": store.reserve, "listing": store.listing, "delete": store.delete}[options.operation]
-    return operation(options.model)
+        return store.clone(options.model, options.stem)
+    if options.operation == "delete":
+        return store.delete(options.model)
+    return store.models() if options.operation == "models" else store.free()
 
 
 def main(argv: List[str]) -> int:

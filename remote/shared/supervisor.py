@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from shared import processes
+from shared.bounds import Bounds
 from shared.runs import RunFolder
 from shared.wire import VERSION, Appender, Failure, encode
 
+EXIT_TOO_MUCH_OUTPUT = 125
 EXIT_NOT_STARTED = 126
 EXIT_MISSING = 127
 # The exit of a run is worth some patience: a disk may be full for a moment only.
@@ -90,10 +92,14 @@ def _run(folder: RunFolder, programs: Path, running: List[int], noted: int) -> i
     started = processes.look(program.pid)
     assert started is not None  # at worst a zombie: nobody but this process can reap it
     running.append(program.pid)
+    bounds = Bounds(folder)
     try:
         folder.note_process(program.pid)
         _release(noted)
-        return program.wait()
+        bounds.start()
+        returned = program.wait()
+        bounds.stop()
+        return EXIT_TOO_MUCH_OUTPUT if bounds.ended_it else returned
     finally:
         running.clear()
         # What the program started does not outlive it, nor the program a supervisor that cannot note it down.

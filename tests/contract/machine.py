@@ -194,7 +194,7 @@ class Machine:
         return self.call("store.py", *words, code=code)
 
     def spec(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, **params: Any) -> bytes:
-        message = {"v": 1, "id": id, "program": program, "params": params, "lease_s": lease_s}
+        message = {"v": 1, "id": id, "program": program, "params": params, "lease_s": lease_s, "student": None}
         return json.dumps(message).encode()
 
     def start(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, **params: Any) -> Message:

@@ -59,6 +59,15 @@ def refuse(run: Run) -> None:
     time.sleep(600)
 
 
+def leave_group(run: Run) -> None:
+    """Dies of KILL, as by the kernel's hand, and leaves a child in its group that does not hear TERM."""
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code, str(run.path)], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    run.log("probe.waiting", child=child.pid)
+    time.sleep(600)
+
+
 def leave_child(run: Run) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", str(run.path)])
     run.result(child=child.pid)
@@ -68,6 +77,28 @@ def print_raw(run: Run) -> None:
     for piece in run.params["hex"]:
         sys.stdout.buffer.write(bytes.fromhex(piece))
     sys.stdout.buffer.flush()
+
+
+def flood(run: Run) -> None:
+    """Numbered lines of 100 bytes as fast as they go, `megabytes` of them, to output.log or to events.jsonl."""
+    events = run.params.get("events", False)
+    path = str(run.path / ("events.jsonl" if events else "output.log"))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    form = '{"v": 1, "type": "progress", "done": %d, "pad": "%s"}\n' if events else "%d %s\n"
+    for number in range(0, run.params["megabytes"] * 10000, 1000):
+        lines = [form % (each, "") for each in range(number, number + 1000)]
+        filled = [form % (number + index, "x" * (100 - len(line))) for index, line in enumerate(lines)]
+        os.write(descriptor, "".join(filled).encode())
+    run.log("probe.flooded")
+
+
+def count(run: Run) -> None:
+    """Numbered events and printed lines, quickly."""
+    for number in range(run.params["numbers"]):
+        run.progress("probe.step", number, None, "steps")
+        print(f"line {number}", flush=True)
+        time.sleep(run.params.get("pause_s", 0.0))
+    run.result(ok=True)
 
 
 def obey(run: Run) -> None:
@@ -85,7 +116,8 @@ def obey(run: Run) -> None:
 
 def work(run: Run) -> None:
     deeds = {"finish": finish, "describe": describe, "fail": fail, "crash": crash, "not_a_number": not_a_number,
-             "wait": wait, "refuse": refuse, "leave_child": leave_child, "print": print_raw, "obey": obey}
+             "wait": wait, "refuse": refuse, "leave_child": leave_child, "leave_group": leave_group, "print": print_raw,
+             "obey": obey, "flood": flood, "count": count}
     deeds[run.params["do"]](run)
 
 

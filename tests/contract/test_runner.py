@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_a_bad_run_id_is_refused(machine: Machine, id: str) -> None:
 
 @pytest.mark.parametrize(("change", "key"), [
     ({"v": 2}, "v"), ({"id": 7}, "id"), ({"program": "../outside.py"}, "program"), ({"program": "/bin/sh"}, "program"),
-    ({"params": []}, "params"), ({"lease_s": -1}, "lease_s"), ({"lease_s": True}, "lease_s")])
+    ({"params": []}, "params"), ({"lease_s": -1}, "lease_s"), ({"lease_s": True}, "lease_s"), ({"student": 7}, "student")])
 def test_a_bad_spec_is_refused(machine: Machine, change: Message, key: str) -> None:
     spec = {**json.loads(machine.spec("a", do="finish")), **change}
     error = machine.call("runner.py", "start", stdin=json.dumps(spec).encode(), code=1)
@@ -237,7 +238,8 @@ def test_a_run_without_a_last_word_has_failed(machine: Machine) -> None:
     os.kill(note["pid"], signal.SIGKILL)
     wait_for(lambda: machine.state("a") == "failed", "the end")
     end = machine.follow_all("a")[-1]
-    assert end["state"] == "failed" and end["exit"] is None
+    assert (end["state"], end["exit"], end["why"]) == ("failed", None, "vanished")
+    assert machine.call("runner.py", "list")["runs"][0]["why"] == "vanished"
 
 
 def test_cancel_has_the_last_word_where_the_supervisor_is_dead(machine: Machine) -> None:
@@ -253,6 +255,50 @@ def test_a_supervisor_that_is_told_to_stop_stops_the_program(machine: Machine) -
     follower.read_event("log", "probe.waiting")
     os.kill(json.loads((machine.run_path("a") / "pid.json").read_text())["supervisor"], signal.SIGTERM)
     assert follower.read_all()[-1]["exit"]["code"] == 143
+
+
+def test_a_program_that_was_stopped_tidies_up_when_it_is_cancelled(machine: Machine) -> None:
+    """TERM alone would wait until somebody lets it go on."""
+    machine.start("a", do="wait")
+    follower = machine.follow("a")
+    follower.read_event("log", "probe.waiting")
+    os.kill(machine.process_id("a"), signal.SIGSTOP)
+    assert machine.cancel("a", grace=20)["state"] == "cancelled"
+    assert [message["event"]["code"] for message in of(follower.read_all(), "event")] == ["probe.tidied"]
+
+
+def test_a_group_whose_leader_and_supervisor_are_dead_is_ended(machine: Machine) -> None:
+    machine.start("a", do="leave_group")
+    child = machine.follow("a").read_event("log", "probe.waiting")["params"]["child"]
+    os.kill(json.loads((machine.run_path("a") / "pid.json").read_text())["supervisor"], signal.SIGKILL)
+    os.kill(machine.process_id("a"), signal.SIGKILL)
+    wait_for(lambda: machine.state("a") == "failed", "the leader's end")
+    assert _lives(child)
+    assert machine.cancel("a", grace=0.2) == {"v": 1, "type": "cancelled", "id": "a", "gone": True, "state": "cancelled"}
+    assert not _lives(child)
+
+
+def test_a_group_whose_leader_is_a_zombie_is_ended(machine: Machine) -> None:
+    """Its parent, here the test, has not asked for its exit code; the group still has a living member."""
+    code = ("import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+            "print(child.pid, flush=True)")
+    leader = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    assert leader.stdout is not None
+    make_run(machine, "a", leader.pid, process_start(leader.pid), boot_id())
+    child = int(leader.stdout.readline())
+    wait_for(lambda: ") Z" in Path(f"/proc/{leader.pid}/stat").read_text(), "the zombie")
+    assert _lives(child) and machine.state("a") == "failed"
+    assert machine.cancel("a", grace=5)["gone"] is True
+    assert not _lives(child)
+    leader.wait(DEADLINE_S)
+    leader.stdout.close()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize(("later", "boot", "state"), [
@@ -367,11 +413,28 @@ def test_end_of_input_ends_follow_and_never_the_job(machine: Machine) -> None:
     machine.cancel("a")
 
 
+def ended(path: Path, age_s: float, **spec: Any) -> None:
+    """Writes down that the run ended well, so long ago."""
+    (path / "exit.json").write_text('{"v":1,"code":0,"signal":null,"cancelled":false,"duration_s":1}')
+    (path / "spec.json").write_text(json.dumps({**json.loads((path / "spec.json").read_text()), **spec}))
+    os.utime(path, (time.time() - age_s,) * 2)
+
+
+def test_a_closed_lid_finds_its_end_though_a_room_has_started_much_since(machine: Machine) -> None:
+    """What ended today is kept, but for runs with a lease, which nobody takes up."""
+    for number in range(30):
+        ended(make_run(machine, f"r{number:02}", 1, 0, boot_id(), started=100.0 + number), age_s=3600,
+              lease_s=5.0 if number % 2 else None)
+    machine.start("new", do="finish")
+    machine.follow_all("new")
+    kept = [run["id"] for run in machine.call("runner.py", "list")["runs"]]
+    assert kept == [*(f"r{number:02}" for number in range(0, 10, 2)), *(f"r{number:02}" for number in range(10, 30)), "new"]
+
+
 def test_old_runs_are_removed_and_running_ones_are_not(machine: Machine) -> None:
     make_run(machine, "running", os.getpid(), process_start(os.getpid()), boot_id(), started=0.5)
     for number in range(23):
-        path = make_run(machine, f"r{number}", 1, 0, boot_id(), started=100.0 + number)
-        (path / "exit.json").write_text('{"v":1,"code":0,"signal":null,"cancelled":false,"duration_s":1}')
+        ended(make_run(machine, f"r{number}", 1, 0, boot_id(), started=100.0 + number), age_s=25 * 3600)
     make_run(machine, ".starting-1-left", 1, 0, boot_id())
     machine.start("new", do="finish")
     machine.follow_all("new")
@@ -381,9 +444,12 @@ def test_old_runs_are_removed_and_running_ones_are_not(machine: Machine) -> None
 
 
 def test_list_tells_what_was_started(machine: Machine) -> None:
-    machine.start("a", do="finish")
+    spec = {**json.loads(machine.spec("a", do="finish")), "student": "ada@lab"}
+    machine.call("runner.py", "start", stdin=json.dumps(spec).encode())
     machine.follow_all("a")
-    run = machine.call("runner.py", "list")["runs"][0]
+    told = machine.call("runner.py", "list")
+    run = told["runs"][0]
+    assert run["student"] == "ada@lab" and run["why"] is None and 0 <= told["now"] - run["started"] < DEADLINE_S
     assert (run["id"], run["program"], run["state"], run["params"]) == ("a", "probe/probe.py", "done", {"do": "finish"})
     assert isinstance(run["started"], float)
 

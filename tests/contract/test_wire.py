@@ -8,10 +8,11 @@ import pytest
 from classification import Nano
 from colours import MjpegCamera, make_images, make_model
 from machine import Machine, Message, read_lines
+from receiver import Receiver
 
 EXAMPLES = read_lines(Path(__file__).resolve().parents[1] / "data" / "wire_v1.jsonl")
 # Objects whose keys are names, not part of the format: only the kind of their values is.
-MAPS = {"files", "sha256", "probabilities"}
+MAPS = {"sha256", "probabilities"}
 FREE = {"params", "event"}
 
 
@@ -66,16 +67,25 @@ def test_a_difference_is_found(change: Message) -> None:
 
 
 def test_store(machine: Machine) -> None:
-    check("store.reserve", machine.store("reserve", "m"))
     model = machine.root / "models" / "m"
+    model.mkdir(parents=True)
     (model / "labels.txt").write_text("cat\ndog")
-    check("store.listing", machine.store("listing", "m"))
-    check("store.hash", machine.store("hash", "m", "labels.txt", "model.onnx"))
     check("store.clone", machine.store("clone", "m", "n"))
     check("store.models", machine.store("models"))
-    check("store.delete", machine.store("delete", "n"))
+    check("store.delete", machine.store("delete", "n-001"))
     check("store.free", machine.store("free"))
-    check("store.error", machine.store("delete", "n", code=1))
+    check("store.error", machine.store("delete", "n-001", code=1))
+
+
+def test_transfer(machine: Machine) -> None:
+    receiver = Receiver(machine)
+    check("transfer.parcel", receiver.announce({"train/cat/1.jpg": b"one", "labels.txt": b"cat"}))
+    check("transfer.missing", receiver.read("missing"))
+    check("transfer.alive", receiver.read("alive"))
+    receiver.send_all(pause_s=0.3)
+    check("transfer.received", receiver.read("received"))
+    check("transfer.result", receiver.read("result"))
+    receiver.close()
 
 
 def test_runner(machine: Machine) -> None:
@@ -97,6 +107,10 @@ def test_runner(machine: Machine) -> None:
     check("runner.cancelled", machine.cancel("c"))
     check("runner.list", machine.call("runner.py", "list"))
     check("runner.error", machine.call("runner.py", "cancel", "nowhere", code=1))
+    machine.start("d", do="flood", megabytes=20)
+    skipped = [message for message in machine.follow_all("d", "--log", "2000000") if message["type"] == "skipped"]
+    assert skipped
+    check("runner.skipped", skipped[0])
     for id in "abc":
         for file in ("spec", "pid", "exit"):
             check(f"file.{file}", json.loads((machine.run_path(id) / f"{file}.json").read_text()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -20,7 +21,8 @@ from ai_nano import resources
 from ai_nano.core import texts
 from ai_nano.core.errors import MachineError
 from ai_nano.core.events import Log, Metric, Prediction, Progress, State
-from ai_nano.core.ports import MachineReport, MachineState
+from ai_nano.core.ports import Answer, MachineReport, MachineState
+from ai_nano.core.secret import Secret
 from ai_nano.core.texts import catalogue
 from ai_nano.core.workflow import STEPS
 from ai_nano.demo.classroom import Classroom
@@ -262,12 +264,71 @@ def test_two_questions_are_put_one_after_the_other(user: User) -> None:
 def test_who_still_waits_when_the_window_closes_is_told_no(user: User) -> None:
     questions = WindowQuestions(Bridge())
     answers: list[object] = []
-    thread = threading.Thread(target=lambda: answers.append(questions.password("DL", "nano")))
+    thread = threading.Thread(target=lambda: answers.append(questions.password("DL", "nano", True)))
     thread.start()
     user.wait_for(re.compile("DL"))
     questions.close()
     thread.join(5)
     assert answers == [None]
+
+
+class Asked:
+    """A password that is asked for in a thread, as a connection does it."""
+
+    def __init__(self, can_keep: bool) -> None:
+        questions = WindowQuestions(Bridge())
+        self._answers: list[Answer | None] = []
+        self._thread = threading.Thread(target=lambda: self._answers.append(questions.password("DL", "ada", can_keep)))
+        self._thread.start()
+
+    def answer(self) -> Answer | None:
+        self._thread.join(5)
+        return self._answers[0]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_password_and_whether_it_may_be_remembered(user: User, keep: bool) -> None:
+    asked = Asked(can_keep=True)
+    user.wait_for("Log in to DL")
+    user.fill("Password of ada on DL:", "s3cret")
+    assert not user.sees(re.compile("s3cret"))
+    if keep:
+        user.click("Remember it on this computer")
+    user.click("Log in")
+    assert asked.answer() == Answer(Secret("s3cret"), keep)
+
+
+def test_where_nothing_can_be_remembered_it_is_not_offered(user: User) -> None:
+    asked = Asked(can_keep=False)
+    user.wait_for("Password of ada on DL:")
+    assert not user.sees("Remember it on this computer")
+    user.type("s3cret")
+    user.press("Return")
+    assert asked.answer() == Answer(Secret("s3cret"))
+
+
+def test_a_password_that_is_not_given_in_french(user: User) -> None:
+    texts.set_language("fr")
+    asked = Asked(can_keep=True)
+    user.wait_for("Mot de passe de ada sur DL :")
+    assert user.sees("Le retenir sur cet ordinateur") and user.sees("Se connecter")
+    user.click("Annuler")
+    assert asked.answer() is None
+
+
+@pytest.mark.parametrize("password", ["geheim", ""])
+def test_a_config_that_others_can_read_is_warned_of(tmp_path: Path, password: str) -> None:
+    file = tmp_path / "room.json"
+    file.write_text(json.dumps({"DL_server": {"ip": "127.0.0.1", "port": 1, "login": "x", "pwd": password}}))
+    file.chmod(0o644)
+    with window(opening(tmp_path, config_file=file)), User() as user:
+        user.wait_for(re.compile("DL"))
+        if password:
+            user.wait_for(re.compile(f"chmod 600 {file}"))
+        else:
+            user.wait(0.3)
+        told = " ".join(user.reads())
+        assert ("chmod" in told) is bool(password) and "geheim" not in told
 
 
 def test_a_mistake_of_ours_is_a_sentence_in_the_page(tmp_path: Path) -> None:

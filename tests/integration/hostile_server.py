@@ -72,9 +72,18 @@ async def long(process: Process, word: str) -> None:
     process.exit(0)
 
 
+async def nest(process: Process, word: str) -> None:
+    """A message with so many lists in each other."""
+    depth = int(word)
+    process.stdout.write(b'{"v":1,"type":"result","end":1,"event":' + b"[" * depth + b"]" * depth + b"}\n")
+    await process.stdout.drain()
+    process.exit(0)
+
+
 async def say(process: Process, word: str) -> None:
     """The given bytes, and an orderly end."""
     process.stdout.write(base64.b64decode(word))
+    await process.stdout.drain()
     process.exit(0)
 
 
@@ -130,7 +139,8 @@ async def window(process: Process, word: str) -> None:
 
 
 DEEDS: dict[str, Callable[[Process, str], Awaitable[None]]] = {
-    deed.__name__: deed for deed in (endless, repeat, drip, long, say, say_and_stay, leave, close, cut, deaf, stderr, window)}
+    deed.__name__: deed
+    for deed in (endless, repeat, drip, long, nest, say, say_and_stay, leave, close, cut, deaf, stderr, window)}
 
 
 # ---- SFTP --------------------------------------------------------------------------------------------------------------

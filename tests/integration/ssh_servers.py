@@ -38,7 +38,7 @@ SERVERS = ["embedded", "openssh-key", _OPENSSH_PASSWORD, "openssh-7.6"]
 SFTP_ONLY = ["openssh-sftp-only"]
 PASSWORD_SERVERS = ["embedded", _OPENSSH_PASSWORD]
 _SSHD_CONFIG = """\
-ListenAddress 127.0.0.1
+ListenAddress {host}
 Port {port}
 HostKey {host_key}
 PidFile none
@@ -135,6 +135,42 @@ class Account:
     authorized_keys: Path
 
 
+@dataclass(frozen=True)
+class Network:
+    """Another network of this computer, joined to it by a cable of its own: `here` and `there` are its ends' addresses."""
+
+    name: str
+    here: str
+    there: str
+
+    def go_silent(self) -> None:
+        """As when the Wi-Fi is out of reach: nobody there hangs up, nothing comes back, and nobody says so."""
+        _ip("-n", self.name, "route", "add", "blackhole", f"{self.here}/32")
+
+
+@contextmanager
+def make_network() -> Iterator[Network]:
+    """Needs root."""
+    word = secrets.token_hex(3)
+    block, first = f"198.18.{secrets.randbelow(256)}", 4 * secrets.randbelow(64)  # RFC 2544: nobody's
+    network = Network(f"ainano-{word}", f"{block}.{first + 1}", f"{block}.{first + 2}")
+    near, far = f"an{word}a", f"an{word}b"
+    _ip("netns", "add", network.name)
+    try:
+        _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", network.name)
+        _ip("addr", "add", f"{network.here}/30", "dev", near)
+        _ip("-n", network.name, "addr", "add", f"{network.there}/30", "dev", far)
+        _ip("link", "set", near, "up")
+        _ip("-n", network.name, "link", "set", far, "up")
+        yield network
+    finally:
+        _ip("netns", "del", network.name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
 def make_key(file: Path, rsa: bool = False) -> str:
     """Writes a new ed25519 or RSA key to `file` (OpenSSH's format, 0600); returns its public line."""
     key: Ed25519PrivateKey | RSAPrivateKey = generate_private_key(65537, 2048) if rsa else Ed25519PrivateKey.generate()
@@ -184,11 +220,12 @@ def embedded_server(folder: Path, account: Account, key_file: Path, *more: str) 
 
 @contextmanager
 def openssh_server(
-    folder: Path, kind: str, account: Account, key_file: Path, sftp: bool, *more: str
+    folder: Path, kind: str, account: Account, key_file: Path, sftp: bool, *more: str, network: Network | None = None
 ) -> Iterator[SshServer]:
     """A real sshd; `more` are further lines of its sshd_config, which go before all others.
 
-    As root it wants its folder for privilege separation, which is made and left where it is missing.
+    `network`: it runs there, not on this computer's loopback. As root it wants its folder for privilege separation, which
+    is made and left where it is missing.
     """
     sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:" + os.defpath)
     assert sshd is not None, "these tests compare with OpenSSH: install openssh-server"
@@ -198,7 +235,9 @@ def openssh_server(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    host = network.there if network else "127.0.0.1"
     config = _SSHD_CONFIG.format(
+        host=host,
         port=port,
         host_key=folder / "host_key",
         authorized_keys=account.authorized_keys,
@@ -207,21 +246,22 @@ def openssh_server(
     )
     lines = [*more, config, _MORE_CONFIG.get(kind, ""), "Subsystem sftp internal-sftp" if sftp else ""]
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL)
+    start = ["ip", "netns", "exec", network.name] if network else []
+    process = subprocess.Popen([*start, sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdin=subprocess.DEVNULL)
     try:
-        _wait_for_port(port, process)
+        _wait_for_port(host, port, process)
         yield SshServer(
-            kind, "127.0.0.1", port, account.user, account.password, key_file, account.home, host_key, process.pid
+            kind, host, port, account.user, account.password, key_file, account.home, host_key, process.pid
         )
     finally:
         _end(process)
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for_port(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 10
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return
         except ConnectionRefusedError:
             time.sleep(0.02)

@@ -194,6 +194,16 @@ def test_cut_after_so_many_bytes(echo: Echo) -> None:
         receive_all(link)  # once only
 
 
+def test_another_pace(echo: Echo) -> None:
+    with Link("127.0.0.1", echo.port) as link, connect(link, b"e") as sock:
+        link.pace(RATE, 0.05)
+        assert ask(sock) >= 0.05
+        assert 0.95 * RATE < 8 * BYTES / (send_all(link) - 0.1) < 1.05 * RATE
+        link.pace(None)
+        ask(sock)
+        assert ask(sock) < 0.02
+
+
 def test_freeze_and_thaw(echo: Echo) -> None:
     with Link("127.0.0.1", echo.port, RATE, 0.005) as link, connect(link, b"e") as sock:
         ask(sock)

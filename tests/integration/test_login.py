@@ -15,6 +15,7 @@ from test_machine import config_for
 
 from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError, ConfigError, HostKeyError, MachineError
+from ai_nano.core.ports import Answer
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys, fingerprint
 
@@ -31,9 +32,9 @@ class Person:
         self.asked.append((machine, kind, fingerprint))
         return self.trusts
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> Answer | None:
         self.asked.append((machine, login))
-        return self.known_password
+        return Answer(Secret(self.known_password)) if self.known_password else None
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 One suite for the embedded server and OpenSSH; it runs the programs of remote/ as real processes there.
 """
 
+import secrets
 import shutil
 import sys
 import threading
@@ -18,8 +19,8 @@ from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig, Secret
-from ai_nano.core.errors import Cancelled, ContactLost, MachineError, WorkFailed
-from ai_nano.core.ports import JobEnd, Upload
+from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
+from ai_nano.core.ports import JobEnd
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import SshMachine
@@ -39,7 +40,7 @@ class Nobody:
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         return False
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> None:
         return None
 
 
@@ -132,72 +133,60 @@ def test_a_python_that_is_not_there(machine: SshMachine, tmp_path: Path) -> None
     assert (caught.value.code, caught.value.exit_code) == ("machine.no_python", 3)
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------
+def test_programs_that_have_gone_are_sent_again(machine: SshMachine, root: Path) -> None:
+    """By whomever they were removed: the shell looks each time, which costs no round trip."""
+    job = probe(machine, do="finish")
+    assert Heard().follow(job).state == "done"
+    shutil.rmtree(root / ".ai_nano" / "programs")
+    assert Heard().follow(machine.attach(job.id)).state == "done"
+    shutil.rmtree(root / ".ai_nano" / "programs")
+    assert machine.jobs()[-1]["id"] == job.id
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[Upload]:
-    made = []
-    for name, size in (("train/été/a b.jpg", 300_000), ("train/x/'q'.jpg", 10), ("labels.txt", 5), ("test/x/empty.jpg", 0)):
-        source = tmp_path / "files" / name
-        source.parent.mkdir(parents=True, exist_ok=True)
-        source.write_bytes(bytes(range(256)) * (size // 256) + b"x" * (size % 256))
-        made.append(Upload(source, PurePosixPath("models/m-1") / name))
-    return made
+def test_two_laptops_send_their_programs_at_the_same_time(machine: SshMachine, root: Path, tmp_path: Path) -> None:
+    others = [connect(machine._config, tmp_path) for _ in range(3)]
+    threads = [threading.Thread(target=one.store, args=("models",)) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for one in others:
+        one.close()
+    assert [one.name for one in (root / ".ai_nano" / "programs").iterdir()] == [ProgramsWithProbe("gpu_server").name]
 
 
-def test_an_upload_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path, files: list[Upload]) -> None:
-    seen: list[tuple[int, int]] = []
-    assert machine.upload(files, lambda done, total: seen.append((done, total)), CancelToken()) == 4
-    for file in files:
-        assert (root / file.target).read_bytes() == file.source.read_bytes()
-    assert seen[-1] == (300_015, 300_015) and [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert not list(root.rglob("*.part"))
-    assert machine.upload(files, lambda done, total: None, CancelToken()) == 0
-    files[1].source.write_bytes(b"changed")
-    assert machine.upload(files, lambda done, total: None, CancelToken()) == 1
-    assert (root / files[1].target).read_bytes() == b"changed"
+def test_a_login_that_greets(machine: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As interactive logins do whose profile prints: lines, and one without its end."""
+    real = machine._exec
+    monkeypatch.setattr(machine, "_exec", lambda line: real(f"echo 'Welcome, {{}} to DL'; printf '{{no json'; {line}"))
+    assert machine.store("models")["models"] == []
+    heard = Heard()
+    assert heard.follow(probe(machine, do="finish")).state == "done" and len(heard.events) == 5
 
 
-def test_what_was_deleted_there_is_sent_again(machine: SshMachine, root: Path, files: list[Upload]) -> None:
-    machine.upload(files, lambda done, total: None, CancelToken())
-    machine.store("delete", "m-1")
-    assert machine.upload(files, lambda done, total: None, CancelToken()) == 4
-    assert (root / files[0].target).read_bytes() == files[0].source.read_bytes()
-
-
-def test_a_cancelled_upload_leaves_no_half_file_and_goes_on(machine: SshMachine, root: Path, files: list[Upload]) -> None:
-    cancel = CancelToken()
-    with pytest.raises(Cancelled):
-        machine.upload(files, lambda done, total: cancel.cancel() if done > 100_000 else None, cancel)
-    whole = [path for path in (root / "models").rglob("*.jpg") if not path.name.startswith(".")]
-    assert all(path.stat().st_size == (300_000 if path.name == "a b.jpg" else 10) for path in whole)
-    assert machine.upload(files, lambda done, total: None, CancelToken()) + len(whole) == 4
-
-
-def test_download(machine: SshMachine, root: Path, files: list[Upload], tmp_path: Path) -> None:
-    machine.upload(files, lambda done, total: None, CancelToken())
-    machine.download(files[0].target, tmp_path / "back", CancelToken())
-    assert (tmp_path / "back").read_bytes() == files[0].source.read_bytes()
-    with pytest.raises(WorkFailed) as caught:
-        machine.download(PurePosixPath("models/none"), tmp_path / "none", CancelToken())
-    assert caught.value.code == "transfer.refused" and not (tmp_path / "none").exists()
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_reserving_a_name_is_exclusive(machine: SshMachine) -> None:
-    machine.store("reserve", "m-1")
-    with pytest.raises(WorkFailed) as caught:
-        machine.store("reserve", "m-1")
-    assert caught.value.code == "store.exists"
+def test_a_shell_that_is_none_is_told(machine: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git-shell, or an account for SFTP alone that ends at once."""
+    real = machine._exec
+    monkeypatch.setattr(machine, "_exec", lambda line: real("echo 'This account is for files.'; exit 1"))
+    with pytest.raises(MachineError) as caught:
+        machine.store("models")
+    assert caught.value.code == "machine.no_answer"
 
 
 def test_without_sftp(ssh_server_without_sftp: SshServer, tmp_path: Path) -> None:
-    machine = connect(config_for(ssh_server_without_sftp, "ai_nano-never-made"), tmp_path)
-    with pytest.raises(MachineError) as caught:
-        machine.store("models")
-    machine.close()
-    assert (caught.value.code, caught.value.exit_code) == ("machine.no_sftp", 3)
+    """The programs travel over a plain exec, and jobs run; only files do not."""
+    folder = f"ai_nano-test-{secrets.token_hex(6)}"
+    machine = connect(config_for(ssh_server_without_sftp, folder), tmp_path)
+    try:
+        assert machine.store("models")["models"] == []
+        heard = Heard()
+        assert heard.follow(probe(machine, do="finish")).state == "done" and len(heard.events) == 5
+        with pytest.raises(MachineError) as caught:
+            machine.download(PurePosixPath("models/m/model.onnx"), tmp_path / "x", CancelToken())
+        assert (caught.value.code, caught.value.exit_code) == ("machine.no_sftp", 3)
+    finally:
+        machine.close()
+        shutil.rmtree(ssh_server_without_sftp.home / folder)
 
 
 # ---- jobs ------------------------------------------------------------------------------------------------------------

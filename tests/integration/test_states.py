@@ -15,7 +15,7 @@ from test_machine import config_for, python_of
 from ai_nano import lab
 from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
-from ai_nano.core.ports import MachineState
+from ai_nano.core.ports import Answer, MachineState
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys
 
@@ -35,9 +35,9 @@ class Person:
         self._wait("host key")
         return self._trusts
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> Answer | None:
         self._wait("password")
-        return self._password
+        return Answer(Secret(self._password)) if self._password else None
 
     def _wait(self, question: str) -> None:
         self.questions.append(question)

@@ -46,7 +46,7 @@ class Nobody:
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         return False
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> None:
         return None
 
 

@@ -16,7 +16,7 @@ from ai_nano.cameras.images import ImageFiles
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import CameraError, WorkFailed
-from ai_nano.core.ports import Camera, Frame, JobEnd, Picture, Upload
+from ai_nano.core.ports import Camera, Delivery, Frame, JobEnd, Parcel, Picture, Sent
 
 
 class FakeJob:
@@ -30,7 +30,7 @@ class FakeJob:
         self._end = end
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
-               cancel: CancelToken) -> JobEnd:
+               cancel: CancelToken, on_contact: Callable[[bool], None] | None = None) -> JobEnd:
         for event in self._events:
             on_event({"v": 1, **event})
         while self._machine.hold is not None and not self._machine.hold.wait(0.01):
@@ -78,39 +78,49 @@ class FakeMachine:
         models = self.root / "models"
         models.mkdir(parents=True, exist_ok=True)
         match operation:
-            case "reserve":
-                if (models / words[0]).exists():
-                    raise WorkFailed("store.exists", model=words[0])
-                (models / words[0]).mkdir()
-                return {"model": words[0]}
             case "clone":
-                if (models / words[1]).exists():
-                    raise WorkFailed("store.exists", model=words[1])
-                shutil.copytree(models / words[0], models / words[1])
-                return {"model": words[1]}
+                new = self._next(words[1])
+                shutil.copytree(models / words[0], models / new)
+                return {"model": new}
             case "models":
                 return {"models": [{"model": one.name, "path": str(one), "classes": []} for one in sorted(models.iterdir())]}
-            case "hash":
-                from ai_nano.core.bundle import sha256
-
-                folder = models / words[0]
-                return {"sha256": {name: sha256(folder / name) if (folder / name).exists() else None for name in words[1:]}}
         raise AssertionError(operation)
 
-    def upload(self, files: Sequence[Upload], progress: Callable[[int, int], None], cancel: CancelToken) -> int:
-        sent = 0
-        for file in files:
+    def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
+        """File by file into a place aside; the model's folder appears when all are there."""
+        models = self.root / "models"
+        models.mkdir(parents=True, exist_ok=True)
+        model = parcel.model or self._next(parcel.stem)
+        if parcel.model is None:
+            (models / model).mkdir()
+            parcel.on_name(model)
+        target, aside = models / model, self.root / "incoming" / f"{model}.{parcel.owner}"
+        wanted = {file.target: file.source for file in parcel.files}
+        if target.is_dir() and all(_same(source, target / path) for path, source in wanted.items()):
+            return Delivery(model, len(wanted), 0)
+        if target.is_dir() and any(target.iterdir()) and not parcel.replaces:
+            raise WorkFailed("store.exists", model=model)
+        sent = linked = 0
+        for path, source in wanted.items():
             cancel.check()
-            target = self.root / file.target
-            if target.exists() and target.read_bytes() == file.source.read_bytes():
+            (aside / path).parent.mkdir(parents=True, exist_ok=True)
+            if _same(source, aside / path):
                 continue
-            if self.fail_after is not None and sent >= self.fail_after:
+            if any(_same(source, models / one / path) for one in parcel.like):
+                linked += 1
+            elif self.fail_after is not None and sent >= self.fail_after:
                 raise WorkFailed("transfer.disk_full", machine=self.name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file.source, target)
-            sent += 1
-        progress(1, 1)
-        return sent
+            else:
+                sent += 1
+            shutil.copy2(source, aside / path)
+            progress(Sent(sent + linked, len(wanted), sent + linked, len(wanted)))
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        return Delivery(model, len(wanted), sent, linked)
+
+    def _next(self, stem: str) -> str:
+        taken = [int(one.name.rpartition("-")[2]) for one in (self.root / "models").glob(f"{stem}-*")]
+        return f"{stem}-{max(taken, default=0) + 1:03d}"
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         shutil.copy2(self.root / source, target)
@@ -131,6 +141,10 @@ class FakeMachine:
     def _job(self, run_id: str, program: str) -> FakeJob:
         end = self.ends.get(program, JobEnd("done", {"model": "m"}))
         return FakeJob(run_id, self, self.events.get(program, []), end)
+
+
+def _same(source: Path, there: Path) -> bool:
+    return there.is_file() and there.read_bytes() == source.read_bytes()
 
 
 class FakeCamera:

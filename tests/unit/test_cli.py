@@ -49,6 +49,20 @@ def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
 
 
+@pytest.mark.parametrize("password", ["geheim", ""])
+def test_a_config_that_others_can_read_is_warned_of(terminal: Terminal, password: str) -> None:
+    file = terminal.folder / "config.json"
+    file.write_text(json.dumps({"DL_server": {"ip": "127.0.0.1", "port": 1, "login": "x", "pwd": password}}))
+    file.chmod(0o644)
+    told = terminal.run("jobs", code=3)
+    assert (f"chmod 600 {file}" in " ".join(told.stdout.split())) is bool(password)
+    assert "geheim" not in told.stdout + told.stderr
+    lines = [json.loads(line) for line in terminal.run("--json", "jobs", code=3).stdout.splitlines()]
+    assert ("config.open_to_others" in [line.get("code") for line in lines]) is bool(password)
+    file.chmod(0o600)
+    assert "chmod" not in terminal.run("jobs", code=3).stdout
+
+
 def import_time(words: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", "ai_nano", *words], env=environment, text=True,
                           capture_output=True, timeout=60)

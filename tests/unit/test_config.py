@@ -1,12 +1,14 @@
 """config.json: the field's form, and every way in which it can be wrong."""
 
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ai_nano.core import config
+from ai_nano.core.config import Secret
 from ai_nano.core.errors import ConfigError
 
 FIELD = """{"DL_server": {"name": "DL", "ip": "gpu.lab", "login": "nano", "pwd": "secret"},
@@ -64,6 +66,62 @@ def test_passwords_do_not_show_themselves() -> None:
 def test_what_is_wrong_is_named_with_line_and_column(text: str, code: str, line: int, column: int) -> None:
     error = error_of(text)
     assert (error.code, error.params["line"], error.params["column"], error.exit_code) == (code, line, column, 2)
+
+
+@pytest.mark.parametrize(("via", "code"), [
+    (("", "a b", ""), "config.via"),
+    (("", "-oProxyCommand=x", ""), "config.via"),
+    (("", "ssh://gate", ""), "config.via"),
+    (("", "gate:0", ""), "config.via"),
+    (("", "gate,door", ""), "config.via"),
+    (("", "nano1", ""), "config.via_circle"),
+    (("", "NANO1", ""), "config.via_circle"),
+    (("", "nano2", "nano1"), "config.via_circle"),
+    (("nano2", "nano2", "DL"), "config.via_circle"),
+])
+def test_jump_hosts_that_cannot_be(via: tuple[str, str, str], code: str) -> None:
+    lines = ['{"DL_server": {"ip": "a", "login": "x",', f'"via": "{via[0]}"' + '},',
+             '"jetson_nano": [{"ip": "b", "login": "x",', f'"via": "{via[1]}"' + '},',
+             '{"ip": "c", "login": "x",', f'"via": "{via[2]}"' + '}]}']
+    error = error_of("\n".join(lines))
+    first = 0 if via[0] else 1
+    assert (error.code, error.params["line"], error.params["column"]) == (code, 2 * first + 2, 1)
+    assert error.params["key"] == ("DL_server.via" if via[0] else "jetson_nano[1].via") and "{" not in str(error)
+
+
+def test_a_jump_host_must_be_filled_in() -> None:
+    text = FIELD.replace('"ip": "gpu.lab"', '"ip": ""').replace('"name": "nano1"', '"name": "nano1", "via": "DL"')
+    assert error_of(text).code == "config.via_empty"
+
+
+@pytest.mark.parametrize(("via", "name", "login", "host", "port"), [
+    ("gate.lab", "gate.lab", "nano", "gate.lab", 22),
+    ("ada@gate", "gate", "ada", "gate", 22),
+    ("ada@10.0.0.1:2222", "[10.0.0.1]:2222", "ada", "10.0.0.1", 2222),
+    ("[fe80::1]", "fe80::1", "nano", "fe80::1", 22),
+    ("[fe80::1]:23", "[fe80::1]:23", "nano", "fe80::1", 23),
+])
+def test_a_jump_host_that_is_no_machine_of_the_room(via: str, name: str, login: str, host: str, port: int) -> None:
+    room = config.read(json.dumps(document(via=via)))
+    jump = room.jump(room.nano("nano1"))
+    assert jump is not None and (jump.name, jump.login, jump.host, jump.port) == (name, login, host, port)
+    assert room.jump(jump) is None and room.jump(room.server) is None
+
+
+def test_a_jump_host_that_is_a_machine_of_the_room() -> None:
+    room = config.read(json.dumps(document(via="dl")))
+    assert room.jump(room.nano("nano1")) is room.server
+
+
+def test_no_variable_of_the_reading_shows_a_password() -> None:
+    """With every way in which a config can be wrong, in a traceback that shows local variables."""
+    for text in (FIELD[:-2], FIELD.replace("nano2", "nano1"), FIELD.replace('"pwd": "secret"', '"passwd": "secret"')):
+        with pytest.raises(ConfigError) as caught:
+            config.read(Secret(text))
+        told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        frames = [frame for error in (told, told.__cause__ or told) for frame in error.stack if "ai_nano" in frame.filename]
+        ours = [value for frame in frames if "tests" not in frame.filename for value in (frame.locals or {}).values()]
+        assert len(ours) > 3 and not any("secret" in value or "geheim" in value for value in ours)
 
 
 @pytest.mark.parametrize(("changes", "code"), [
@@ -128,6 +186,9 @@ def test_a_config_with_passwords_that_others_can_read_is_known(tmp_path: Path) -
     file.chmod(0o644)
     assert config.load(file).open_to_others
     file.chmod(0o600)
+    assert not config.load(file).open_to_others
+    file.write_text(FIELD.replace("secret", "").replace("geheim", ""))
+    file.chmod(0o644)
     assert not config.load(file).open_to_others
 
 

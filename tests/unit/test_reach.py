@@ -13,7 +13,7 @@ import pytest
 from ai_nano import lab
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, MachineConfig, NanoConfig, ServerConfig
-from ai_nano.core.errors import AiNanoError, Cancelled, ConfigError, HostKeyError, MachineError
+from ai_nano.core.errors import AiNanoError, Cancelled, HostKeyError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState
 from ai_nano.core.texts import known
 from ai_nano.machines.reach import LookAround, reachable
@@ -103,7 +103,6 @@ def test_who_does_not_answer(closed_port: int) -> None:
     assert code(reachable(at(closed_port))) == "machine.refused"
     assert code(reachable(at(22, "no-such-host.invalid"))) == "machine.unknown_host"
     assert code(reachable(at(22, "192.168..10"))) == "machine.unknown_host"
-    assert isinstance(reachable(MachineConfig("DL", "127.0.0.1", "x", port=closed_port, via="gate")), ConfigError)
 
 
 # ---- looking around --------------------------------------------------------------------------------------------------
@@ -113,7 +112,7 @@ class Nobody:
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         raise AssertionError("looking around asks nobody")
 
-    def password(self, machine: str, login: str) -> str | None:
+    def password(self, machine: str, login: str, can_keep: bool) -> None:
         raise AssertionError("looking around asks nobody")
 
 
@@ -122,18 +121,60 @@ def test_a_room_before_and_after_a_look(greeters: list[Greeter], closed_port: in
     room = lab.build_lab(Config(
         ServerConfig("DL", "127.0.0.1", "x", port=closed_port),
         (NanoConfig("nano1", "127.0.0.1", "x", port=greeter.port), NanoConfig("nano2", "", ""),
-         NanoConfig("nano3", "127.0.0.1", "x", via="gate"))), Nobody(), tmp_path)
+         NanoConfig("nano3", "10.255.0.1", "x", via=f"127.0.0.1:{greeter.port}"))), Nobody(), tmp_path)
     assert [(one.name, one.state) for one in room.machine_reports()] == [
         ("DL", MachineState.UNKNOWN), ("nano1", MachineState.UNKNOWN), ("nano3", MachineState.UNKNOWN)]
     room.look_around()
     reports = room.machine_reports()
     assert [one.state for one in reports] == [MachineState.ABSENT, MachineState.REACHABLE, MachineState.UNKNOWN]
-    assert [code(one.error) for one in reports] == ["machine.refused", None, "machine.via"]
+    assert [code(one.error) for one in reports] == ["machine.refused", None, None]
     assert [one.text for one in reports] == ["not there", "there", "not checked"]
     greeters.pop().close()
     room.look_around()
-    assert [one.state for one in room.machine_reports()][1] is MachineState.ABSENT
+    reports = room.machine_reports()
+    assert [one.state for one in reports] == [MachineState.ABSENT] * 3
+    assert code(reports[2].error) == "machine.via_absent" and f"[127.0.0.1]:{greeter.port}" in str(reports[2].error)
     room.close()
+
+
+def test_a_jump_host_is_asked_once_for_all_behind_it(greeters: list[Greeter]) -> None:
+    greeters.append(greeter := Greeter(b"SSH-2.0-x\r\n"))
+    gate = at(greeter.port, name="gate")
+    inner = MachineConfig("inner", "10.255.0.1", "nano", via="gate")
+    jumps = {"inner": gate, "nano1": inner, "nano2": inner, "nano3": gate}
+    around = LookAround(lambda machine: jumps.get(machine.name))
+    behind = [MachineConfig(name, "10.255.0.2", "nano", via="x") for name in ("nano1", "nano2", "nano3")]
+    around.look([gate, inner, *behind], CancelToken())
+    assert around.report("gate", None, 0.0).state is MachineState.REACHABLE
+    for machine in (inner, *behind):
+        assert around.report(machine.name, None, 0.0) == MachineReport(machine.name, MachineState.UNKNOWN)
+    wait_for_visitors(greeter, 1)
+    around.look(behind, CancelToken(), connected=["gate"])
+    around.look(behind, CancelToken())
+    wait_for_visitors(greeter, 2)
+
+
+def test_what_failed_at_the_jump_host_is_over_when_it_is_there_again(greeters: list[Greeter]) -> None:
+    greeters.append(greeter := Greeter(b"SSH-2.0-x\r\n"))
+    around = LookAround(lambda machine: at(greeter.port, name="gate") if machine.name == "DL" else None)
+    around.look([at(1)], CancelToken())
+
+    def after(state: MachineState, error: AiNanoError) -> MachineState:
+        return around.report("DL", MachineReport("DL", state, error), 0.0).state
+
+    assert after(MachineState.ABSENT, MachineError("machine.refused", machine="gate")) is MachineState.UNKNOWN
+    assert after(MachineState.LOST, MachineError("machine.via_lost", machine="DL", via="gate")) is MachineState.UNKNOWN
+    assert after(MachineState.ABSENT, MachineError("machine.via_unreachable", machine="DL")) is MachineState.ABSENT
+    assert after(MachineState.REFUSED, MachineError("machine.auth", machine="DL")) is MachineState.REFUSED
+    assert after(MachineState.LOST, LOST) is MachineState.LOST
+
+
+def wait_for_visitors(greeter: Greeter, count: int) -> None:
+    deadline = time.monotonic() + 5
+    while len(greeter.visitors) < count and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert len(greeter.visitors) == count
 
 
 def test_machines_are_asked_side_by_side_and_cancelling_does_not_wait(

@@ -1,8 +1,10 @@
 """Steps and workflow with doubles for the machines: order, receipts, statuses, what is kept when something fails."""
 
 import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import FakeLab, FakeMachine
@@ -11,7 +13,7 @@ from room import JPEG, Room
 from ai_nano.core.errors import ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Log, Prediction, ignore
 from ai_nano.core.lanes import Lanes
-from ai_nano.core.ports import JobEnd
+from ai_nano.core.ports import Delivery, JobEnd, Parcel
 from ai_nano.core.workflow import Status, Workflow
 from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.lab import steps
@@ -121,7 +123,8 @@ def test_an_upload_that_broke_off_goes_on_in_the_same_folder(uploaded: Room) -> 
     assert uploaded.statuses()["upload"] is Status.FAILED
     uploaded.lab.server.fail_after = None
     facts = uploaded.do("upload", UploadOptions())
-    assert facts["sent"] == facts["files"] - 5 and facts["model"] == "ada-lab-w-002"
+    # Of 31 files 21 are in the first model, 5 came before it broke off.
+    assert (facts["sent"], facts["files"], facts["model"]) == (5, 31, "ada-lab-w-002")
     assert len(list((uploaded.lab.server.root / "models").iterdir())) == 2
 
 
@@ -227,24 +230,45 @@ def test_a_second_nano_that_is_away_does_not_take_the_first_ones_model_back(
     away = replace(lab.nano_settings, name="nano2")
     monkeypatch.setattr(lab, "config", replace(lab.config, nanos=(lab.nano_settings, away)))
 
-    def machine(name: str | None) -> FakeMachine:
-        if name == "nano2":
-            raise MachineError("machine.refused", machine="nano2", host="here", port=22)
-        return nano
+    def away_now(*_: object) -> None:
+        raise MachineError("machine.refused", machine="nano2", host="here", port=22)
 
-    monkeypatch.setattr(lab, "nano", machine)
-    with pytest.raises(MachineError):
-        exported.do("deploy", DeployOptions(("nano1", "nano2")))
+    second = FakeMachine("nano2", nano.root.parent / "nano2")
+    monkeypatch.setattr(second, "upload", away_now)
+    monkeypatch.setattr(lab, "nano", lambda name: second if name == "nano2" else nano)
+    with pytest.raises(MachineError) as caught:
+        exported.do("deploy", DeployOptions(("nano2", "nano1")))
+    assert caught.value.code == "deploy.some" and caught.value.params["reached"] == ["nano1"]
+    assert caught.value.params["failed"] == ["nano2"] and caught.value.exit_code == 3
     assert exported.statuses()["deploy"] is Status.FAILED and exported.statuses()["infer"] is Status.READY
     assert exported.do("infer", InferOptions(frames=1))["nano"] == "nano1"
 
 
-def test_what_arrived_differently_is_said(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    nano = exported.lab.nano(None)
-    monkeypatch.setattr(nano, "upload", lambda files, progress, cancel: 0)
-    with pytest.raises(WorkFailed) as caught:
-        exported.do("deploy", DeployOptions())
-    assert caught.value.code == "deploy.differs"
+def test_all_nanos_get_the_model_at_once(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, first = exported.lab, exported.lab.nano(None)
+    others = {name: FakeMachine(name, first.root.parent / name) for name in ("nano2", "nano3")}
+    settings = tuple(replace(lab.nano_settings, name=name) for name in ("nano1", *others))
+    monkeypatch.setattr(lab, "config", replace(lab.config, nanos=settings))
+    monkeypatch.setattr(lab, "nano", lambda name: others.get(name, first))
+    together = threading.Barrier(3, timeout=20)
+    for machine in (first, *others.values()):
+        def wait(parcel: Parcel, *rest: Any, deliver: Any = machine.upload) -> Delivery:
+            together.wait()
+            return deliver(parcel, *rest)
+
+        monkeypatch.setattr(machine, "upload", wait)
+    facts = exported.do("deploy", DeployOptions(("nano1", "nano2", "nano3", "nano1")))
+    assert facts["nanos"] == ["nano1", "nano2", "nano3"]
+
+
+def test_an_upload_whose_name_another_took_gets_another_name(uploaded: Room) -> None:
+    """Two laptops with copies of one workspace: the second to end finds the folder filled."""
+    workspace, server = uploaded.workspace, uploaded.lab.server
+    model = str(uploaded.do("upload", UploadOptions())["model"])
+    (server.root / "models" / model / "labels.txt").write_text("other")
+    facts = uploaded.do("upload", UploadOptions())
+    assert facts["model"] != model and (server.root / "models" / model / "labels.txt").read_text() == "other"
+    assert workspace.done("upload") is not None
 
 
 def test_inference_counts_what_it_saw(exported: Room) -> None:

@@ -26,7 +26,7 @@ def held(uploaded: Room, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """The training goes on until the event is set, or until it is let go."""
     end = threading.Event()
 
-    def follow(self: FakeJob, on_event: Any, on_log: Any, cancel: CancelToken) -> JobEnd:
+    def follow(self: FakeJob, on_event: Any, on_log: Any, cancel: CancelToken, on_contact: Any = None) -> JobEnd:
         while not end.wait(0.01):
             cancel.check()
             if cancel.detached:

@@ -15,7 +15,7 @@ ENGLISH, FRENCH = ({entry.msgid: entry.msgstr for entry in polib.pofile(str(
 
 # Where a code stands in the code, and what the catalogue has for it.
 ERRORS = {"AiNanoError", "WorkFailed", "BadInput", "ConfigError", "MachineError", "HostKeyError", "CameraError",
-          "MissingPrerequisite", "ContactLost", "Failure"}
+          "MissingPrerequisite", "ContactLost", "Failure", "machine_error"}
 SENTENCES = {"t", "Log", "StepStatus", "_text"}
 METHODS_OF_ERRORS = {"error", "_error"}
 METHODS_OF_SENTENCES = {"log"}

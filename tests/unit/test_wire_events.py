@@ -53,11 +53,14 @@ def test_a_followed_job_understands_every_line(example: dict[str, Any]) -> None:
     end = job._take(example, events.append, texts.append)
     match example["type"]:
         case "end":
-            assert isinstance(end, JobEnd) and (end.state, end.exit) == (example["state"], example["exit"])
+            assert isinstance(end, JobEnd) and (end.state, end.exit, end.why) == (
+                example["state"], example["exit"], example["why"])
         case "event":
             assert events == [example["event"]] and job._events_at == example["end"] and end is None
         case "log":
             assert texts == [example["text"]] and job._log_at == example["end"] and end is None
+        case "skipped":
+            assert [event["code"] for event in events] == ["job.skipped.log"] and job._log_at == example["end"] and end is None
         case _:
             assert end is None
 

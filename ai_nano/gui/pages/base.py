@@ -8,7 +8,7 @@ from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.ports import MachineState
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import STEPS, Status
+from ai_nano.core.workflow import STEPS, Status, StepStatus
 from ai_nano.gui import style, ui_files
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.session import Session
@@ -73,7 +73,7 @@ class StepPage(Page):
         session.ended.connect(self._on_ended)
         session.changed.connect(self._on_changed)
         session.machines_changed.connect(self._on_machines)
-        self._contact_lost = False
+        self._contact_lost = self._step_lost = False
         self._workspace: object = None
 
     @property
@@ -111,7 +111,22 @@ class StepPage(Page):
         if self.active is None:
             following = f"{STEPS.index(self.following) + 1} {t('window.step.' + self.following)}"
             self.task.show_status(self.session.status(self.step), following if self.following != self.step else "")
+        else:
+            self._show_contact(self.session.status(self.active))
         self.problem.show_error(next((self.session.errors[step] for step in self.steps if step in self.session.errors), None))
+
+    def _show_contact(self, status: StepStatus) -> None:
+        """A followed step's own word, which knows more than the machine's state: that it goes on there, or is to end."""
+        lost = status.status is Status.LOST
+        if lost:
+            self.task.say(lambda: sentence(status.event().why))
+        elif self._step_lost:
+            self._say_doing(status.step)
+        self._step_lost = lost
+
+    def _say_doing(self, step: str) -> None:
+        ending = self.task.cancel.isVisible() and not self.task.cancel.isEnabled()
+        self.task.say(lambda: t("window.cancelling" if ending else f"window.doing.{step}"))
 
     def take(self, batch: Batch) -> None:
         for step in self.steps:
@@ -157,15 +172,14 @@ class StepPage(Page):
     def _on_machines(self) -> None:
         """While a running step's machine is out of reach, the page says so: the step itself keeps trying."""
         lab, name = self.session.lab, self.machine
-        if lab is None or name is None or self.active is None:
+        if lab is None or name is None or self.active is None or self._step_lost:
             return
         state = next((report.state for report in lab.machine_reports() if report.name == name), None)
         lost = state in (MachineState.LOST, MachineState.ABSENT)
         if lost:
             self.task.say(lambda: t("window.contact_lost", machine=name))
         elif self._contact_lost and state is MachineState.CONNECTED:
-            step = self.active
-            self.task.say(lambda: t(f"window.doing.{step}"))
+            self._say_doing(self.active)
         self._contact_lost = lost
 
     def _on_cancel(self) -> None:
@@ -179,3 +193,8 @@ class ServerPage(StepPage):
     @property
     def machine(self) -> str | None:
         return self.session.config.server.name if self.session.lab is not None else None
+
+
+def sentence(why: str) -> str:
+    """The reason of a status, which begins small, as a sentence of its own."""
+    return f"{why[:1].upper()}{why[1:]}."

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QLabel, QListWidget, QListWidgetItem, QPushButton
+from PyQt5.QtWidgets import QAbstractItemView, QLabel, QListWidget, QListWidgetItem, QPushButton
 
+from ai_nano.core.ports import MachineState
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.gui import style
@@ -24,19 +25,26 @@ class DeployPage(StepPage):
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
         self._shown: list[str] = []
-        self._pushed_to: str | None = None
+        self._pushed_to: tuple[str, ...] = ()
         self.start.clicked.connect(self._on_start)
-        self.nanos.currentRowChanged.connect(lambda _row: self._enable())
+        self.nanos.setSelectionMode(QAbstractItemView.ExtendedSelection)
+        self.nanos.itemSelectionChanged.connect(self._enable)
         session.machines_changed.connect(self._show_nanos)
 
     @property
-    def chosen(self) -> str | None:
-        item = self.nanos.currentItem()
-        return str(item.data(Qt.UserRole)) if item is not None else None
+    def chosen(self) -> tuple[str, ...]:
+        """In the order of the list."""
+        chosen = {str(item.data(Qt.UserRole)) for item in self.nanos.selectedItems()}
+        return tuple(name for name in self._shown if name in chosen)
 
     @property
     def machine(self) -> str | None:
-        return self._pushed_to
+        """Of those that the model is pushed to, one that is out of reach, if any is."""
+        lab = self.session.lab
+        if lab is None or not self._pushed_to:
+            return None
+        lost = {report.name for report in lab.machine_reports() if report.state in (MachineState.LOST, MachineState.ABSENT)}
+        return next((name for name in self._pushed_to if name in lost), self._pushed_to[0])
 
     def begun(self, step: str) -> None:
         super().begun(step)
@@ -56,12 +64,14 @@ class DeployPage(StepPage):
         elif receipt is not None:
             self.note.setText(t("window.deploy.there", model=receipt.facts["model"], machines=receipt.facts["nanos"]))
         else:
-            self.note.setText("")
+            self.note.setText(t("window.deploy.several") if len(self._shown) > 1 else "")
         self._enable()
 
     def _enable(self) -> None:
         self.show_start(self.start)
-        self.start.setEnabled(self.may_start and self.chosen is not None)
+        self.start.setEnabled(self.may_start and bool(self.chosen))
+        several = len(self.chosen) > 1
+        self.start.setText(t("window.deploy.start_several", count=len(self.chosen)) if several else t("window.deploy.start"))
 
     def _show_nanos(self) -> None:
         lab = self.session.lab
@@ -87,5 +97,5 @@ class DeployPage(StepPage):
             place.setIcon(style.icon("unknown" if report.state.value == "unknown" else "dot", colour, 16))
 
     def _on_start(self) -> None:
-        if self.chosen is not None:
-            self.begin("deploy", DeployOptions((self.chosen,)))
+        if self.chosen:
+            self.begin("deploy", DeployOptions(self.chosen))

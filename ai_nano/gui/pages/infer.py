@@ -24,6 +24,9 @@ from ai_nano.steps.infer import InferOptions
 RATE_OVER_S = 2.0
 # Nothing heard for so long: what was shown is no longer what the pins do.
 SILENT_MS = 1500
+# A Nano that names other classes with each frame must not keep the window busy with rows.
+RENAMED_AGAIN_S = 2.0
+MOST_SHOWN = 100
 # The largest picture that the view can show; the Nano sends smaller ones.
 LARGEST = (1280, 720)
 
@@ -48,6 +51,7 @@ class InferPage(StepPage):
         self._mailbox: Mailbox[Bitmap] = Mailbox(lambda: session.bridge.post(self._deliver))
         self._there: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._counted: list[tuple[float, int]] = []
+        self._named_at = 0.0
         self._proposed: object = None
         self.start.clicked.connect(self._on_start)
         self.stop.clicked.connect(lambda: session.cancel("infer"))
@@ -193,8 +197,10 @@ class InferPage(StepPage):
         self._show_prediction(next(iter(batch.predictions.values())))
 
     def _show_prediction(self, event: Prediction) -> None:
-        if event.probabilities and not set(event.probabilities) <= set(self.bars.classes):
-            self._show_classes(list(event.probabilities))
+        new = not set(event.probabilities) <= set(self.bars.classes)
+        if new and time.monotonic() - self._named_at > RENAMED_AGAIN_S:
+            self._named_at = time.monotonic()
+            self._show_classes(list(event.probabilities)[:MOST_SHOWN])
         self.bars.show_values(event.probabilities, event.class_name)
         self.leds.show_lit(event.lit)
         self.seen.setText(t("infer.nothing_recognised", confidence=percent(event.confidence)) if event.class_name is None
@@ -250,7 +256,7 @@ class InferPage(StepPage):
 
     def begun(self, step: str) -> None:
         self.task.show_begun(lambda: t("window.doing.infer"), cancellable=False)
-        self._counted, self._silent = [], False
+        self._counted, self._silent, self._named_at = [], False, 0.0
         self._clear()
         self.picture.show_words(t("window.infer.starting"))
 

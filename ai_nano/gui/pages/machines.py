@@ -8,7 +8,7 @@ from PyQt5.QtWidgets import QFileDialog, QLabel, QLineEdit, QListWidget, QPushBu
 
 from ai_nano.core import config as configuration
 from ai_nano.core import config_file
-from ai_nano.core.config import MachineConfig, NanoConfig
+from ai_nano.core.config import Config, MachineConfig, NanoConfig
 from ai_nano.core.errors import AiNanoError, ConfigError
 from ai_nano.core.figures import amount
 from ai_nano.core.ports import MachineFacts
@@ -62,6 +62,7 @@ class MachinesPage(Page):
         self._rows: list[_Row] = []
         self._row = -1
         self._kept = configuration.nowhere()
+        self._room: Config | None = None
         self.machineList.currentRowChanged.connect(self._on_row)
         self.add.clicked.connect(self._on_add)
         self.removeButton.clicked.connect(self._on_remove)
@@ -76,6 +77,7 @@ class MachinesPage(Page):
     def entered(self) -> None:
         """Start from the room in which the window is; the embedded classroom's is nobody's to edit."""
         room = self.session.lab.config if self.session.lab is not None and not self._window.in_practice else None
+        self._room = room
         # What the form does not ask for (the laptop's camera, the student) stays.
         self._kept = dataclasses.replace(room, nanos=()) if room is not None else configuration.nowhere()
         self._rows = [_row(config_file.SERVER, room.server if room is not None else None)]
@@ -164,14 +166,14 @@ class MachinesPage(Page):
         row = self._rows[self._row]
         self._show_trouble(None)
         try:
-            machine = config_file.machine_form(row.values, row.role, replacing=row.before)
+            machine = config_file.machine_form(row.values, row.role, self._room, row.before)
         except ConfigError as error:
             self._show_trouble(error)
             return
         self.test.setEnabled(False)
         row.tested, row.problem = t("window.machines.testing"), None
         self._show_test(row)
-        folder = self._window.opening.user_folder
+        folder, room = self._window.opening.user_folder, self._room
 
         def done(facts: MachineFacts) -> None:
             self.test.setEnabled(True)
@@ -184,7 +186,7 @@ class MachinesPage(Page):
             row.tested, row.problem = "", error
             self._show_test(row)
 
-        self.session.look(lambda: test_machine(machine, row.role, self._window.asker, folder), done, failed)
+        self.session.look(lambda: test_machine(machine, row.role, self._window.asker, folder, room), done, failed)
 
     def _on_save(self) -> None:
         busy = self.session.busy()

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from PyQt5.QtWidgets import QFrame, QLabel, QPushButton
 
 from ai_nano.core.events import Progress
-from ai_nano.core.figures import amount, duration
+from ai_nano.core.figures import amount
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import split_size
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import ServerPage
 from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.task_bar import progress_words
 from ai_nano.steps.upload import UploadOptions
 
 
@@ -75,8 +76,6 @@ class UploadPage(ServerPage):
         self.bytes.setText(t("window.of", done=amount(event.done, event.unit), total=amount(event.total, event.unit)))
         if event.done >= event.total:
             words = t("window.upload.whole")
-        elif event.eta_s is not None:
-            words = t("window.left", time=duration(event.eta_s))
         else:
-            words = ""
+            words = progress_words(event, amounts=False)
         self.rate.setText(words)

@@ -1,5 +1,6 @@
 """How the window looks: tokens, one stylesheet made from them, icons."""
 
+import html
 from pathlib import Path
 from typing import cast
 
@@ -58,6 +59,11 @@ def set_property(widget: QWidget, name: str, value: object) -> None:
         widget.setProperty(name, value)
         widget.style().unpolish(widget)
         widget.style().polish(widget)
+
+
+def plain(text: str) -> str:
+    """The text for a tool tip, which Qt would take for rich text where it looks like it: that could load files."""
+    return f"<qt>{html.escape(text)}</qt>" if "<" in text else text
 
 
 def tokens() -> Tokens:

@@ -61,7 +61,7 @@ class ClassBars(QWidget):
             for row, name in enumerate(names):
                 label, bar, figure = QLabel(), _Bar(), QLabel("–")
                 label.setText(label.fontMetrics().elidedText(name, Qt.ElideRight, LONGEST_PX))
-                label.setToolTip(name)
+                label.setToolTip(style.plain(name))
                 label.setTextFormat(Qt.PlainText)
                 figure.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
                 figure.setMinimumWidth(56)

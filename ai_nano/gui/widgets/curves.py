@@ -11,6 +11,8 @@ from ai_nano.core.events import Metric
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 
+MOST_POINTS = 5000
+
 
 class Curves(QWidget):
     """Empty until `prepare`: pyqtgraph takes half a second to import, which is nobody's wait at the start."""
@@ -90,6 +92,7 @@ class Curves(QWidget):
 
     def add(self, metrics: Sequence[Metric]) -> None:
         self._metrics += metrics
+        del self._metrics[:-MOST_POINTS]
         self._draw()
 
     def _draw(self) -> None:

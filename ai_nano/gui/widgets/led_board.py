@@ -71,7 +71,7 @@ class LedBoard(QWidget):
             where.setText(t("window.led.pin", pin=pin) if pin is not None else t("window.led.no_pin"))
             title = QLabel()
             title.setText(title.fontMetrics().elidedText(name, Qt.ElideRight, LONGEST_PX))
-            title.setToolTip(name)
+            title.setToolTip(style.plain(name))
             title.setTextFormat(Qt.PlainText)
             for label in (title, where, state):
                 label.setAlignment(Qt.AlignHCenter)

@@ -1,9 +1,8 @@
 """The strip below a step's page: where it stands, how far it is, how to end it, and what comes next."""
 
-import time
 from collections.abc import Callable
 
-from PyQt5.QtCore import pyqtSignal
+from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Progress
@@ -26,6 +25,8 @@ class TaskBar(QFrame):
         self._words.setWordWrap(True)
         self._detail = QLabel()
         self._detail.setProperty("role", "note")
+        for label in (self._words, self._detail):
+            label.setTextFormat(Qt.PlainText)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self.cancel = QPushButton()
@@ -53,7 +54,6 @@ class TaskBar(QFrame):
         self._next_name = ""
         self._say: Callable[[], str] = str
         self._state = ""
-        self._started = time.monotonic()
         self.show_idle()
 
     def retranslate(self) -> None:
@@ -102,7 +102,6 @@ class TaskBar(QFrame):
 
     def show_begun(self, words: Callable[[], str], cancellable: bool = True) -> None:
         """A step that has begun and has not told yet how far it is."""
-        self._started = time.monotonic()
         self._show_icon("running")
         self.say(words)
         self._detail.clear()
@@ -119,7 +118,7 @@ class TaskBar(QFrame):
         if event.total:
             self._bar.setRange(0, SCALE)
             self._bar.setValue(round(SCALE * min(1.0, event.done / event.total)))
-            self._detail.setText(_progress_words(event, time.monotonic() - self._started))
+            self._detail.setText(progress_words(event))
         else:
             self._bar.setRange(0, 0)
             self._detail.setText(amount(event.done, event.unit))
@@ -135,10 +134,15 @@ def _status_words(status: StepStatus) -> str:
     return t("window.status", word=f"{word[:1].upper()}{word[1:]}", why=status.event().why)
 
 
-def _progress_words(event: Progress, elapsed_s: float) -> str:
-    parts = [t("window.of", done=amount(event.done, event.unit), total=amount(event.total, event.unit))]
-    if event.unit == "bytes" and elapsed_s > 0.5:
-        parts.append(f"{event.done / elapsed_s / 1e6:.1f} MB/s")
+def progress_words(event: Progress, amounts: bool = True) -> str:
+    """For example `12.3 MB of 54.0 MB  ·  140 of 600 files  ·  11.2 MB/s  ·  4 s left`; without its first part for a page
+    that shows it larger."""
+    parts = [t("window.of", done=amount(event.done, event.unit), total=amount(event.total, event.unit))] if amounts else []
+    if event.files is not None:
+        done, total = event.files
+        parts.append(t("window.of", done=done, total=amount(total, "files")))
+    if event.rate is not None:
+        parts.append(f"{amount(event.rate, 'bytes')}/s")
     if event.eta_s is not None and event.done < event.total:
         parts.append(t("window.left", time=duration(event.eta_s)))
     return "  ·  ".join(parts)

@@ -1,6 +1,7 @@
 """What the two peers of a transfer have in common: the interface, the plan of what is missing, names and progress."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import WorkFailed
+from ai_nano.core.names import is_model_name
 from ai_nano.core.ports import Delivery, Parcel, Sent
 
 INCOMING = PurePosixPath(".ai_nano/incoming")
@@ -18,6 +20,8 @@ BLOCK = 1 << 18
 # A file that arrives damaged is sent once more.
 ATTEMPTS = 2
 REPORT_EVERY_S = 0.1
+LONGEST_COMPONENT_BYTES = 200
+MOST_COMPONENTS = 8
 
 Progress = Callable[[Sent], None]
 
@@ -49,13 +53,28 @@ class Item:
         return f".part-{digest.hexdigest()[:16]}"
 
 
-def items(parcel: Parcel) -> list[Item]:
-    """The parcel's files as they are now. OSError when one is gone."""
+def items(parcel: Parcel, machine: str) -> list[Item]:
+    """The files as they are here, under names that are names. WorkFailed `store.bad_name`, `transfer.bad_path`, `.changed`."""
+    for name in (parcel.model, None if parcel.model else parcel.stem, parcel.owner, *parcel.like):
+        if name is not None and not is_model_name(name):
+            raise WorkFailed("store.bad_name", machine=machine, name=name)
     found = []
     for index, file in enumerate(parcel.files):
-        status = file.source.stat()
+        if not _is_path(file.target):
+            raise WorkFailed("transfer.bad_path", machine=machine, path=file.target)
+        try:
+            status = file.source.stat()
+        except OSError as error:
+            raise WorkFailed("transfer.changed", machine=machine, file=file.source) from error
         found.append(Item(index, file.source, file.target, status.st_size, int(status.st_mtime)))
     return found
+
+
+def _is_path(path: PurePosixPath) -> bool:
+    """What shared/transfer.py takes too."""
+    return not path.is_absolute() and 0 < len(path.parts) <= MOST_COMPONENTS and all(
+        not part.startswith(".") and len(part.encode("utf-8", "surrogateescape")) <= LONGEST_COMPONENT_BYTES
+        and not re.search("[\0\r\n]", part) for part in path.parts)
 
 
 def sha256(path: Path) -> str:

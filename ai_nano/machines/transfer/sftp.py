@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import secrets
 import struct
 import threading
@@ -14,21 +13,18 @@ from pathlib import Path, PurePosixPath
 import paramiko
 from paramiko import sftp as protocol
 
-from ai_nano.core import names
 from ai_nano.core.answers import reading
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.files import storage_errors
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.machines.transfer.parcel import Item, Progress, items
+from ai_nano.machines.transfer.parcel import Progress, items
 from ai_nano.machines.transfer.sftp_calls import Refusal, Remote, Space
 from ai_nano.machines.transfer.sftp_delivery import FULL_BELOW_BYTES, SftpDelivery, full
 from ai_nano.machines.transfer.sftp_files import fetch
 from ai_nano.machines.transfer.sftp_flow import Flow
 
 CHANNEL_TIMEOUT_S = 15.0
-LONGEST_COMPONENT_BYTES = 200
-MOST_COMPONENTS = 8
 _ERRNOS = {protocol.SFTP_PERMISSION_DENIED: errno.EACCES, protocol.SFTP_NO_SUCH_FILE: errno.ENOENT}
 
 
@@ -73,7 +69,7 @@ class SftpPeer:
 
     def deliver(self, parcel: Parcel, progress: Progress, cancel: CancelToken) -> Delivery:
         """All steps, over one connection. MachineError, WorkFailed `store.exists` and `transfer.*`, Cancelled."""
-        found = self._found(parcel)
+        found = items(parcel, self._machine)
         with self._remote(cancel) as remote:
             delivery = SftpDelivery(remote, self._machine, self._root, parcel, found, progress)
             try:
@@ -112,21 +108,6 @@ class SftpPeer:
         finally:
             client.close()
 
-    def _found(self, parcel: Parcel) -> list[Item]:
-        """The files as they are here, under names that are names. WorkFailed `transfer.bad_path`, `transfer.changed`."""
-        for name in (parcel.model, None if parcel.model else parcel.stem, parcel.owner, *parcel.like):
-            if name is not None and not names.is_model_name(name):
-                raise WorkFailed("store.bad_name", name=name)
-        seen = set()
-        for file in parcel.files:
-            if not _is_path(file.target) or file.target in seen:
-                raise WorkFailed("transfer.bad_path", path=file.target)
-            seen.add(file.target)
-        try:
-            return items(parcel)
-        except OSError as error:
-            raise WorkFailed("transfer.changed", machine=self._machine, file=error.filename) from error
-
     def _refused(self, refusal: Refusal, space: Space | None = None, needed: int = 0) -> WorkFailed:
         """SFTP has no word for a full disk: it says "Failure", and the space that is left says the rest."""
         if refusal.code not in _ERRNOS and space is not None and (
@@ -135,10 +116,3 @@ class SftpPeer:
         number = _ERRNOS.get(refusal.code)
         reason = os.strerror(number) if number else refusal.words or protocol.SFTP_DESC[protocol.SFTP_FAILURE]
         return WorkFailed("transfer.refused", machine=self._machine, reason=reason)
-
-
-def _is_path(path: PurePosixPath) -> bool:
-    """What `shared/transfer.py` takes too."""
-    return not path.is_absolute() and 0 < len(path.parts) <= MOST_COMPONENTS and all(
-        not part.startswith(".") and len(part.encode("utf-8", "surrogateescape")) <= LONGEST_COMPONENT_BYTES
-        and not re.search("[\0\r\n]", part) for part in path.parts)

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from paramiko import sftp as protocol
 
 from ai_nano.core.errors import WorkFailed
+from ai_nano.core.figures import amount
 from ai_nano.core.ports import Delivery, Parcel
 from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, changed, sha256
 from ai_nano.machines.transfer.sftp_calls import (
@@ -274,7 +275,11 @@ class SftpDelivery:
 
 
 def full(machine: str, needed_bytes: int, space: Space) -> WorkFailed:
-    return WorkFailed("transfer.disk_full", machine=machine, needed_bytes=needed_bytes, free_bytes=space.free_bytes)
+    """`needed_bytes` 0: nobody knows."""
+    if needed_bytes == 0:
+        return WorkFailed("transfer.disk_full", machine=machine)
+    return WorkFailed("transfer.no_space", machine=machine, needed=amount(needed_bytes, "bytes"),
+                      free=amount(space.free_bytes, "bytes"))
 
 
 def _replaced(target: PurePosixPath) -> PurePosixPath:

@@ -1,0 +1,95 @@
+"""`ai-nano jobs`: what runs on the server and the Nanos, whoever started it; one of them followed, or ended."""
+
+import argparse
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ai_nano.cli.console import Console
+from ai_nano.cli.waiting import wait
+from ai_nano.core import wire
+from ai_nano.core.errors import AiNanoError, MachineError, MissingPrerequisite, WorkFailed
+from ai_nano.core.events import Log
+from ai_nano.core.figures import duration
+from ai_nano.core.ports import Machine
+from ai_nano.core.texts import t
+from ai_nano.lab import Lab
+
+Jobs = list[dict[str, Any]]
+
+
+def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
+    machines: list[Machine] = [lab.server, *(lab.nano(nano.name) for nano in lab.config.filled_nanos)]
+    wanted = args.cancel or args.follow
+    if not wanted:
+        return _list(machines, console)
+    machine, run = _find(machines, wanted, console)
+    job = machine.attach(wanted)
+    if args.cancel:
+        if not job.cancel():
+            raise WorkFailed("job.not_cancelled", machine=machine.name, run=wanted)
+        console.result({"step": "jobs", "machine": machine.name, "cancelled": wanted}, t("jobs.cancelled", run=wanted))
+    else:
+        result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, console.emit, cancel))
+        console.result({"step": "jobs", "machine": machine.name, "run": wanted, "result": dict(result)},
+                       t("jobs.ended", run=wanted))
+    return 0
+
+
+def _list(machines: list[Machine], console: Console) -> int:
+    """All machines side by side: one that is off would hold the others up."""
+    with ThreadPoolExecutor(len(machines)) as pool:
+        answers = list(pool.map(_ask, machines))
+    found: Jobs = []
+    unreachable: list[AiNanoError] = []
+    told: list[dict[str, Any]] = []
+    for machine, answer in zip(machines, answers, strict=True):
+        if isinstance(answer, AiNanoError):
+            unreachable.append(answer)
+            told.append({"machine": machine.name, "error": answer.to_json()})
+            _leave_out(machine, answer, console)
+        else:
+            found += answer
+    if len(unreachable) == len(machines):
+        raise unreachable[0]
+    for run in found:
+        console.say(line(run))
+    console.result({"step": "jobs", "jobs": found, "unreachable": told}, "" if found else t("jobs.none"))
+    return 0
+
+
+def _find(machines: list[Machine], wanted: str, console: Console) -> tuple[Machine, dict[str, Any]]:
+    """The machine that has the run. Those that are likely to have it are asked first, and the others only if they must."""
+    missed = []
+    for machine in sorted(machines, key=lambda one: "-infer-" in wanted and one is machines[0]):
+        answer = _ask(machine)
+        if isinstance(answer, AiNanoError):
+            missed.append(machine.name)
+            _leave_out(machine, answer, console)
+            continue
+        for run in answer:
+            if run["id"] == wanted:
+                return machine, run
+    if missed:
+        raise MachineError("jobs.out_of_reach", run=wanted, machines=missed)
+    raise MissingPrerequisite("jobs.unknown", run=wanted)
+
+
+def _ask(machine: Machine) -> Jobs | AiNanoError:
+    """The runs of a machine, each with `machine` and the `step` that it belongs to."""
+    try:
+        return [{"machine": machine.name, "step": wire.step_of(run), **run} for run in machine.jobs()]
+    except AiNanoError as error:
+        return error
+
+
+def _leave_out(machine: Machine, error: AiNanoError, console: Console) -> None:
+    console.emit(Log("jobs.unreachable", {"machine": machine.name, "what": error.what}, "warning"))
+
+
+def line(run: Mapping[str, Any]) -> str:
+    """One run in a line, for a person."""
+    age, student = duration(run["age_s"]), run.get("student")
+    since = t("jobs.line", age=age, student=student) if student else t("jobs.line_anonymous", age=age)
+    state = t(f"job.state.{run.get('why') or run['state']}")
+    return f"{run['machine']:<12} {run['id']:<40} {t('step.' + run['step']):<28} {state:<12} {since}"

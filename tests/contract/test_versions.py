@@ -1,0 +1,208 @@
+"""Programs of several versions on one machine, and how they get there."""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machine import DEADLINE_S, REMOTE, Machine, Message, of
+
+A, B, C = "a" * 16, "b" * 16, "c" * 16
+DAY_S = 24 * 3600
+
+
+class Versions:
+    """A machine with programs of versions A and B; what A's runner.py says has the key `by`."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.folder = machine.root / ".ai_nano" / "programs"
+        for name in (A, B):
+            shutil.copytree(machine.programs, self.folder / name)
+        console = self.folder / A / "shared" / "console.py"
+        text = console.read_text()
+        message = 'message = {"v": VERSION, "type": type'
+        console.write_text(text.replace(message, f'{message}, "by": "{A}"'))
+        assert console.read_text() != text
+
+    def use(self, name: str) -> Machine:
+        self.machine.programs = self.folder / name
+        return self.machine
+
+    def names(self) -> list[str]:
+        return sorted(os.listdir(self.folder))
+
+    def age(self, name: str, days: float) -> None:
+        os.utime(self.folder / name, (time.time() - days * DAY_S,) * 2)
+
+
+@pytest.fixture
+def versions(machine: Machine) -> Versions:
+    return Versions(machine)
+
+
+def test_a_run_is_followed_and_cancelled_by_those_who_started_it(versions: Versions) -> None:
+    assert versions.use(A).start("a", do="obey")["by"] == A
+    machine = versions.use(B)
+    follower = machine.follow("a")
+    follower.read_event("log", "probe.waiting")
+    follower.send(type="set", threshold=0.5)
+    assert follower.read_event("log", "probe.command")["params"]["command"]["threshold"] == 0.5
+    assert machine.cancel("a")["by"] == A
+    assert {message.get("by") for message in follower.read_all()} == {A}
+    watcher = machine.watch("a")
+    assert watcher.begin()["by"] == A
+    assert "by" not in machine.call("runner.py", "list"), "the list is B's own"
+    assert "by" not in machine.start("b", do="finish") and {m.get("by") for m in machine.follow_all("b")} == {None}
+
+
+def test_offsets_go_along(versions: Versions) -> None:
+    versions.use(A).start("a", do="finish")
+    machine = versions.use(B)
+    messages = machine.follow_all("a")
+    second = of(messages, "event")[1]
+    rest = machine.follow_all("a", "--events", str(second["end"]))
+    assert [message["event"] for message in of(rest, "event")] == [message["event"] for message in of(messages, "event")[2:]]
+
+
+def test_where_they_have_gone_the_others_do_it(versions: Versions) -> None:
+    versions.use(A).start("a", do="wait")
+    machine = versions.use(B)
+    machine.follow("a").read_event("log", "probe.waiting")
+    shutil.rmtree(versions.folder / A)
+    assert machine.cancel("a") == {"v": 1, "type": "cancelled", "id": "a", "gone": True, "state": "cancelled"}
+
+
+def test_old_programs_go_once_no_run_names_them(versions: Versions) -> None:
+    shutil.copytree(versions.folder / B, versions.folder / C)
+    versions.use(A).start("a", do="finish")
+    versions.machine.follow_all("a")
+    for name, days in ((A, 31), (B, 31), (C, 29)):
+        versions.age(name, days)
+    for name, days in ((".new-0", 2), (".new-1", 0.1), (".gone-1-x", 2)):
+        (versions.folder / name).mkdir()
+        versions.age(name, days)
+    (versions.folder / "notes").mkdir()
+    versions.age("notes", 99)
+    versions.use(B).start("b", do="finish")
+    versions.machine.follow_all("b")
+    assert versions.names() == [".new-1", A, B, C, "notes"], "B is our own, a run names A, C is not old"
+    versions.age(B, 31)
+    shutil.rmtree(versions.machine.run_path("a"))
+    versions.age(A, 31)
+    versions.use(B).start("c", do="finish")
+    versions.machine.follow_all("c")
+    assert versions.names() == [".new-1", B, C, "notes"]
+    assert time.time() - (versions.folder / B).stat().st_mtime < DAY_S, "it was used just now"
+
+
+def test_what_runs_from_elsewhere_removes_nothing(machine: Machine) -> None:
+    """The laptop's own programs lie in a folder of its installation."""
+    neighbour = machine.programs.parent / A
+    neighbour.mkdir()
+    os.utime(neighbour, (0, 0))
+    machine.start("a", do="finish")
+    machine.follow_all("a")
+    assert neighbour.is_dir()
+
+
+# ---- how they get there ----------------------------------------------------------------------------------------------
+
+TEXT = (REMOTE / "shared" / "unpack.py").read_bytes()
+
+
+class Sender:
+    """Sends programs as the laptop does."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.folder = machine.home / "très loin" / "programs" / A
+
+    def command(self, archive: bytes) -> list[str]:
+        digest = hashlib.sha256(archive).hexdigest()
+        return [self._machine.python, "-c", "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))", str(len(TEXT)),
+                str(self.folder.relative_to(self._machine.home)), digest]
+
+    def send(self, archive: bytes, cut: int | None = None) -> Message:
+        """`cut`: only so many bytes of the archive arrive."""
+        done = subprocess.run(self.command(archive), input=TEXT + archive[:cut], env=self._machine.environment,
+                              cwd=self._machine.home, capture_output=True, timeout=DEADLINE_S, check=True)
+        assert done.stderr == b""
+        message: Message = json.loads(done.stdout)
+        return message
+
+    @property
+    def left(self) -> list[str]:
+        return sorted(os.listdir(self.folder.parent)) if self.folder.parent.exists() else []
+
+
+@pytest.fixture
+def sender(machine: Machine) -> Iterator[Sender]:
+    yield Sender(machine)
+
+
+def packed(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.size, member.linkname = kind, len(data) if kind == tarfile.REGTYPE else 0, "/etc/passwd"
+            archive.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def test_programs_appear_whole(sender: Sender) -> None:
+    archive = packed(("shared/a.py", b"x = 1\n"), ("gpu_server/deep/b.py", b""))
+    assert sender.send(archive) == {"v": 1, "type": "result"}
+    assert (sender.folder / "shared/a.py").read_bytes() == b"x = 1\n" and (sender.folder / "gpu_server/deep/b.py").exists()
+    assert sender.left == [A] and sender.folder.stat().st_mode & 0o777 == 0o755
+    assert sender.send(archive)["type"] == "result" and sender.left == [A]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 512, 1500])
+def test_half_sent_never_appears(sender: Sender, cut: int) -> None:
+    answer = sender.send(packed(("shared/a.py", b"x" * 2000)), cut)
+    assert (answer["type"], answer["code"]) == ("error", "program.not_received") and sender.left == []
+
+
+def test_several_laptops_at_the_same_time(sender: Sender) -> None:
+    archive = packed(*((f"shared/{number}.py", b"x" * 500) for number in range(300)))
+    senders = [subprocess.Popen(sender.command(archive), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                env=sender._machine.environment, cwd=sender._machine.home) for _ in range(4)]
+    for each in senders:
+        assert each.stdin is not None
+        each.stdin.write(TEXT + archive)
+    assert [json.loads(each.communicate(timeout=DEADLINE_S)[0])["type"] for each in senders] == ["result"] * 4
+    assert sender.left == [A] and len(os.listdir(sender.folder / "shared")) == 300
+
+
+@pytest.mark.parametrize("name", ["../../x.py", "/tmp/x.py", "shared/../../x.py", "shared//x.py", "./x.py"])
+def test_names_that_leave_the_folder_are_refused(sender: Sender, name: str) -> None:
+    answer = sender.send(packed(("shared/a.py", b""), (name, b"x")))
+    assert (answer["code"], answer["params"]) == ("program.not_received", {"name": name}) and sender.left == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
+def test_only_plain_files_are_taken(sender: Sender, kind: bytes) -> None:
+    assert sender.send(packed(("shared/a", b""), kind=kind))["code"] == "program.not_received" and sender.left == []
+
+
+def test_too_much_is_refused(sender: Sender) -> None:
+    assert sender.send(packed(("a.py", bytes(17 << 20))))["code"] == "program.not_received" and sender.left == []
+
+
+@pytest.mark.root
+def test_a_full_disk_has_its_word(sender: Sender, tmp_path: Path) -> None:
+    home = sender._machine.home
+    archive = packed(("a.py", b"x" * 200_000))
+    line = 'mount -t tmpfs -o size=64k none "$0" && cd "$0" && exec "$@"'
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", line, str(home), *sender.command(archive)], input=TEXT + archive,
+                          env=sender._machine.environment, capture_output=True, timeout=DEADLINE_S, check=True)
+    assert json.loads(done.stdout)["code"] == "machine.disk_full"

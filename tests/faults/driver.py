@@ -1,0 +1,106 @@
+"""One seed, one room, one fault: the six commands from split to infer, and what must hold after them.
+
+The kind goes round with the seed, so that a soak has them all; step and moment are the seed's. The command that the fault
+hits is run again, at most three times, until it succeeds. Then the images are all there, server and Nano hold byte by
+byte what was sent, no half model is listed, nothing of the run is running, and the LEDs' program works.
+"""
+
+import os
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.kinds import KINDS, PACE, SECONDS, STEPS, Fault, Plan
+from tests.faults.room import WORKSPACE, Broken, Laptop, Room, Template, Try
+
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    seed: int
+    told: str
+    tries: tuple[int, ...]  # exit codes of the command that was hit
+    seconds: float
+    problem: str = ""
+
+    @property
+    def text(self) -> str:
+        codes = ", ".join(str(code) for code in self.tries)
+        return f"seed {self.seed}: {self.told}; exits {codes or '-'}; {self.seconds:.0f} s; {self.problem or 'ok'}"
+
+
+def plan(seed: int) -> Plan:
+    kinds = [kind for kind in KINDS if kind != "disk full" or os.geteuid() == 0]
+    kind = kinds[seed % len(kinds)]
+    rng = random.Random(seed)
+    step = rng.choice(KINDS[kind].steps)  # type: ignore[attr-defined]
+    return Plan(seed, kind, step, rng.uniform(0.0, SECONDS[step]), rng)
+
+
+def run(seed: int, template: Template, folder: Path, transfer: str | None = None) -> Outcome:
+    """Never raises Broken: what is wrong is the outcome's. `folder` is made, and removed when all was well."""
+    planned = plan(seed)
+    room = Room(folder, template, nano_embedded=planned.rng.random() < 0.5,
+                transfer=transfer or planned.rng.choice(("auto", "tar", "sftp")))
+    KINDS[planned.kind].prepare(room, planned.step, planned.rng)  # type: ignore[attr-defined]
+    began = time.monotonic()
+    told, problem, tries = f"{planned.step}, {planned.kind}", "", []
+    try:
+        with room:
+            fault = KINDS[planned.kind](room, planned)
+            try:
+                for step in STEPS:
+                    if step != planned.step:
+                        _good(room.laptop, step)
+                        continue
+                    for tried in _hit(room, fault, step):
+                        tries.append(tried.code)
+                room.check(fault.laptops)
+            finally:
+                nano = "embedded" if room.nano_embedded else "OpenSSH"
+                told = f"{planned.step}, {planned.kind} {fault.told} ({room.transfer}, Nano {nano})"
+            room.let_go()
+    except (Broken, AssertionError) as broken:
+        problem = f"BROKEN: {broken} (all is in {folder})"
+    else:
+        shutil.rmtree(folder)
+    return Outcome(seed, told, tuple(tries), time.monotonic() - began, problem)
+
+
+def _words(step: str) -> tuple[str, ...]:
+    return ("infer", WORKSPACE, "--frames", "150") if step == "infer" else ("run", WORKSPACE, "--from", step, "--to", step)
+
+
+def _good(laptop: Laptop, step: str) -> None:
+    tried = laptop.run(*_words(step))
+    if tried.code:
+        raise Broken(f"{step}, without a fault, ends with {tried.code} {tried.error}: {tried.errors[-300:]}")
+
+
+def _hit(room: Room, fault: Fault, step: str) -> list[Try]:
+    """The tries until one succeeds; Broken when none does."""
+    link = fault.machine.link
+    link.pace(PACE.get(step), fault.rng.uniform(0.002, 0.02))
+    fault.begin()
+    running = room.laptop.start(*_words(step))
+    try:
+        moment = time.monotonic() + fault.plan.after_s
+        while running.runs and time.monotonic() < moment:
+            time.sleep(0.01)
+        fault.strike(running)
+    finally:
+        tried = running.wait()
+    tries = [tried]
+    fault.judge(tried)
+    fault.mend()
+    link.pace(None)
+    while tries[-1].code:
+        if len(tries) > RETRIES:
+            raise Broken(f"never finishes: {[(one.code, one.error) for one in tries]}")
+        tries.append(room.laptop.run(*_words(step)))
+        if tries[-1].code not in (0, 1, 3, 4, 5):
+            raise Broken(f"ends with {tries[-1].code} {tries[-1].error}: {tries[-1].errors[-300:]}")
+    return tries
