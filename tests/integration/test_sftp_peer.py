@@ -15,15 +15,16 @@ from pathlib import Path, PurePosixPath
 import paramiko
 import pytest
 from hostile_server import hostile_server
+from link import Link
 from ssh_servers import Account, SshServer, start_server
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import Cancelled, MachineError, WorkFailed
+from ai_nano.core.figures import amount
 from ai_nano.core.ports import Delivery, Parcel, Sent, Upload
 from ai_nano.machines.transfer import sftp_calls, sftp_flow
 from ai_nano.machines.transfer.parcel import Item
 from ai_nano.machines.transfer.sftp import SftpPeer, open_client
-from tests.link import Link
 
 OWNER = "3fa9c0de"
 ODD_NAMES = ("plain.jpg", "two words.jpg", "it's \"quoted\".jpg", "été à l'école.jpg", "猫.jpg", "-rf $(x) `y` ;&|*?.jpg",
@@ -171,7 +172,7 @@ def test_new_images_of_an_old_set_are_all_that_is_sent(rig: Rig) -> None:
     # Split anew: an image may have gone from train to val.
     moved = [Upload(file.source, PurePosixPath("val") / file.target.relative_to("train")) for file in old[:20]]
     new = [rig.file(f"train/cat/new{number}.jpg", 700) for number in range(10)]
-    files = moved + old[20:] + new
+    files = [*moved, *old[20:], *new]
     delivery = rig.deliver(files, stem="ada", like=(first, "gone-001"))
     assert delivery == Delivery("ada-002", 60, 10, 50)
     rig.check("ada-002", files)
@@ -481,12 +482,12 @@ def test_a_disk_that_is_too_small_or_fills_up_meanwhile(small_disk: Path, rig: R
     filler.write_bytes(bytes(4 << 20))
     with pytest.raises(WorkFailed) as caught:
         rig.deliver(files, model="m")
-    assert caught.value.code == "transfer.disk_full" and caught.value.params["needed_bytes"] == 6_000_000
+    assert caught.value.code == "transfer.no_space" and caught.value.params["needed"] == amount(6_000_000, "bytes")
     filler.unlink()
     parcel = Parcel(tuple(files), OWNER, model="m")
     with pytest.raises(WorkFailed) as caught:
         rig.peer.deliver(parcel, lambda sent: filler.exists() or fill(filler), CancelToken())
-    assert caught.value.code == "transfer.disk_full"
+    assert caught.value.code == "transfer.no_space"
     filler.unlink()
     assert rig.deliver(files, model="m").model == "m"
     rig.check("m", files)

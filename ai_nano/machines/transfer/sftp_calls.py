@@ -25,6 +25,7 @@ _AHEAD = 4
 # Of an extension: not known, or switched off (OpenSSH's `sftp-server -P`).
 _NOT_OFFERED = (protocol.SFTP_OP_UNSUPPORTED, protocol.SFTP_PERMISSION_DENIED)
 _RENAME, _LINK, _SPACE = "posix-rename@openssh.com", "hardlink@openssh.com", "statvfs@openssh.com"
+_FLUSH = "fsync@openssh.com"
 
 
 class Refusal(Exception):
@@ -223,6 +224,11 @@ class Remote:
     def set_time(self, handle: bytes, mtime: int) -> Reply[None]:
         return self.flow.ask(protocol.CMD_FSETSTAT, _string(handle) + _attributes(mtime=mtime), _done)
 
+    async def flush(self, handle: bytes) -> None:
+        """What was written is on the disk, where the machine offers that."""
+        with ignored(*_NOT_OFFERED):
+            await self.flow.ask(protocol.CMD_EXTENDED, _string(_FLUSH) + _string(handle), _done)
+
     def remove(self, path: PurePosixPath) -> Reply[None]:
         return self.flow.ask(protocol.CMD_REMOVE, _string(path), _done)
 
@@ -338,7 +344,7 @@ class Remote:
         tree = Tree()
         level = [""]
         for _ in range(_DEEPEST):
-            listed = await self.flow.gather(self._names_or_none(folder / path) for path in level)
+            listed = await self.flow.gather(self.names_or_none(folder / path) for path in level)
             deeper = []
             for path, entries in zip(level, listed, strict=True):
                 tree.there = tree.there or entries is not None
@@ -353,7 +359,8 @@ class Remote:
                 return tree
         raise Nonsense("folders without end")
 
-    async def _names_or_none(self, folder: PurePosixPath) -> list[Entry] | None:
+    async def names_or_none(self, folder: PurePosixPath) -> list[Entry] | None:
+        """None: there is no such folder."""
         with ignored(protocol.SFTP_NO_SUCH_FILE):  # gone, or gone meanwhile
             return await self.names(folder)
         return None
