@@ -96,6 +96,15 @@ class Config:
         return (*((self.server,) if self.server.filled_in else ()), *self.filled_nanos)
 
     @property
+    def hosts(self) -> tuple[MachineConfig, ...]:
+        """All that have a host key: the machines, and the jump hosts that only `via` names."""
+        found: dict[str, MachineConfig] = {machine.name: machine for machine in self.machines}
+        for machine in self.machines:
+            if (jump := self.jump(machine)) is not None:
+                found.setdefault(jump.name, jump)
+        return tuple(found.values())
+
+    @property
     def filled_nanos(self) -> tuple[NanoConfig, ...]:
         """config.json as it comes has one that is not."""
         return tuple(nano for nano in self.nanos if nano.filled_in)
@@ -176,7 +185,8 @@ def _path(place: _Place, value: Any) -> Path | None:
 
 def _root(place: _Place, value: Any) -> str:
     text = _text(place, value)
-    if not text or ".." in Path(text).parts or text.startswith("~"):
+    # One that begins with a hyphen would be an option to the Python there.
+    if not text or ".." in Path(text).parts or text.startswith(("~", "-")) or "\0" in text:
         raise place.error("config.root", value=text)
     return text.rstrip("/") or "/"
 

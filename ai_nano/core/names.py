@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from ai_nano.core.errors import BadInput
 
 LONGEST_CLASS_NAME = 60
+# What a transfer takes (doc/design/transfers.md): less than 60 characters only in scripts of four bytes each.
+LONGEST_FOLDER_BYTES = 200
 # Of classes that another program named, and of any name on a disk.
 LONGEST_LABEL = 255
 LONGEST_FILE_NAME = 255
 _APOSTROPHES = "'’"
+# Under these names Windows has no folders; a workspace may go from one laptop to another.
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{kind}{number}" for kind in ("com", "lpt") for number in range(10))}
 
 
 def class_name(raw: str) -> str:
@@ -18,7 +22,7 @@ def class_name(raw: str) -> str:
     name = unicodedata.normalize("NFC", raw).strip()
     if not name:
         raise BadInput("class_name.empty")
-    if len(name) > LONGEST_CLASS_NAME:
+    if len(name) > LONGEST_CLASS_NAME or len(name.encode("utf-8", "replace")) > LONGEST_FOLDER_BYTES:
         raise BadInput("class_name.long", name=name[:20] + "…", length=len(name), longest=LONGEST_CLASS_NAME)
     if name.startswith("."):
         raise BadInput("class_name.hidden", name=name)
@@ -30,6 +34,8 @@ def class_name(raw: str) -> str:
             raise BadInput("class_name.character", name=name, character=character)
     if name.startswith("-"):
         raise BadInput("class_name.character", name=name, character="-")
+    if name.casefold() in _DEVICES:
+        raise BadInput("class_name.device", name=name)
     if is_synset_line(name):
         raise BadInput("class_name.synset", name=name)
     return name
