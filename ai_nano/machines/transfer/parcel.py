@@ -58,14 +58,16 @@ def items(parcel: Parcel, machine: str) -> list[Item]:
     for name in (parcel.model, None if parcel.model else parcel.stem, parcel.owner, *parcel.like):
         if name is not None and not is_model_name(name):
             raise WorkFailed("store.bad_name", machine=machine, name=name)
-    found = []
+    found: list[Item] = []
+    seen: set[PurePosixPath] = set()
     for index, file in enumerate(parcel.files):
-        if not _is_path(file.target):
+        if not _is_path(file.target) or file.target in seen:
             raise WorkFailed("transfer.bad_path", machine=machine, path=file.target)
         try:
             status = file.source.stat()
         except OSError as error:
             raise WorkFailed("transfer.changed", machine=machine, file=file.source) from error
+        seen.add(file.target)
         found.append(Item(index, file.source, file.target, status.st_size, int(status.st_mtime)))
     return found
 
