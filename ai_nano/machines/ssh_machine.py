@@ -26,7 +26,7 @@ CHANNEL_TIMEOUT_S = 15.0
 ROUND_TRIPS = 3
 FULL_BELOW_BYTES = 1 << 20
 # What the shell says when it has found the programs; a login's own greeting may come before.
-FOUND = b"ai_nano: programs found"
+FOUND = b"ai_nano: found"
 # The exit status where they are not there.
 MISSING = 97
 # A login that prepares much (conda), a home on a slow network.
@@ -131,8 +131,7 @@ class SshMachine(ProgramMachine):
         answer to the request. Nothing has been written to the program before."""
         folder = self._programs.folder(self._config.root)
         command = shlex.join([str(folder / program), "--root", self._config.root, *words])
-        line = f"[ -d {shlex.quote(str(folder))} ] || exit {MISSING}; echo; echo '{FOUND.decode()}'; "
-        line += self._python_line(command)
+        line = f"[ -d {shlex.quote(str(folder))} ] || exit {MISSING}; {self._python_line(command)}"
         for _ in range(ATTEMPTS):
             channel = self._exec(shlex.join(["sh", "-c", line]))
             if self._found(channel):
@@ -141,12 +140,13 @@ class SshMachine(ProgramMachine):
         raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
 
     def _python_line(self, command: str) -> str:
-        """Shell words that become `PYTHON command`."""
+        """Shell words that say FOUND and become `PYTHON command`."""
+        say = f"echo; echo '{FOUND.decode()}'"
         if self._config.python:
-            return f"exec {shlex.quote(self._config.python)} {command}"
+            return f"{say}; exec {shlex.quote(self._config.python)} {command}"
         # Provisioning makes a virtual environment there; without one, the system's Python.
         own = shlex.quote(str(PurePosixPath(self._config.root) / "venv/bin/python"))
-        return f'p={own}; [ -x "$p" ] || p=python3; exec "$p" {command}'
+        return f'{say}; p={own}; [ -x "$p" ] || p=python3; exec "$p" {command}'
 
     def _found(self, channel: SshChannel) -> bool:
         """Read up to the shell's word. MachineError for a machine whose shell does not answer as one."""
@@ -183,7 +183,10 @@ class SshMachine(ProgramMachine):
         archive, folder = self._programs.archive(), self._programs.folder(self._config.root)
         command = ["-c", "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))", str(len(text)), str(folder),
                    hashlib.sha256(archive).hexdigest()]
-        self._answer(self._exec(shlex.join(["sh", "-c", self._python_line(shlex.join(command))])), text + archive)
+        channel = self._exec(shlex.join(["sh", "-c", self._python_line(shlex.join(command))]))
+        if not self._found(channel):
+            raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
+        self._answer(channel, text + archive)
 
     def doubt(self) -> None:
         """A channel has been silent for too long: where the connection does not answer either, the next use opens another."""

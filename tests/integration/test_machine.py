@@ -136,8 +136,9 @@ def test_a_python_that_is_not_there(machine: SshMachine, tmp_path: Path) -> None
 def test_programs_that_have_gone_are_sent_again(machine: SshMachine, root: Path) -> None:
     """By whomever they were removed: the shell looks each time, which costs no round trip."""
     job = probe(machine, do="finish")
+    Heard().follow(job)
     shutil.rmtree(root / ".ai_nano" / "programs")
-    assert Heard().follow(job).state == "done"
+    assert Heard().follow(machine.attach(job.id)).state == "done"
     shutil.rmtree(root / ".ai_nano" / "programs")
     assert machine.jobs()[-1]["id"] == job.id
 
