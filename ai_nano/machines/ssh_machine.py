@@ -28,12 +28,15 @@ from ai_nano.machines.transfer.tar import TarPeer
 CHANNEL_TIMEOUT_S = 15.0
 ROUND_TRIPS = 3
 # What the shell says when nothing is missing; a login's own greeting may come before, without the end of its last line.
-FOUND = b"ai_nano: programs found"
+FOUND = b"ai_nano: found"
 SAY_FOUND = f"echo; echo '{FOUND.decode()}'"
 # The exit status where they are not there.
 MISSING = 97
 # A login that prepares much (conda), a home on a slow network.
 SHELL_TIMEOUT_S = 30.0
+# After which it is asked whether there is a shell at all.
+NO_SHELL_S = 2.0
+DOUBTED_BYTES = 1 << 16
 # For an answer of a connection that is in doubt.
 DOUBT_S = 5.0
 ATTEMPTS = 3
@@ -134,11 +137,16 @@ class SshMachine(ProgramMachine):
 
     def _found(self, channel: SshChannel) -> bool:
         """Read up to the shell's word. MachineError for a machine whose shell does not answer as one."""
-        deadline, found = time.monotonic() + SHELL_TIMEOUT_S, False
+        began, doubted, found = time.monotonic(), False, False
         try:
             while not found:
-                line = channel.readline(max(0.001, deadline - time.monotonic()))
-                if line is None or time.monotonic() > deadline:
+                late = time.monotonic() - began
+                line = channel.readline(max(0.001, (SHELL_TIMEOUT_S if doubted else NO_SHELL_S) - late))
+                if line is None and not doubted:
+                    doubted = True
+                    self._doubt_shell()
+                    continue
+                if line is None or late > SHELL_TIMEOUT_S:
                     raise MachineError("machine.silent", machine=self.name)
                 found = line.rstrip() == FOUND
                 if not line.endswith(b"\n"):
@@ -152,6 +160,19 @@ class SshMachine(ProgramMachine):
             if not found:
                 channel.close()
 
+    def _doubt_shell(self) -> None:
+        """An account for SFTP alone runs its SFTP server whatever is asked for, and that waits for input; without any it
+        ends. A shell that is slow says its word then too, sooner or later. MachineError `machine.no_answer` for no shell."""
+        channel = self._exec(SAY_FOUND)
+        try:
+            channel.close_stdin()
+            said = channel.read(DOUBTED_BYTES, SHELL_TIMEOUT_S)
+            if said is not None and FOUND not in said:
+                status, errors = channel.finish()
+                raise MachineError("machine.no_answer", machine=self.name, status=status, details=errors.splitlines()[-10:])
+        finally:
+            channel.close()
+
     def _exec(self, line: str) -> SshChannel:
         self._used = self._connection.transport()
         return SshChannel.start(self._used, line, self.name)
@@ -163,7 +184,8 @@ class SshMachine(ProgramMachine):
         command = ["-c", "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))", str(len(text)), str(folder),
                    hashlib.sha256(archive).hexdigest()]
         channel = self._exec(shlex.join(["sh", "-c", self._python_line(shlex.join(command))]))
-        self._found(channel)
+        if not self._found(channel):
+            raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
         self._answer(channel, text + archive)
 
     def doubt(self) -> None:
