@@ -109,6 +109,8 @@ class Job:
                     raise Detached() from error
                 if error.code == "machine.nonsense":
                     raise
+                if until is not None and time.monotonic() >= until:
+                    return JobEnd("cancelled", last_lines=tuple(self._lines))
                 log.info("lost %s while following %s: %s", self._runner.name, self.id, error.code)
                 self._lost(error, cancel)
 

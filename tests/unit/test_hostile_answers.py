@@ -181,7 +181,8 @@ def test_models_that_no_command_could_name_are_left_out() -> None:
 def test_runs_that_make_no_sense_are_left_out() -> None:
     runs = [{"id": "20261121-101500-train-3fa9", "state": "running", "program": "gpu_server/train.py", "params": {}},
             {"id": "../x", "state": "done", "program": "p"}, {"id": 5}, {"id": "ok", "state": 5, "program": "p"}]
-    assert [one["id"] for one in Machine(line({"v": 1, "type": "runs", "now": 1.0, "runs": runs})).jobs()] == ["20261121-101500-train-3fa9"]
+    asked = Machine(line({"v": 1, "type": "runs", "now": 1.0, "runs": runs}))
+    assert [one["id"] for one in asked.jobs()] == ["20261121-101500-train-3fa9"]
     with pytest.raises(MachineError):
         Machine(line({"v": 1, "type": "runs", "now": 1.0, "runs": 5})).jobs()
 
