@@ -1,6 +1,6 @@
 # Everything that a newcomer types; the work is done by the scripts in .make/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint wheel bench screenshots download-size clean
+.PHONY: help setup setup-test demo test lint wheel bench soak screenshots download-size clean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
@@ -32,6 +32,9 @@ bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.local
 	@$(PYTHON) -m tests.bench.upload
 	@$(PYTHON) -m tests.bench.window
+
+soak: setup-test ## 20 seeds of real faults, about 12 min: cut links, killed processes, full disks (ARGS="--seeds 3")
+	@$(PYTHON) -m tests.faults $(ARGS)
 
 screenshots: setup-test ## doc/screenshots/: all pages from a real run, light and dark, English and French, two sizes
 	@$(PYTHON) tests/gui/screenshots.py

@@ -96,6 +96,15 @@ class Config:
         return (*((self.server,) if self.server.filled_in else ()), *self.filled_nanos)
 
     @property
+    def hosts(self) -> tuple[MachineConfig, ...]:
+        """All that have a host key: the machines, and the jump hosts that only `via` names."""
+        found: dict[str, MachineConfig] = {machine.name: machine for machine in self.machines}
+        for machine in self.machines:
+            if (jump := self.jump(machine)) is not None:
+                found.setdefault(jump.name, jump)
+        return tuple(found.values())
+
+    @property
     def filled_nanos(self) -> tuple[NanoConfig, ...]:
         """config.json as it comes has one that is not."""
         return tuple(nano for nano in self.nanos if nano.filled_in)

@@ -47,7 +47,7 @@ def pack(config: Config, hosts: Path, file: Path) -> Path:
     """
     if not config.filled_in:
         raise ConfigError("config.empty", file=config.path)
-    names = {machine.name for machine in config.machines}
+    names = {machine.name for machine in config.hosts}
     told = config_file.document(config, secrets=False)
     told.pop("student", None)
     members = {
@@ -68,9 +68,9 @@ def pack(config: Config, hosts: Path, file: Path) -> Path:
 
 
 def without_host_key(config: Config, hosts: Path) -> list[str]:
-    """Names of the machines of which no host key is known: their first contact asks each student."""
+    """Names of the machines and jump hosts of which no host key is known: their first contact asks each student."""
     known = {key.name for key in known_hosts.read(hosts)}
-    return [machine.name for machine in config.machines if not machine.host_key and machine.name not in known]
+    return [machine.name for machine in config.hosts if not machine.host_key and machine.name not in known]
 
 
 # ---- opening ---------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def open_pack(file: Path, folder: Path) -> Config:
     path, hosts = folder / configuration.FILE_NAME, folder / known_hosts.FILE_NAME
     known = known_hosts.read(hosts)
     before = {machine.name: machine for machine in _before(path).machines}
-    for machine in config.machines:
+    for machine in config.hosts:
         _check_host_keys(file, machine, packed, known, hosts, before.get(machine.name), path)
     config = dataclasses.replace(config, server=_keep_pin(config.server, packed, before),
                                  nanos=tuple(_keep_pin(nano, packed, before) for nano in config.nanos))
@@ -167,7 +167,7 @@ def _config(file: Path, data: bytes) -> Config:
 
 def _host_keys(file: Path, data: bytes, config: Config) -> list[HostKey]:
     """The pack's keys. A line that is not understood, or of a machine that is not in the pack, is a damaged pack."""
-    names = {machine.name for machine in config.machines}
+    names = {machine.name for machine in config.hosts}
     found = []
     try:
         for line in data.decode("utf-8").splitlines():

@@ -7,6 +7,7 @@ first visit. Prints Markdown.
 """
 
 import argparse
+import shutil
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,16 @@ def images(folder: Path, numbers: range, quality: int) -> None:
     for number in numbers:
         picture = Scene(1, "record", number // 30, "cat").frame(number % 30)
         cv2.imwrite(str(folder / f"{number:04d}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def available(ways: list[str]) -> list[str]:
+    """Those whose programs are here; the others are named."""
+    needs = {"zip": ("zip", "unzip"), "scp": ("scp",), "rsync": ("rsync",)}
+    missing = {way: [tool for tool in needs.get(way, ()) if shutil.which(tool) is None] for way in ways}
+    for way, tools in missing.items():
+        if tools:
+            print(f"left out: {NAMES[way]}, without {' and '.join(tools)}")
+    return [way for way in ways if not missing[way]]
 
 
 def nobody() -> Account:
@@ -150,6 +161,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     options = get_parser().parse_args(argv)
+    ways = available(options.ways)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sent, more = folder / "sent", folder / "more"
@@ -161,7 +173,7 @@ def main(argv: list[str] | None = None) -> int:
             if options.loopback_images:
                 loopback(server, folder, options.rounds, options.loopback_images)
             for round_trip in options.round_trip:
-                comparison = Comparison(server, folder, sent, more, options.ways)
+                comparison = Comparison(server, folder, sent, more, ways)
                 for _ in range(options.rounds):
                     comparison.round(round_trip / 1e3)
                 comparison.tell(round_trip / 1e3)

@@ -35,9 +35,10 @@ def main(argv: list[str] | None = None) -> int:
         outcomes.append(run(seed, template, folder / f"seed-{seed}", options.transfer))
         print(outcomes[-1].text, flush=True)
     broken = [outcome for outcome in outcomes if outcome.problem]
+    left_out = sum(bool(outcome.left_out) for outcome in outcomes)
     again = sum(len(outcome.tries) - 1 for outcome in outcomes if outcome.tries)
-    print(f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]}): {len(seeds) - len(broken)} ok, {len(broken)} broken, "
-          f"{again} commands run again, {time.monotonic() - began:.0f} s")
+    print(f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]}): {len(seeds) - len(broken) - left_out} ok, {len(broken)} broken, "
+          f"{left_out} left out, {again} commands run again, {time.monotonic() - began:.0f} s")
     if not broken:
         template.remove()
         folder.rmdir()

@@ -1,19 +1,19 @@
 """One seed, one room, one fault: the six commands from split to infer, and what must hold after them.
 
-The kind goes round with the seed, so that a soak has them all; step and moment are the seed's. The command that the fault
-hits is run again, at most three times, until it succeeds. Then the images are all there, server and Nano hold byte by
-byte what was sent, no half model is listed, nothing of the run is running, and the LEDs' program works.
+The kind goes round with the seed, so that a soak has them all; the step (of the kind's) and the moment are drawn. The
+command that the fault hits is run again, at most three times, until it succeeds. Then the images are all there, server and
+Nano hold byte by byte what was sent, no half model is listed, nothing of the run is running, and the LEDs' program works.
 """
 
-import os
 import random
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.kinds import KINDS, PACE, SECONDS, STEPS, Fault, Plan
-from tests.faults.room import WORKSPACE, Broken, Laptop, Room, Template, Try
+from tests.faults.kinds import CYCLE, PACE, SECONDS, STEPS, Fault, Plan
+from tests.faults.machines import NotHere
+from tests.faults.room import WORKSPACE, Broken, Laptop, Room, Template
 
 RETRIES = 3
 
@@ -22,22 +22,23 @@ RETRIES = 3
 class Outcome:
     seed: int
     told: str
-    tries: tuple[int, ...]  # exit codes of the command that was hit
+    tries: tuple[str, ...]  # how the command that was hit ended, each time
     seconds: float
     problem: str = ""
+    left_out: str = ""
 
     @property
     def text(self) -> str:
-        codes = ", ".join(str(code) for code in self.tries)
-        return f"seed {self.seed}: {self.told}; exits {codes or '-'}; {self.seconds:.0f} s; {self.problem or 'ok'}"
+        ends = ", ".join(self.tries)
+        end = self.left_out and f"left out: {self.left_out}" or self.problem or "ok"
+        return f"seed {self.seed}: {self.told}; exits {ends or '-'}; {self.seconds:.0f} s; {end}"
 
 
 def plan(seed: int) -> Plan:
-    kinds = [kind for kind in KINDS if kind != "disk full" or os.geteuid() == 0]
-    kind = kinds[seed % len(kinds)]
+    kind, make, steps = CYCLE[(seed - 1) % len(CYCLE)]
     rng = random.Random(seed)
-    step = rng.choice(KINDS[kind].steps)  # type: ignore[attr-defined]
-    return Plan(seed, kind, step, rng.uniform(0.0, SECONDS[step]), rng)
+    step = rng.choice(steps)
+    return Plan(seed, kind, make, step, rng.uniform(0.0, SECONDS[step]), rng)
 
 
 def run(seed: int, template: Template, folder: Path, transfer: str | None = None) -> Outcome:
@@ -45,29 +46,33 @@ def run(seed: int, template: Template, folder: Path, transfer: str | None = None
     planned = plan(seed)
     room = Room(folder, template, nano_embedded=planned.rng.random() < 0.5,
                 transfer=transfer or planned.rng.choice(("auto", "tar", "sftp")))
-    KINDS[planned.kind].prepare(room, planned.step, planned.rng)  # type: ignore[attr-defined]
+    planned.make.prepare(room, planned.step, planned.rng)
     began = time.monotonic()
-    told, problem, tries = f"{planned.step}, {planned.kind}", "", []
+    told, problem = f"{planned.step}, {planned.kind}", ""
+    fault: Fault | None = None
     try:
         with room:
-            fault = KINDS[planned.kind](room, planned)
+            fault = planned.make(room, planned)
             try:
                 for step in STEPS:
                     if step != planned.step:
                         _good(room.laptop, step)
                         continue
-                    for tried in _hit(room, fault, step):
-                        tries.append(tried.code)
+                    _hit(room, fault, step)
                 room.check(fault.laptops)
             finally:
                 nano = "embedded" if room.nano_embedded else "OpenSSH"
                 told = f"{planned.step}, {planned.kind} {fault.told} ({room.transfer}, Nano {nano})"
             room.let_go()
+    except NotHere as error:
+        shutil.rmtree(folder)
+        return Outcome(seed, told, (), 0.0, left_out=str(error))
     except (Broken, AssertionError) as broken:
         problem = f"BROKEN: {broken} (all is in {folder})"
     else:
         shutil.rmtree(folder)
-    return Outcome(seed, told, tuple(tries), time.monotonic() - began, problem)
+    tries = tuple(f"{one.code} {one.error}".strip() for one in fault.tries) if fault else ()
+    return Outcome(seed, told, tries, time.monotonic() - began, problem)
 
 
 def _words(step: str) -> tuple[str, ...]:
@@ -80,8 +85,8 @@ def _good(laptop: Laptop, step: str) -> None:
         raise Broken(f"{step}, without a fault, ends with {tried.code} {tried.error}: {tried.errors[-300:]}")
 
 
-def _hit(room: Room, fault: Fault, step: str) -> list[Try]:
-    """The tries until one succeeds; Broken when none does."""
+def _hit(room: Room, fault: Fault, step: str) -> None:
+    """Until it succeeds; Broken when it does not. All ends are in `fault.tries`."""
     link = fault.machine.link
     link.pace(PACE.get(step), fault.rng.uniform(0.002, 0.02))
     fault.begin()
@@ -93,7 +98,8 @@ def _hit(room: Room, fault: Fault, step: str) -> list[Try]:
         fault.strike(running)
     finally:
         tried = running.wait()
-    tries = [tried]
+    tries = fault.tries
+    tries.append(tried)
     fault.judge(tried)
     fault.mend()
     link.pace(None)
@@ -103,4 +109,3 @@ def _hit(room: Room, fault: Fault, step: str) -> list[Try]:
         tries.append(room.laptop.run(*_words(step)))
         if tries[-1].code not in (0, 1, 3, 4, 5):
             raise Broken(f"ends with {tries[-1].code} {tries[-1].error}: {tries[-1].errors[-300:]}")
-    return tries

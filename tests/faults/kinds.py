@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.machines import Machine
@@ -26,6 +25,7 @@ class Plan:
 
     seed: int
     kind: str
+    make: "type[Fault]"
     step: str
     after_s: float
     rng: random.Random
@@ -34,12 +34,12 @@ class Plan:
 class Fault:
     """`begin` before the command starts, `strike` at the moment, `mend` when the command has ended for the first time."""
 
-    steps: tuple[str, ...] = REMOTE
     codes: tuple[int, ...] = DOCUMENTED
 
     def __init__(self, room: Room, plan: Plan) -> None:
         self.room, self.plan, self.rng = room, plan, plan.rng
         self.told = f"after {plan.after_s:.1f} s"
+        self.tries: list[Try] = []
 
     @property
     def machine(self) -> Machine:
@@ -109,16 +109,22 @@ class Restart(Fault):
 
 
 class LaptopKilled(Fault):
-    steps = STEPS
+    """And, of a file that was half there, the last byte may come out another one."""
+
     codes = (*DOCUMENTED, -9)
 
     def strike(self, running: Running) -> None:
         running.kill()
 
+    def mend(self) -> None:
+        parts = [path for path in (self.machine.root / ".ai_nano").rglob(".part-*") if path.stat().st_size]
+        if parts and self.rng.random() < 0.5:
+            self.told += ", a part damaged"
+            data = parts[0].read_bytes()
+            parts[0].write_bytes(data[:-1] + bytes([data[-1] ^ 255]))
+
 
 class DiskFull(Fault):
-    steps = (*ON_SERVER, "deploy")
-
     @staticmethod
     def prepare(room: Room, step: str, rng: random.Random) -> None:
         room.small_disk = "DL" if step in ON_SERVER else "nano1"
@@ -146,7 +152,6 @@ class DiskFull(Fault):
 class HalfModel(Fault):
     """What a Nano that loses its power leaves of a file: half, or the rest full of zeros under the right size and time."""
 
-    steps = ("infer",)
     codes = (0, 1, 4)
 
     def begin(self) -> None:
@@ -179,15 +184,22 @@ class Clock(Fault):
 
 
 class HostKey(Fault):
+    """Of a machine that the laptop knows already."""
+
+    def begin(self) -> None:
+        self._models = ("models",) if self.machine is self.room.server else ("models", "--nano", "nano1")
+        if self.room.laptop.run(*self._models).code:
+            raise Broken("the machine cannot be asked for its models")
+
     def strike(self, running: Running) -> None:
         self._in_time = running.runs
         self.machine.kill()
         self.machine.start(right_key=False)
 
     def judge(self, tried: Try) -> None:
-        words = ("models",) if self.machine is self.room.server else ("models", "--nano", "nano1")
-        if not self._in_time or tried.code == 0:  # it needed no new connection
-            tried = self.room.laptop.run(*words)
+        if not self._in_time or tried.code == 0 or (tried.code, tried.error) == (3, "machine.lost"):
+            # It needed no new connection, or gave up before it had one.
+            tried = self.room.laptop.run(*self._models)
         if (tried.code, tried.error) != (3, "machine.host_key_changed"):
             raise Broken(f"a changed host key ends with {tried.code} {tried.error}")
 
@@ -198,8 +210,6 @@ class HostKey(Fault):
 
 class TwoLaptops(Fault):
     """Copies of one workspace, by one student's name."""
-
-    steps = ("upload",)
 
     def begin(self) -> None:
         self.other = self.room.new_laptop("laptop2")
@@ -225,7 +235,26 @@ class TwoLaptops(Fault):
         return [self.room.laptop, self.other]
 
 
-KINDS: dict[str, Callable[[Room, Plan], Fault]] = {
-    "cut": Cut, "down": Down, "freeze": Freeze, "sessions killed": Sessions, "sshd restarted": Restart,
-    "laptop killed": LaptopKilled, "disk full": DiskFull, "model damaged": HalfModel, "clock off": Clock,
-    "host key changed": HostKey, "two laptops": TwoLaptops}
+# A soak of 20 seeds has every kind, and the laptop killed at each step.
+CYCLE: tuple[tuple[str, type[Fault], tuple[str, ...]], ...] = (
+    ("cut", Cut, ("upload",)),
+    ("cut", Cut, ("train",)),
+    ("laptop killed", LaptopKilled, ("split", "upload")),
+    ("laptop killed", LaptopKilled, ("train",)),
+    ("laptop killed", LaptopKilled, ("export",)),
+    ("laptop killed", LaptopKilled, ("deploy",)),
+    ("laptop killed", LaptopKilled, ("infer",)),
+    ("sshd restarted", Restart, ("upload",)),
+    ("sshd restarted", Restart, ("train",)),
+    ("sessions killed", Sessions, REMOTE),
+    ("disk full", DiskFull, ON_SERVER),
+    ("disk full", DiskFull, ("deploy",)),
+    ("model damaged", HalfModel, ("infer",)),
+    ("host key changed", HostKey, ON_SERVER),
+    ("host key changed", HostKey, ("deploy", "infer")),
+    ("clock off", Clock, REMOTE),
+    ("two laptops", TwoLaptops, ("upload",)),
+    ("link down", Down, REMOTE),
+    ("link frozen", Freeze, REMOTE),
+    ("cut", Cut, ("export", "deploy", "infer")),
+)

@@ -1,7 +1,6 @@
 """The room's machines: real SSH servers that can be killed, restarted, filled up and given another key or clock."""
 
 import contextlib
-import errno
 import getpass
 import os
 import shutil
@@ -45,6 +44,10 @@ if now_ns:
 time.gmtime = lambda seconds=None: gmtime(time.time() if seconds is None else seconds)
 time.localtime = lambda seconds=None: localtime(time.time() if seconds is None else seconds)
 """
+
+
+class NotHere(Exception):
+    """A kind of fault that this computer does not allow."""
 
 
 class Machine:
@@ -136,10 +139,10 @@ class Machine:
     # ---- its disk and its clock --------------------------------------------------------------------------------------
 
     def mount_small_disk(self) -> None:
-        """ROOT on a tmpfs of its own. OSError where that is not allowed."""
+        """ROOT on a tmpfs of its own."""
         words = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=755", "ai_nano_faults", str(self.root)]
         if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode:
-            raise PermissionError(errno.EPERM, "no tmpfs can be mounted here")
+            raise NotHere("no tmpfs can be mounted")
         self._disk.callback(_unmount, self.root)
 
     def fill_disk(self, left: int) -> None:

@@ -60,7 +60,7 @@ class Laptop:
         self.workspace = folder / WORKSPACE
         self.tries: list[Try] = []
         self._environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "settings"),
-                             "XDG_CACHE_HOME": str(folder / "cache"), "AI_NANO_LANGUAGE": "en"}
+                             "XDG_CACHE_HOME": str(folder / "cache"), "AI_NANO_LANGUAGE": "en", "TMPDIR": str(folder)}
         self._environment.pop("SSH_AUTH_SOCK", None)
 
     def start(self, *words: str) -> "Running":
@@ -110,6 +110,8 @@ class Running:
         self._laptop.tries.append(tried)
         if "Traceback" in errors or b"Traceback" in said:
             raise Broken(f"{' '.join(self.words)} shows a traceback: {errors[-1500:]}")
+        if tried.error == "program.unexpected":
+            raise Broken(f"{' '.join(self.words)}: {tried.lines[-1]['error']['hint']}")
         return tried
 
 

@@ -156,14 +156,20 @@ def make_network() -> Iterator[Network]:
     network = Network(f"ainano-{word}", f"{block}.{first + 1}", f"{block}.{first + 2}")
     near, far = f"an{word}a", f"an{word}b"
     _ip("netns", "add", network.name)
+    _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", network.name)
     try:
-        _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", network.name)
         _ip("addr", "add", f"{network.here}/30", "dev", near)
         _ip("-n", network.name, "addr", "add", f"{network.there}/30", "dev", far)
         _ip("link", "set", near, "up")
         _ip("-n", network.name, "link", "set", far, "up")
         yield network
     finally:
+        # sshd's sessions do not hear that their client has gone, and would keep the network for minutes.
+        there = subprocess.run(["ip", "netns", "pids", network.name], capture_output=True, text=True, check=True).stdout
+        for pid in there.split():
+            os.kill(int(pid), signal.SIGKILL)
+        # The kernel keeps the network a while too, for the sockets that they left; not the cable.
+        _ip("link", "del", near)
         _ip("netns", "del", network.name)
 
 

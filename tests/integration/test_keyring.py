@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError, PasswordDeleteError
-from ssh_servers import PASSWORD_SERVERS, REPOSITORY, Account, SshServer, make_key, start_server
+from ssh_servers import PASSWORD_SERVERS, REPOSITORY, Account, SshServer, embedded_server, make_key
 from test_machine import config_for
 
 from ai_nano.core.config import MachineConfig, Secret
@@ -159,11 +159,11 @@ def test_a_password_is_for_this_machine_login_and_host_key(config: MachineConfig
     backend = InMemory()
     log_in(config, backend, (str(ssh_server.password), True))
 
-    def nobody() -> Account:
-        raise AssertionError
-
-    (tmp_path / "stranger").mkdir()
-    with start_server("embedded", tmp_path / "stranger", True, nobody) as stranger:
+    folder = tmp_path / "stranger"
+    folder.mkdir()
+    # It would take the same password, so that it is asked for only if it was not sent.
+    account = Account(ssh_server.user, ssh_server.password, folder, folder / "authorized_keys")
+    with embedded_server(folder, account, folder / "key") as stranger:
         same = replace(config, port=stranger.port, host_key=stranger.host_key)
         assert log_in(same, backend, refused=True).asked == [True]
     for other in (replace(config, name="nano1"), replace(config, login="somebody")):

@@ -20,7 +20,7 @@ from ssh_servers import SshServer
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
-from ai_nano.core.ports import JobEnd
+from ai_nano.core.ports import JobEnd, Parcel, Upload
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import SshMachine
@@ -174,16 +174,18 @@ def test_a_shell_that_is_none_is_told(machine: SshMachine, monkeypatch: pytest.M
 
 
 def test_without_sftp(ssh_server_without_sftp: SshServer, tmp_path: Path) -> None:
-    """The programs travel over a plain exec, and jobs run; only files do not."""
+    """The programs travel over a plain exec, jobs run, and so do files, as a stream."""
     folder = f"ai_nano-test-{secrets.token_hex(6)}"
     machine = connect(config_for(ssh_server_without_sftp, folder), tmp_path)
     try:
         assert machine.store("models")["models"] == []
         heard = Heard()
         assert heard.follow(probe(machine, do="finish")).state == "done" and len(heard.events) == 5
-        with pytest.raises(MachineError) as caught:
-            machine.download(PurePosixPath("models/m/model.onnx"), tmp_path / "x", CancelToken())
-        assert (caught.value.code, caught.value.exit_code) == ("machine.no_sftp", 3)
+        (tmp_path / "labels.txt").write_text("cat")
+        parcel = Parcel((Upload(tmp_path / "labels.txt", PurePosixPath("labels.txt")),), "0" * 16, "m")
+        assert machine.upload(parcel, lambda sent: None, CancelToken()).sent == 1
+        machine.download(PurePosixPath("models/m/labels.txt"), tmp_path / "back", CancelToken())
+        assert (tmp_path / "back").read_text() == "cat"
     finally:
         machine.close()
         shutil.rmtree(ssh_server_without_sftp.home / folder)

@@ -217,6 +217,7 @@ def test_a_cut_connection_costs_what_was_on_its_way(
 
 def test_a_silent_network_is_noticed(far: SshMachine, link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ai_nano.machines.transfer.talk.SILENCE_S", 2.0)
+    monkeypatch.setattr("ai_nano.machines.transfer.sftp_flow.SILENCE_S", 2.0)
     far.patience_s = 0.0
     write(folder / "train" / "x" / "large.jpg", 10_000_000)
     with pytest.raises(MachineError) as caught:

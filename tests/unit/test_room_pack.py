@@ -108,6 +108,19 @@ def test_machines_without_a_known_host_key_are_named(tmp_path: Path) -> None:
     assert room_pack.without_host_key(pinned, tmp_path / "k") == []
 
 
+def test_a_jump_host_that_only_via_names_belongs_to_the_room(tmp_path: Path, folder: Path) -> None:
+    room = replace(ROOM, nanos=(replace(ROOM.nanos[0], via="ada@gate:2222"), NanoConfig("nano2", "10.0.0.6", "x", via="DL")))
+    gate = HostKey("[gate]:2222", "ssh-ed25519", key(7))
+    hosts = tmp_path / "hosts"
+    remember(hosts, [DL, NANO1])
+    assert room_pack.without_host_key(room, hosts) == ["nano2", "[gate]:2222"]
+    opened = room_pack.open_pack(made_pack(tmp_path, DL, gate, OTHER, room=room), folder)
+    assert [nano.via for nano in opened.nanos] == ["ada@gate:2222", "DL"] and read(folder / "known_hosts") == [DL, gate]
+    forged = made_pack(tmp_path, replace(gate, key=key(8)), room=room)
+    error = refusal(forged, folder)
+    assert isinstance(error, HostKeyError) and error.params["machine"] == "[gate]:2222"
+
+
 def test_later_versions_may_say_more_in_the_manifest(tmp_path: Path, folder: Path) -> None:
     file = zipped(tmp_path / "x.ainano", {"room.json": {**MANIFEST, "settings": {"language": "fr"}}, "config.json": MACHINES})
     assert room_pack.open_pack(file, folder).filled_in and not (folder / "known_hosts").exists()

@@ -179,6 +179,7 @@ def test_a_training_that_died_shows_its_last_lines(uploaded: Room) -> None:
     (JobEnd("failed", error=("train.no_images", {"model": "m", "folder": "f"}), exit={"code": 1}), "train.no_images"),
     (JobEnd("failed", exit={"code": 3, "signal": None}), "job.failed"),
     (JobEnd("failed", exit=None), "job.vanished"),
+    (JobEnd("failed", exit=None, why="rebooted"), "job.rebooted"),
 ])
 def test_every_way_to_die_has_its_words(uploaded: Room, end: JobEnd, code: str) -> None:
     uploaded.lab.server.ends["gpu_server/train.py"] = end

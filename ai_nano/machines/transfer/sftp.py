@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import paramiko
@@ -35,7 +35,7 @@ def open_client(transport: paramiko.Transport, machine: str) -> paramiko.SFTPCli
     except (paramiko.SSHException, EOFError, OSError) as error:
         raise MachineError("machine.lost", machine=machine) from error
     # The only way out of paramiko's wait for the subsystem.
-    timer = threading.Timer(CHANNEL_TIMEOUT_S, channel.close)
+    timer = threading.Timer(CHANNEL_TIMEOUT_S, _close, (channel,))
     timer.start()
     began = time.monotonic()
     try:
@@ -43,16 +43,22 @@ def open_client(transport: paramiko.Transport, machine: str) -> paramiko.SFTPCli
         channel.invoke_subsystem("sftp")
         return paramiko.SFTPClient(channel)
     except (protocol.SFTPError, struct.error) as error:
-        channel.close()
+        _close(channel)
         raise MachineError("machine.nonsense", machine=machine) from error
     except (paramiko.SSHException, EOFError, OSError) as error:
         silent = time.monotonic() - began >= CHANNEL_TIMEOUT_S
-        channel.close()
+        _close(channel)
         raise MachineError("machine.lost" if silent or not transport.is_active() else "machine.no_sftp",
                            machine=machine) from error
     finally:
         timer.cancel()
         timer.join()
+
+
+def _close(channel: paramiko.Channel | paramiko.SFTPClient) -> None:
+    """Closing says so to the machine, which may be what fails."""
+    with suppress(paramiko.SSHException, EOFError, OSError):
+        channel.close()
 
 
 class SftpPeer:
@@ -106,7 +112,7 @@ class SftpPeer:
             finally:
                 flow.close()
         finally:
-            client.close()
+            _close(client)
 
     def _refused(self, refusal: Refusal, space: Space | None = None, needed: int = 0) -> WorkFailed:
         """SFTP has no word for a full disk: it says "Failure", and the space that is left says the rest."""

@@ -22,7 +22,10 @@ _MOST_NAMES = 300_000
 _DEEPEST = 32
 # Requests for the next names of one folder that are under way at once.
 _AHEAD = 4
+# Of an extension: not known, or switched off (OpenSSH's `sftp-server -P`).
+_NOT_OFFERED = (protocol.SFTP_OP_UNSUPPORTED, protocol.SFTP_PERMISSION_DENIED)
 _RENAME, _LINK, _SPACE = "posix-rename@openssh.com", "hardlink@openssh.com", "statvfs@openssh.com"
+_FLUSH = "fsync@openssh.com"
 
 
 class Refusal(Exception):
@@ -158,24 +161,6 @@ def _known_entry(name: str) -> Callable[[Answer], Entry]:
     return read
 
 
-def _names(answer: Answer, most: int) -> list[tuple[str, Entry | None]]:
-    _expect(answer, protocol.CMD_NAME)
-    count = answer.u32()
-    if not 0 < count <= most:
-        raise Nonsense("no names, or too many")
-    found = []
-    for _ in range(count):
-        raw = answer.string()
-        answer.string()  # a line for people
-        if not raw or len(raw) > _LONGEST_NAME or b"/" in raw or b"\0" in raw:
-            raise Nonsense("a name that is none")
-        name = raw.decode("utf-8", "surrogateescape")
-        entry = _entry(answer, name)
-        if name not in (".", ".."):
-            found.append((name, entry))
-    return found
-
-
 def _space(answer: Answer) -> Space | None:
     _expect(answer, protocol.CMD_EXTENDED_REPLY)
     _, unit, blocks, _, available, files, _, files_available = (answer.u64() for _ in range(8))
@@ -239,6 +224,11 @@ class Remote:
     def set_time(self, handle: bytes, mtime: int) -> Reply[None]:
         return self.flow.ask(protocol.CMD_FSETSTAT, _string(handle) + _attributes(mtime=mtime), _done)
 
+    async def flush(self, handle: bytes) -> None:
+        """What was written is on the disk, where the machine offers that."""
+        with ignored(*_NOT_OFFERED):
+            await self.flow.ask(protocol.CMD_EXTENDED, _string(_FLUSH) + _string(handle), _done)
+
     def remove(self, path: PurePosixPath) -> Reply[None]:
         return self.flow.ask(protocol.CMD_REMOVE, _string(path), _done)
 
@@ -255,7 +245,7 @@ class Remote:
             try:
                 return await self._extended(_RENAME, old, new, _done)
             except Refusal as refusal:
-                if refusal.code != protocol.SFTP_OP_UNSUPPORTED:
+                if refusal.code not in _NOT_OFFERED:
                     raise
                 self._renames = False
         with ignored(protocol.SFTP_NO_SUCH_FILE, protocol.SFTP_FAILURE):
@@ -269,7 +259,7 @@ class Remote:
                 await self._extended(_LINK, old, new, _done)
             return self._links
         except Refusal as refusal:
-            self._links = self._links and refusal.code != protocol.SFTP_OP_UNSUPPORTED
+            self._links = self._links and refusal.code not in _NOT_OFFERED
             return False
 
     async def space(self, path: PurePosixPath) -> Space | None:
@@ -332,16 +322,29 @@ class Remote:
         return found
 
     def _more_names(self, answer: Answer) -> list[tuple[str, Entry | None]]:
-        names = _names(answer, _MOST_NAMES - self._names_seen)
-        self._names_seen += len(names)
-        return names
+        _expect(answer, protocol.CMD_NAME)
+        count = answer.u32()
+        self._names_seen += count
+        if not count or self._names_seen > _MOST_NAMES:
+            raise Nonsense("no names, or names without end")
+        found = []
+        for _ in range(count):
+            raw = answer.string()
+            answer.string()  # a line for people
+            if not raw or len(raw) > _LONGEST_NAME or b"/" in raw or b"\0" in raw:
+                raise Nonsense("a name that is none")
+            name = raw.decode("utf-8", "surrogateescape")
+            entry = _entry(answer, name)
+            if name not in (".", ".."):
+                found.append((name, entry))
+        return found
 
     async def tree(self, folder: PurePosixPath) -> Tree:
         """All below it; the folders of one depth are listed at the same time. Links are not followed."""
         tree = Tree()
         level = [""]
         for _ in range(_DEEPEST):
-            listed = await self.flow.gather(self._names_or_none(folder / path) for path in level)
+            listed = await self.flow.gather(self.names_or_none(folder / path) for path in level)
             deeper = []
             for path, entries in zip(level, listed, strict=True):
                 tree.there = tree.there or entries is not None
@@ -356,7 +359,8 @@ class Remote:
                 return tree
         raise Nonsense("folders without end")
 
-    async def _names_or_none(self, folder: PurePosixPath) -> list[Entry] | None:
+    async def names_or_none(self, folder: PurePosixPath) -> list[Entry] | None:
+        """None: there is no such folder."""
         with ignored(protocol.SFTP_NO_SUCH_FILE):  # gone, or gone meanwhile
             return await self.names(folder)
         return None

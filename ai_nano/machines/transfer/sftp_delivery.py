@@ -9,7 +9,7 @@ from paramiko import sftp as protocol
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, sha256
+from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, changed, sha256
 from ai_nano.machines.transfer.sftp_calls import (
     REQUESTS_AT_ONCE,
     TIMES,
@@ -51,8 +51,9 @@ class SftpDelivery:
         there, waiting, old = await remote.flow.gather(remote.tree(folder) for folder in (target, aside, _replaced(target)))
         if old.there:
             there = await self._heal(target, there, old)
-        self._files = Files(remote, self._machine, aside, self._tell)
-        if there.there and not await self._missing(target, there):
+        # A Nano is switched off by its plug, and its model is few files.
+        self._files = Files(remote, self._machine, aside, self._tell, flushes=parcel.replaces)
+        if await self._is_there(target, there):
             await self._clear(aside, waiting)
             Meter(self._items, [], self._progress)
             return Delivery(model, len(self._items), 0)
@@ -125,9 +126,19 @@ class SftpDelivery:
         whole = await self._remote.flow.gather(same(item) for item in self._items)
         return [item for item, there in zip(self._items, whole, strict=True) if not there]
 
+    async def _is_there(self, folder: PurePosixPath, tree: Tree) -> bool:
+        """The whole parcel, and no image that it does not have; what training made beside it does not count."""
+        paths = {str(item.path) for item in self._items}
+        if not tree.there or any(path.split("/")[0] in PARTS and path not in paths for path in tree.files):
+            return False
+        return not await self._missing(folder, tree)
+
     async def _same_content(self, path: PurePosixPath, item: Item) -> bool:
         if item not in self._digests:
-            self._digests[item] = sha256(item.source)
+            try:
+                self._digests[item] = sha256(item.source)
+            except OSError as error:
+                raise changed(self._machine, item) from error
         assert self._files is not None
         return await self._files.digest(path, item.size) == self._digests[item]
 
@@ -155,25 +166,29 @@ class SftpDelivery:
                 self._remote.ensure_folder(aside / path) for path in new if len(path.parts) == depth)
 
     async def _link(self, aside: PurePosixPath, waiting: Tree, missing: list[Item]) -> set[Item]:
-        """Which of the missing other models had: the same class folder, name, size and time."""
-        wanted = [item for item in missing if item.path.parts[0] in PARTS]
-        if not wanted or self._parcel.compares:
+        """Which of the missing other models had: the same class folder, name, size and time, in whatever part."""
+        if not missing or self._parcel.compares:
             return set()
-        folders = [self._models / model / part for model in self._parcel.like for part in PARTS]
+        models = [self._models / model for model in self._parcel.like if model != aside.name.rpartition(".")[0]]
+        folders = [model / part for model in models for part in PARTS]
+        beside = await self._remote.flow.gather(self._remote.names_or_none(model) for model in models)
         trees = await self._remote.flow.gather(self._remote.tree(folder) for folder in folders)
-        known = {(path, entry.size, entry.mtime): folder / path
-                 for folder, tree in zip(folders, trees, strict=True) for path, entry in tree.files.items()}
+        known = {(entry.name, entry.size, entry.mtime): model / entry.name
+                 for model, entries in zip(models, beside, strict=True) for entry in entries or () if entry.is_file}
+        known.update({(path, entry.size, entry.mtime): folder / path
+                      for folder, tree in zip(folders, trees, strict=True) for path, entry in tree.files.items()})
 
         async def link(item: Item) -> bool:
-            source = known.get(("/".join(item.path.parts[1:]), item.size, item.mtime & TIMES))
+            path = item.path.relative_to(item.path.parts[0]) if item.path.parts[0] in PARTS else item.path
+            source = known.get((str(path), item.size, item.mtime & TIMES))
             if source is None:
                 return False
             if str(item.path) in waiting.files:  # another version
                 await self._remote.remove_files([aside / item.path])
             return await self._remote.link(source, aside / item.path)
 
-        done = await self._remote.flow.gather((link(item) for item in wanted), REQUESTS_AT_ONCE)
-        return {item for item, linked in zip(wanted, done, strict=True) if linked}
+        done = await self._remote.flow.gather((link(item) for item in missing), REQUESTS_AT_ONCE)
+        return {item for item, linked in zip(missing, done, strict=True) if linked}
 
     async def _tidy(self, aside: PurePosixPath, waiting: Tree, missing: list[Item]) -> dict[Item, int]:
         """Remove what the parcel does not have, and say where each part that was begun ends."""
@@ -238,7 +253,7 @@ class SftpDelivery:
             await self._remote.move(aside, target)
         except Refusal:
             now = await self._remote.tree(target)
-            if not now.is_empty and not await self._missing(target, now):
+            if await self._is_there(target, now):
                 return  # by ourselves, over a connection that was thought lost
             if not now.is_empty:
                 raise WorkFailed("store.exists", model=target.name) from None

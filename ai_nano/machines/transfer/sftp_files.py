@@ -70,9 +70,14 @@ class Reading:
 class Files:
     """Bodies go out one after the other; the next files are opened and the last ones read back meanwhile."""
 
-    def __init__(self, remote: Remote, machine: str, folder: PurePosixPath, tell: Callable[[int, int], None]) -> None:
-        """`tell` gets the bytes acknowledged and the files whole, of those that `send` was called for."""
+    def __init__(self, remote: Remote, machine: str, folder: PurePosixPath, tell: Callable[[int, int], None],
+                 flushes: bool = False) -> None:
+        """`tell` gets the bytes acknowledged and the files whole, of those that `send` was called for.
+
+        `flushes`: a file is whole when it is on the machine's disk.
+        """
         self._remote, self._machine, self._folder, self._tell = remote, machine, folder, tell
+        self._flushes = flushes
         self._sending = Budget(remote.flow, SENDING_BYTES)
         self._reading = Budget(remote.flow, READING_BYTES)
         self._turn = Budget(remote.flow, 1)
@@ -125,6 +130,8 @@ class Files:
             self._remote.close(handle)
             await self._remote.remove_files([part])
             return False
+        if self._flushes:
+            await self._remote.flush(handle)
         time, closed = self._remote.set_time(handle, item.mtime), self._remote.close(handle)
         with ignored(protocol.SFTP_NO_SUCH_FILE):  # taken away from below us
             await self._remote.move(part, self._folder / item.path)

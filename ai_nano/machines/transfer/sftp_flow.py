@@ -152,17 +152,20 @@ class Flow:
         self._chatter = 0
         self._ready: deque[_Task] = deque()
         self._tasks: set[_Task] = set()
+        # Through a jump host a channel lies within a channel; the socket below them all is the network.
+        self._channels = [channel]
+        below: object = channel.get_transport().sock
+        while isinstance(below, paramiko.Channel):
+            self._channels.append(below)
+            below = below.get_transport().sock
+        self._socket = below if isinstance(below, socket.socket) else None
         self._selector = selectors.DefaultSelector()
-        self._socket: socket.socket | None = None
-        transport = channel.get_transport()
-        # Through a jump host the transport's own socket is a channel, which knows by itself what it can take.
-        if isinstance(transport.sock, socket.socket):
-            self._socket = transport.sock
-            try:
+        try:
+            if self._socket is not None:
                 self._selector.register(self._socket, selectors.EVENT_WRITE)
-            except (OSError, ValueError) as error:  # closed meanwhile
-                self._selector.close()
-                raise self._lost() from error
+        except (OSError, ValueError) as error:  # closed meanwhile
+            self._selector.close()
+            raise self._lost() from error
 
     def close(self) -> None:
         self._selector.close()
@@ -256,7 +259,7 @@ class Flow:
         Linux says "writable" from a third of the socket's buffer on, so a quarter always fits. Where the channel is closed,
         there is room: sending then says so.
         """
-        if not self._channel.send_ready():
+        if not all(channel.send_ready() for channel in self._channels):
             return 0
         if self._socket is None:
             return _PIECE
