@@ -12,6 +12,7 @@ from ai_nano.machines.channel import Channel, first_line
 from ai_nano.machines.job import PATIENCE_S, Job
 
 ANSWER_TIMEOUT_S = 60.0
+LAST_WORDS_S = 2.0
 
 
 class ProgramMachine:
@@ -57,13 +58,18 @@ class ProgramMachine:
 
     def _answer(self, channel: Channel, stdin: bytes = b"") -> Mapping[str, Any]:
         """The one JSON line that a short operation prints."""
+        unsent: MachineError | None = None
         try:
-            if stdin:
-                channel.write(stdin)
-            channel.close_stdin()
-            line = first_line(channel, self.name, ANSWER_TIMEOUT_S)
+            try:
+                if stdin:
+                    channel.write(stdin)
+                channel.close_stdin()
+            except MachineError as error:
+                unsent = error
+            # What ended before it had read all may have said why.
+            line = first_line(channel, self.name, ANSWER_TIMEOUT_S if unsent is None else LAST_WORDS_S)
             if line is None:
-                raise MachineError("machine.silent", machine=self.name)
+                raise unsent or MachineError("machine.silent", machine=self.name)
             status, errors = channel.finish()
         finally:
             channel.close()

@@ -22,6 +22,7 @@ from ai_nano.machines.channel import GREETING_BYTES, Channel
 SILENCE_S = 10.0
 LEASE_EVERY_S = 1.0
 KEPT_LINES = 40
+LAST_WORDS_S = 2.0
 # What a cancelled job still says is heard for so long.
 END_S = 30.0
 PATIENCE_S = 20.0
@@ -109,6 +110,8 @@ class Job:
                     raise Detached() from error
                 if error.code == "machine.nonsense":
                     raise
+                if until is not None and time.monotonic() >= until:
+                    return JobEnd("cancelled", last_lines=tuple(self._lines))
                 log.info("lost %s while following %s: %s", self._runner.name, self.id, error.code)
                 self._lost(error, cancel)
 
@@ -145,8 +148,18 @@ class Job:
         try:
             heard = leased = time.monotonic()
             clocks = _clocks()
-            channel.write(_line({"type": "lease"}))
+            deaf_since: float | None = None
             greeting = 0
+
+            def tell(message: Mapping[str, Any]) -> None:
+                """What ended there may have said why: a message that cannot be written leaves a moment to hear it."""
+                nonlocal deaf_since
+                try:
+                    channel.write(_line(message))
+                except MachineError:
+                    deaf_since = time.monotonic()
+
+            tell({"type": "lease"})
             while not cancel.cancelled and not cancel.detached:
                 line = channel.readline(0.2)
                 now = time.monotonic()
@@ -155,11 +168,13 @@ class Job:
                 if _clocks() - clocks > SILENCE_S:  # a lid that was closed: the connection has probably not outlived it
                     clocks = _clocks()
                     self._runner.doubt()
-                if now - leased >= LEASE_EVERY_S:
-                    channel.write(_line({"type": "lease"}))
+                if deaf_since is not None and now - deaf_since > LAST_WORDS_S:
+                    return None
+                if deaf_since is None and now - leased >= LEASE_EVERY_S:
+                    tell({"type": "lease"})
                     leased = now
-                while not self._commands.empty():
-                    channel.write(_line(self._commands.get()))
+                while deaf_since is None and not self._commands.empty():
+                    tell(self._commands.get())
                 if line is None:
                     if now - heard > SILENCE_S:
                         self._runner.doubt()

@@ -139,6 +139,17 @@ def test_a_whole_answer_counts_however_it_ends(liar: Liar, deed: str) -> None:
         assert liar.does(deed, HELLO).store("free")["free_bytes"] == 1
 
 
+def test_what_nobody_reads_is_not_kept(liar: Liar) -> None:
+    """paramiko's own buffers take whatever comes, far beyond the window that it has told of."""
+    with bounded(20.0):
+        opened = liar.does("window", 300_000_000).exec_program("x")
+        time.sleep(4.0)
+        with pytest.raises(MachineError) as caught:
+            opened.readline(1.0)
+        opened.close()
+    assert caught.value.code == "machine.nonsense"
+
+
 def test_a_machine_that_does_not_read(liar: Liar) -> None:
     """paramiko's channel would wait for its window without end."""
     opened = liar.does("deaf").exec_program("x")

@@ -134,6 +134,20 @@ def test_no_answer(said: bytes, status: int, code: str) -> None:
     assert caught.value.code == code and "\x1b" not in str(caught.value) + "".join(caught.value.details)
 
 
+def test_a_program_that_ended_before_it_read_is_heard() -> None:
+    class Deaf(Scripted):
+        def write(self, data: bytes) -> None:
+            raise MachineError("machine.lost", machine="DL")
+
+    error = line({"v": 1, "type": "error", "code": "run.exists", "params": {"id": "x"}})
+    for lines, status, code in (((), 127, "machine.no_python"), ((), -1, "machine.lost"), ((error,), 1, "run.exists")):
+        asked = Machine()
+        asked._channel = Deaf(*lines, status=status)
+        with pytest.raises(AiNanoError) as caught:
+            asked.start("train", "gpu_server/train.py", {})
+        assert caught.value.code == code
+
+
 @pytest.mark.parametrize("params", [
     {"details": "x", "machine": "other"}, {"self": 1, "code": 2, "cls": 3}, {"path": {"a": {}}}, ["list"], "text", None,
     {"path": "{machine.__class__.__init__.__globals__}"}, {"path": ["a"] * 100_000}, {"x y": 1, "": 2, "__class__": 3},
@@ -181,8 +195,8 @@ def test_models_that_no_command_could_name_are_left_out() -> None:
 def test_runs_that_make_no_sense_are_left_out() -> None:
     runs = [{"id": "20261121-101500-train-3fa9", "state": "running", "program": "gpu_server/train.py", "params": {}},
             {"id": "../x", "state": "done", "program": "p"}, {"id": 5}, {"id": "ok", "state": 5, "program": "p"}]
-    found = Machine(line({"v": 1, "type": "runs", "now": 1.0, "runs": runs})).jobs()
-    assert [one["id"] for one in found] == ["20261121-101500-train-3fa9"]
+    asked = Machine(line({"v": 1, "type": "runs", "now": 1.0, "runs": runs}))
+    assert [one["id"] for one in asked.jobs()] == ["20261121-101500-train-3fa9"]
     with pytest.raises(MachineError):
         Machine(line({"v": 1, "type": "runs", "now": 1.0, "runs": 5})).jobs()
 

@@ -21,7 +21,7 @@ from ai_nano.core.errors import AiNanoError, BadInput
 from ai_nano.core.workspace import Workspace
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
-from ai_nano.machines.ssh_machine import SshMachine
+from ai_nano.machines.ssh_machine import FOUND, SshMachine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -107,6 +107,13 @@ def test_both_sides_accept_the_same_models(name: str) -> None:
 # ---- command lines ---------------------------------------------------------------------------------------------------
 
 
+class Found:
+    """A channel on which the shell says that the programs are there."""
+
+    def readline(self, timeout: float) -> bytes:
+        return FOUND + b"\n"
+
+
 class Written(SshMachine):
     """Keeps the line that the machine's login shell would get."""
 
@@ -114,63 +121,55 @@ class Written(SshMachine):
 
     def _exec(self, line: str) -> Any:
         self.line = line
-
-    def _send_programs(self) -> None: ...
+        return Found()
 
 
 # Prints its own arguments; stands where Python or the root's own Python is expected.
 PRINTER = "#!/bin/sh\nfor word in \"$@\"; do printf '%s\\0' \"$word\"; done\n"
+PROGRAMS = Programs("gpu_server")
 
 
-def argv(line: str, folder: Path) -> list[str]:
-    """What the login shell runs, in an empty folder: anything that it makes there was not meant."""
-    before = sorted(path.name for path in folder.rglob("*"))
-    done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, capture_output=True, timeout=20, check=False,
-                          env={"PATH": "/usr/bin:/bin", "HOME": str(folder)})
-    assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in folder.rglob("*")) == before
-    return done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
-
-
-def machine(root: str, python: str | None, folder: Path) -> Written:
-    config = MachineConfig("DL", "here", "nano", root=root, python=python)
-    return Written(config, Programs("gpu_server"), HostKeys(folder / "k"), None)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def printer(tmp_path: Path) -> Path:
-    path = tmp_path / "it's a $(printer); `x` \"y\""
+def make_printer(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(PRINTER)
     path.chmod(0o755)
-    return path
+
+
+def argv(root: str, python: str | None, words: list[str], home: Path) -> list[str]:
+    """What the login shell runs in `home`, where root's programs lie: anything that it makes there was not meant."""
+    config = MachineConfig("DL", "here", "nano", root=root, python=python)
+    asked = Written(config, PROGRAMS, HostKeys(home / "k"), None)  # type: ignore[arg-type]
+    asked.exec_program("shared/store.py", *words)
+    (home / PROGRAMS.folder(root)).mkdir(parents=True, exist_ok=True)
+    before = sorted(str(path) for path in home.rglob("*"))
+    done = subprocess.run(["/bin/sh", "-c", asked.line], cwd=home, capture_output=True, timeout=20, check=False,
+                          env={"PATH": "/usr/bin:/bin", "HOME": str(home)})
+    assert done.returncode == 0, done.stderr
+    assert sorted(str(path) for path in home.rglob("*")) == before
+    said = done.stdout.partition(FOUND + b"\n")[2]
+    return said.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def as_root(text: str) -> str:
+    """A root as config.json may name it, below the home."""
+    parts = [part.encode()[:60].decode("utf-8", "ignore") for part in text.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts).lstrip("~-") or "root"
 
 
 @QUICK
-@given(root=WORD.filter(bool), words=st.lists(WORD, max_size=4))
-@example(root="a'b\"c $(touch x) `touch y`", words=["; touch z", "$HOME", "*", "-n", "", "a\nb", "&& touch w", "!!", "\\"])
-def test_what_is_meant_as_a_word_arrives_as_a_word(root: str, words: list[str], printer: Path, tmp_path: Path) -> None:
-    asked = machine(root, str(printer), tmp_path)
-    asked.exec_program("shared/store.py", *words)
-    program = str(Programs("gpu_server").folder(root) / "shared/store.py")
-    assert argv(asked.line, tmp_path) == [program, "--root", root, *words]
-
-
-@QUICK
-@given(name=WORD, words=st.lists(WORD, max_size=3))
-@example(name="a'b $(touch x)", words=["$p", "$0"])
-def test_the_roots_own_python_is_found_whatever_the_root_is_called(
-        name: str, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("home")
-    place = name.replace("/", "_").strip(".") or "root"
-    root = f"./{place}" if len(place.encode()) < 200 else "./long"
-    own = folder / root / "venv" / "bin" / "python"
-    own.parent.mkdir(parents=True)
-    own.write_text(PRINTER)
-    own.chmod(0o755)
-    asked = machine(str(folder / root), None, folder)
-    asked.exec_program("shared/store.py", *words)
-    program = str(Programs("gpu_server").folder(str(folder / root)) / "shared/store.py")
-    assert argv(asked.line, folder) == [program, "--root", str(folder / root), *words]
+@given(root=WORD.map(as_root), python=WORD.map(as_root), words=st.lists(WORD, max_size=4))
+@example(root="a'b\"c $(touch x) `touch y`", python="it's a $(touch p); `x` \"y\"",
+         words=["; touch z", "$HOME", "*", "-n", "", "a\nb", "&& touch w", "!!", "\\"])
+@example(root="$p", python="$0", words=["$p"])
+def test_what_is_meant_as_a_word_arrives_as_a_word(
+        root: str, python: str, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    home = tmp_path_factory.mktemp("home")
+    named, own = home / "python" / python, home / root / "venv" / "bin" / "python"
+    for printer in (named, own):
+        make_printer(printer)
+    expected = [str(PROGRAMS.folder(root) / "shared/store.py"), "--root", root, *words]
+    assert argv(root, str(named), words, home) == expected
+    assert argv(root, None, words, home) == expected
 
 
 # ---- a room that a stranger packed -----------------------------------------------------------------------------------

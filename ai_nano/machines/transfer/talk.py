@@ -1,15 +1,15 @@
 """A conversation with shared/transfer.py on another machine: lines both ways, and a stream beside them."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
+from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.wire import check_version
-from ai_nano.machines.channel import Channel
+from ai_nano.machines.channel import GREETING_BYTES, Channel
 from ai_nano.machines.transfer.parcel import BLOCK
 
 # The other side says something every second, and takes something as long as the network does.
@@ -35,6 +35,7 @@ class Talk:
         self._cancel = cancel
         self._heard = time.monotonic()
         self._polled = 0.0
+        self._greeting = 0
         self._early: Message | None = None
         self.on_received: Callable[[int, int], None] = lambda sent, files: None
 
@@ -112,15 +113,16 @@ class Talk:
             self._check_silence()
             return
         if not line.startswith(b"{") and line.endswith(b"\n"):
-            return  # a login's own greeting
+            self._greeting += len(line)  # a login's own
+            if self._greeting > GREETING_BYTES:
+                raise self.nonsense()
+            return
         if not line.endswith(b"\n"):
             raise self._ended(line)
         self._heard = time.monotonic()
-        try:
-            message = json.loads(line)
-            kind = message["type"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise self.nonsense() from None
+        with answers.reading(self._machine):
+            message = answers.decode(line)
+            kind = answers.text(message, "type")
         check_version(message, self._machine)
         match kind:
             case "received":
@@ -133,18 +135,17 @@ class Talk:
                 self._early = message
 
     def _refused(self, message: Message) -> WorkFailed:
-        code, params = message.get("code"), message.get("params")
-        if not isinstance(code, str) or not isinstance(params, dict):
-            raise self.nonsense()
+        with answers.reading(self._machine):
+            code, params = answers.code(message), answers.params(message)
         if code == "transfer.no_space":
             sizes = self.understood(lambda told: {key: whole(told[f"{key}_bytes"]) for key in ("needed", "free")}, params)
             params = {key: amount(size, "bytes") for key, size in sizes.items()}
-        return WorkFailed(code, **{"machine": self._machine, **params})
+        return answers.told(code, params, self._machine)
 
     def _ended(self, rest: bytes) -> MachineError:
         """The program ended without a word: it was never there, or died, or the connection did."""
         status, errors = self._channel.finish()
-        details = errors.strip().splitlines()[-10:]
+        details = [answers.shown(one) for one in errors.strip().splitlines()[-10:]]
         if status in (126, 127):
             return MachineError("machine.no_python", machine=self._machine, details=details)
         if status == -1:
