@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import ServerConfig
 from ai_nano.core.errors import Cancelled, MachineError, WorkFailed
 from ai_nano.core.ports import Delivery, Parcel, Sent, Upload
-from ai_nano.machines.ssh_machine import SshMachine
+from ai_nano.machines.ssh_machine import NO_SHELL_S, SshMachine
 
 PEERS = ("tar", "sftp")
 STEM = "ada-lab-animals"
@@ -376,3 +377,32 @@ def test_two_laptops_send_copies_of_one_workspace(machine: SshMachine, ssh_serve
     assert len(refused) == 1, outcomes
     winner = folder if refused == ["two"] else tmp_path / "copy"
     assert content(root / "models" / f"{STEM}-001") == content(winner)
+
+
+# ---- which peer ------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_for_sftp_alone_takes_an_upload(sftp_only_server: SshServer, tmp_path: Path, folder: Path) -> None:
+    """`auto` notices that no program of ours runs there; what needs one says so."""
+    name = f"ai_nano-test-{OWNER}"
+    machine = connect(server_config(sftp_only_server, name, "auto"), tmp_path)
+    try:
+        delivery = send(machine, parcel(folder))
+        assert content(sftp_only_server.home / name / "models" / delivery.model) == content(folder)
+        began = time.monotonic()
+        assert send(machine, parcel(folder, model=delivery.model)).sent == 0
+        assert time.monotonic() - began < NO_SHELL_S, "it is known by now"
+        with pytest.raises(MachineError) as caught:
+            machine.store("models")
+        assert caught.value.code == "machine.no_answer"
+    finally:
+        machine.close()
+        shutil.rmtree(sftp_only_server.home / name, ignore_errors=True)
+
+
+def test_a_login_that_takes_its_time_is_a_shell_all_the_same(
+        machine: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ai_nano.machines.ssh_machine.NO_SHELL_S", 0.3)
+    real = machine._exec
+    monkeypatch.setattr(machine, "_exec", lambda line: real(f"sleep 1; {line}"))
+    assert machine.store("models")["models"] == []
