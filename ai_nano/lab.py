@@ -163,9 +163,8 @@ def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
     if isinstance(config, NanoConfig):
         if config.container:
             raise ConfigError("config.not_yet", what="container")
-    elif config.scheduler == "slurm" or config.transfer == "tar":
-        what = "scheduler: slurm" if config.scheduler == "slurm" else "transfer: tar"
-        raise ConfigError("config.not_yet", what=what)
+    elif config.scheduler == "slurm":
+        raise ConfigError("config.not_yet", what="scheduler: slurm")
 
 
 def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None,
