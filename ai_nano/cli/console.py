@@ -135,7 +135,7 @@ class TextConsole:
                 self._last_plain, self._bar = now, (label, "")
             if event.total and (event.done >= event.total or now - self._last_plain > PLAIN_PROGRESS_EVERY_S):
                 if self._bar != (label, "done"):
-                    self._print(f"  {label}: {amount(event.done, event.unit)} / {amount(event.total, event.unit)}")
+                    self._print(f"  {label}: {event.words()}")
                 self._last_plain = now
                 self._bar = (label, "done" if event.done >= event.total else "")
             return
@@ -143,13 +143,13 @@ class TextConsole:
             self._end_bar()
             self._start_bar(label, event.unit)
         self._progress.update(self._task, completed=event.done, total=event.total or None,
-                              amount=amount(event.done, event.unit))
+                              amount=event.words() if event.total else amount(event.done, event.unit))
 
     def _start_bar(self, label: str, unit: str) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._progress = Progress(TextColumn("  {task.description:<40}", markup=False), BarColumn(),
-                                  TextColumn("{task.fields[amount]}"), TimeRemainingColumn(), console=self._out)
+                                  TextColumn("{task.fields[amount]}"), console=self._out)
         self._task = self._progress.add_task(label, amount="", total=None)
         self._bar = (label, unit)
         self._progress.start()

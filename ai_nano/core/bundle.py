@@ -3,7 +3,6 @@
 Its files come from the server: they are read as what another machine says.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from ai_nano.core import answers, names
 from ai_nano.core.errors import MissingPrerequisite, WorkFailed
+from ai_nano.core.files import sha256
 
 FILES = MODEL, LABELS, JSON = ("model.onnx", "labels.txt", "bundle.json")
 REPORT_JSON = "report.json"
@@ -79,11 +79,3 @@ def damaged(folder: Path, name: str) -> WorkFailed:
 
 def _small_enough(folder: Path, name: str) -> bool:
     return (folder / name).stat().st_size <= LARGEST_BYTES[name]
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()

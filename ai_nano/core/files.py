@@ -1,6 +1,7 @@
 """Writing files so that they are whole or not there."""
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -48,6 +49,14 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644, sync: bool = Tr
 
 def write_json(path: Path, document: Any) -> None:
     write_atomically(path, (json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode())
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def is_image_name(path: Path) -> bool:

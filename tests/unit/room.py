@@ -6,8 +6,8 @@ from typing import Any
 
 from fakes import FakeLab
 
-from ai_nano.core.bundle import sha256
 from ai_nano.core.events import Event
+from ai_nano.core.files import sha256
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.workflow import Status, Workflow
 from ai_nano.core.workspace import Workspace

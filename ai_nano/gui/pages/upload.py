@@ -11,7 +11,6 @@ from ai_nano.core.workflow import split_size
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import ServerPage
 from ai_nano.gui.session import Session
-from ai_nano.gui.widgets.task_bar import progress_words
 from ai_nano.steps.upload import UploadOptions
 
 
@@ -77,5 +76,5 @@ class UploadPage(ServerPage):
         if event.done >= event.total:
             words = t("window.upload.whole")
         else:
-            words = progress_words(event, amounts=False)
+            words = event.words(amounts=False)
         self.rate.setText(words)

@@ -6,7 +6,7 @@ from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Progress
-from ai_nano.core.figures import amount, duration
+from ai_nano.core.figures import amount
 from ai_nano.core.texts import known, t
 from ai_nano.core.workflow import Status, StepStatus
 from ai_nano.gui import style
@@ -118,7 +118,7 @@ class TaskBar(QFrame):
         if event.total:
             self._bar.setRange(0, SCALE)
             self._bar.setValue(round(SCALE * min(1.0, event.done / event.total)))
-            self._detail.setText(progress_words(event))
+            self._detail.setText(event.words())
         else:
             self._bar.setRange(0, 0)
             self._detail.setText(amount(event.done, event.unit))
@@ -132,17 +132,3 @@ class TaskBar(QFrame):
 def _status_words(status: StepStatus) -> str:
     word = t(f"status.word.{status.status.value}")
     return t("window.status", word=f"{word[:1].upper()}{word[1:]}", why=status.event().why)
-
-
-def progress_words(event: Progress, amounts: bool = True) -> str:
-    """For example `12.3 MB of 54.0 MB  ·  140 of 600 files  ·  11.2 MB/s  ·  4 s left`; without its first part for a page
-    that shows it larger."""
-    parts = [t("window.of", done=amount(event.done, event.unit), total=amount(event.total, event.unit))] if amounts else []
-    if event.files is not None:
-        done, total = event.files
-        parts.append(t("window.of", done=done, total=amount(total, "files")))
-    if event.rate is not None:
-        parts.append(f"{amount(event.rate, 'bytes')}/s")
-    if event.eta_s is not None and event.done < event.total:
-        parts.append(t("window.left", time=duration(event.eta_s)))
-    return "  ·  ".join(parts)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -77,20 +77,6 @@ def _is_path(path: PurePosixPath) -> bool:
     return not path.is_absolute() and 0 < len(path.parts) <= MOST_COMPONENTS and all(
         not part.startswith(".") and len(part.encode("utf-8", "surrogateescape")) <= LONGEST_COMPONENT_BYTES
         and not re.search("[\0\r\n]", part) for part in path.parts)
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    for block in blocks(path, 0):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def blocks(path: Path, offset: int) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        while block := stream.read(BLOCK):
-            yield block
 
 
 def changed(machine: str, item: Item) -> WorkFailed:

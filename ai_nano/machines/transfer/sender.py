@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import HostKeyError, MachineError
 from ai_nano.core.ports import Delivery, Parcel, Sent
 from ai_nano.machines.transfer.parcel import Peer, Progress
 
 RETRY_S = 1.0
-# A model for a Nano, and what comes beside it; more than these is no answer of ours.
-LARGEST_MODEL = 1 << 30
-LARGEST_TEXT = 1 << 24
+# What is fetched and is no file of a bundle.
+LARGEST_BYTES = 1 << 24
 # Our programs do not run there: what an account says that may do SFTP and nothing else, and one without Python.
 _NO_PROGRAMS = ("machine.no_python", "machine.no_answer")
 
@@ -35,13 +35,14 @@ class Sender:
 
     def upload(self, parcel: Parcel, progress: Progress, cancel: CancelToken) -> Delivery:
         """As Machine.upload."""
-        moved_at: float | None = None  # nothing is tried again that never began
-        furthest = -1
+        began, furthest = False, -1  # nothing is tried again that never began
+        lost_since: float | None = None
 
         def watch(sent: Sent) -> None:
-            nonlocal moved_at, furthest
+            nonlocal began, furthest, lost_since
+            began = True
             if sent.done_bytes > furthest:
-                moved_at, furthest = time.monotonic(), sent.done_bytes
+                furthest, lost_since = sent.done_bytes, None
             progress(sent)
 
         def named(model: str) -> None:
@@ -57,8 +58,9 @@ class Sender:
             except HostKeyError:
                 raise
             except MachineError as error:
-                patience = self._patience_s()
-                if moved_at is None or (patience is not None and time.monotonic() - moved_at > patience):
+                now, patience = time.monotonic(), self._patience_s()
+                lost_since = lost_since or now
+                if not began or (patience is not None and now - lost_since > patience):
                     raise
                 log.info("lost the machine while sending: %s", error.code)
                 cancel.wait(RETRY_S)
@@ -66,7 +68,7 @@ class Sender:
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         """As Machine.download."""
-        limit = LARGEST_MODEL if source.suffix == ".onnx" else LARGEST_TEXT
+        limit = bundle.LARGEST_BYTES.get(source.name, LARGEST_BYTES)
         self._with_peer(lambda peer: peer.fetch(source, target, limit, cancel))
 
     def _with_peer(self, work: Callable[[Peer], T]) -> T:

@@ -8,8 +8,9 @@ from paramiko import sftp as protocol
 
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.figures import amount
+from ai_nano.core.files import sha256
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, changed, sha256
+from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, changed
 from ai_nano.machines.transfer.sftp_calls import (
     REQUESTS_AT_ONCE,
     TIMES,

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import WorkFailed
+from ai_nano.core.files import sha256, storage_errors
 from ai_nano.core.names import is_model_name
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.machines.transfer.parcel import ATTEMPTS, BLOCK, Item, Meter, Progress, changed, items, sha256
+from ai_nano.machines.transfer.parcel import ATTEMPTS, BLOCK, Item, Meter, Progress, changed, items
 from ai_nano.machines.transfer.talk import Message, StreamChannel, Talk, whole
 
 DIGEST = "AI_NANO.sha256"
@@ -62,12 +63,13 @@ class TarPeer:
                 size, digest = talk.understood(lambda told: (whole(told["size"]), str(told["sha256"])), head)
                 if size > limit:
                     raise WorkFailed("transfer.too_large", machine=self._machine, file=name, size=size, limit=limit)
-                with aside.open("wb") as out:
+                with storage_errors(target), aside.open("wb") as out:
                     for block in talk.content(size):
                         out.write(block)
             if sha256(aside) != digest:
                 raise WorkFailed("transfer.differs", machine=self._machine, file=name)
-            aside.replace(target)
+            with storage_errors(target):
+                aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
 
@@ -85,7 +87,9 @@ class _Missing:
         """ValueError and its like for what cannot be."""
         files = [(found[whole(index)], whole(offset)) for index, offset in told["files"]]
         model = told["model"]
-        if not isinstance(model, str) or not is_model_name(model) or any(offset > item.size for item, offset in files):
+        indices = [item.index for item, _ in files]
+        if not isinstance(model, str) or not is_model_name(model) or indices != sorted(set(indices)) or any(
+                offset > item.size for item, offset in files):
             raise ValueError(model)
         return cls(model, files, whole(told["linked"]))
 
