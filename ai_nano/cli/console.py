@@ -142,13 +142,18 @@ class TextConsole:
         if self._progress is None or self._bar != (label, event.unit):
             self._end_bar()
             self._start_bar(label, event.unit)
-        self._progress.update(self._task, completed=event.done, total=event.total or None,
-                              amount=event.words() if event.total else amount(event.done, event.unit))
+        words = event.words(self._wide or event.files is None) if event.total else amount(event.done, event.unit)
+        self._progress.update(self._task, completed=event.done, total=event.total or None, amount=words)
+
+    @property
+    def _wide(self) -> bool:
+        """Whether all that is to be said fits beside a bar."""
+        return self._out.width >= 120
 
     def _start_bar(self, label: str, unit: str) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._progress = Progress(TextColumn("  {task.description:<40}", markup=False), BarColumn(),
+        self._progress = Progress(TextColumn("  {task.description}", markup=False), BarColumn(30 if self._wide else 10),
                                   TextColumn("{task.fields[amount]}"), console=self._out)
         self._task = self._progress.add_task(label, amount="", total=None)
         self._bar = (label, unit)
