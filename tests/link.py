@@ -91,7 +91,8 @@ class Link:
         self._do("cut", unseen=unseen)
 
     def cut_after(self, count: int, unseen: bool = False) -> None:
-        """As `cut`, once, when exactly `count` more bytes have come out, of both directions and all connections."""
+        """As `cut`, once, when exactly `count` more bytes have come out, of both directions and all connections; the last
+        of them may get no further than the receiver's TCP."""
         self._do("cut_after", count=count, unseen=unseen)
 
     def pace(self, rate_bits_s: float | None, round_trip_s: float = 0.0) -> None:

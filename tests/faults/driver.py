@@ -88,6 +88,8 @@ def _good(laptop: Laptop, step: str) -> None:
 def _hit(room: Room, fault: Fault, step: str) -> None:
     """Until it succeeds; Broken when it does not. All ends are in `fault.tries`."""
     link = fault.machine.link
+    if fault.rng.random() < 0.7:  # our programs are there: the fault is more likely to hit the step's own work
+        room.laptop.run("models", *(("--nano", "nano1") if fault.machine is room.nano else ()))
     link.pace(PACE.get(step), fault.rng.uniform(0.002, 0.02))
     fault.begin()
     running = room.laptop.start(*_words(step))

@@ -12,8 +12,8 @@ STEPS = ("split", "upload", "train", "export", "deploy", "infer")
 ON_SERVER = ("upload", "train", "export")
 REMOTE = (*ON_SERVER, "deploy", "infer")
 # Bits a second at which a step's bytes take a few seconds; and about how many bytes they are, both ways.
-PACE = {"upload": 2e6, "train": 10e6, "export": 50e6, "deploy": 50e6, "infer": 10e6}
-BYTES = {"upload": 600_000, "train": 60_000, "export": 16_000_000, "deploy": 16_000_000, "infer": 60_000}
+PACE = {"upload": 3e6, "train": 10e6, "export": 50e6, "deploy": 50e6, "infer": 10e6}
+BYTES = {"upload": 1_000_000, "train": 60_000, "export": 16_000_000, "deploy": 16_000_000, "infer": 60_000}
 # About how long a step takes, from the command's start; a later moment strikes after it.
 SECONDS = {"split": 0.6, "upload": 4.0, "train": 9.0, "export": 10.0, "deploy": 5.0, "infer": 6.0}
 DOCUMENTED = (0, 1, 3, 5)
@@ -130,7 +130,7 @@ class DiskFull(Fault):
         room.small_disk = "DL" if step in ON_SERVER else "nano1"
 
     def begin(self) -> None:
-        if self.rng.random() < 0.3:  # from the start
+        if self.rng.random() < 0.5:
             self.told = "from the start"
             self._fill()
 
