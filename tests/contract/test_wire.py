@@ -19,7 +19,7 @@ FREE = {"params", "event"}
 def kind(value: Any) -> Any:
     """The shape of a value: JSON's types, with one kind of number; an empty list has the shape of any list."""
     if isinstance(value, dict):
-        return {key: "free" if key in FREE else kinds(item.values()) if key in MAPS else kind(item)
+        return {key: "free" if key in FREE else kinds(item.values()) if key in MAPS and isinstance(item, dict) else kind(item)
                 for key, item in value.items()}
     if isinstance(value, list):
         return [kinds(value)]

@@ -329,12 +329,13 @@ def test_a_follower_that_is_killed_and_another_that_takes_up(terminal: Terminal,
 
 
 @both
-def test_what_a_vanished_laptop_left_is_listed_and_ended(terminal: Terminal, machine: SshMachine) -> None:
+def test_what_a_vanished_laptop_left_is_listed_and_ended(
+        terminal: Terminal, machine: SshMachine, ssh_server: SshServer) -> None:
     machine.student = "bob@lab"
     run = probe(machine, do="wait")
     machine.student = None
     gone = probe(machine, do="wait")
-    for pid in _pids(machine, gone.id):
+    for pid in _pids(ssh_server.home / machine._config.root, gone.id):
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: machine.jobs()[-1]["state"] == "failed", "the end")
     lines = terminal.run("jobs")
@@ -374,7 +375,6 @@ def test_the_cli_ends_with_5_when_contact_stays_lost(terminal: Terminal, machine
     assert machine.attach(run.id).cancel()
 
 
-def _pids(machine: SshMachine, run_id: str) -> list[int]:
-    home = Path(machine.store("reserve", "m")["path"]).parents[1]
-    note = json.loads((home / ".ai_nano" / "runs" / run_id / "pid.json").read_text())
+def _pids(root: Path, run_id: str) -> list[int]:
+    note = json.loads((root / ".ai_nano" / "runs" / run_id / "pid.json").read_text())
     return [note["supervisor"], note["pid"]]
