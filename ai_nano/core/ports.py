@@ -192,8 +192,10 @@ class Machine(Protocol):
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         """Fetch one file of the machine's root; it appears at `target` only when whole."""
 
-    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> RemoteJob:
-        """Start a program of `remote/` detached."""
+    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
+              on_id: Callable[[str], None] = lambda run: None) -> RemoteJob:
+        """Start a program of `remote/` detached. `on_id` is told the run's id before anything is sent: whoever notes it
+        finds the run again, however the laptop ends."""
 
     def attach(self, run_id: str) -> RemoteJob:
         """An already started job."""

@@ -2,17 +2,20 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from ai_nano.core import answers, wire
-from ai_nano.core.errors import MachineError
+from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.machines.channel import Channel, first_line
 from ai_nano.machines.job import PATIENCE_S, Job
 
 ANSWER_TIMEOUT_S = 60.0
 LAST_WORDS_S = 2.0
+START_ATTEMPTS = 3
+START_RETRY_S = 1.0
 
 
 class ProgramMachine:
@@ -37,11 +40,28 @@ class ProgramMachine:
     def runner_result(self, *words: str, stdin: bytes = b"") -> Mapping[str, Any]:
         return self._answer(self.runner(*words), stdin)
 
-    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> Job:
+    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
+              on_id: Callable[[str], None] = lambda run: None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
+        on_id(run_id)
         spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student}
-        self.runner_result("start", stdin=json.dumps(spec, ensure_ascii=False).encode("utf-8"))
+        self._start(json.dumps(spec, ensure_ascii=False).encode("utf-8"))
         return Job(self, run_id, leased=lease_s is not None)
+
+    def _start(self, spec: bytes) -> None:
+        """A connection that is cut meanwhile leaves open whether the run has started: its id, asked for again, tells."""
+        for left in reversed(range(START_ATTEMPTS)):
+            try:
+                self.runner_result("start", stdin=spec)
+                return
+            except WorkFailed as error:
+                if error.code != "run.exists" or left == START_ATTEMPTS - 1:
+                    raise
+                return
+            except MachineError as error:
+                if error.code != "machine.lost" or left == 0:
+                    raise
+                time.sleep(START_RETRY_S)
 
     def attach(self, run_id: str) -> Job:
         return Job(self, run_id)

@@ -48,11 +48,11 @@ class TrainStep:
         job, model = self._taken_up(workspace, upload, server, context)
         if job is None:
             model = self._model(workspace, upload, server, context.lab.config.student)
-            job = server.start("train", "gpu_server/train.py", {
-                "model": model, "recipe": options.recipe, "arch": options.arch, "epochs": options.epochs,
-                "seed": options.seed, "weights": context.lab.server_config.weights})
-            # Noted before it is followed: a laptop that goes away finds its training again.
-            workspace.note(Receipt(self.name, "running", upload.inputs, facts={"model": model, "run": job.id}))
+            params = {"model": model, "recipe": options.recipe, "arch": options.arch, "epochs": options.epochs,
+                      "seed": options.seed, "weights": context.lab.server_config.weights}
+            # Noted before it starts: a laptop that goes away at any moment finds its training again.
+            job = server.start("train", "gpu_server/train.py", params, on_id=lambda run: workspace.note(
+                Receipt(self.name, "running", upload.inputs, facts={"model": model, "run": run})))
         result: Mapping[str, Any] = wire.follow(job, self.name, server.name, context.emit, context.cancel)
         context.emit(Log("train.end", machine=server.name))
         with answers.reading(server.name):

@@ -378,3 +378,16 @@ def test_the_cli_ends_with_5_when_contact_stays_lost(terminal: Terminal, machine
 def _pids(root: Path, run_id: str) -> list[int]:
     note = json.loads((root / ".ai_nano" / "runs" / run_id / "pid.json").read_text())
     return [note["supervisor"], note["pid"]]
+
+
+@pytest.mark.parametrize("count", [300, 1500, 3000])
+def test_a_start_that_is_cut_off_starts_once(machine: SshMachine, far: SshMachine, link: Link, count: int) -> None:
+    """Wherever the connection breaks, before the order is there or after the answer has left: one run, whose id is known."""
+    far.store("free")
+    before = len(machine.jobs())
+    link.cut_after(count)
+    noted: list[str] = []
+    job = far.start("probe", "gpu_server/probe.py", {"do": "finish"}, on_id=noted.append)
+    assert link.traffic.connections >= 2, "nothing was cut"
+    assert [run["id"] for run in machine.jobs()[before:]] == noted == [job.id]
+    assert Heard().follow(job).state == "done"

@@ -125,8 +125,10 @@ class FakeMachine:
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         shutil.copy2(self.root / source, target)
 
-    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None) -> FakeJob:
+    def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
+              on_id: Callable[[str], None] = lambda run: None) -> FakeJob:
         self.started.append((program, params))
+        on_id(f"run-{len(self.started)}")
         return self._job(f"run-{len(self.started)}", program)
 
     def attach(self, run_id: str) -> FakeJob:

@@ -11,6 +11,7 @@ from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import HostKeyError, MachineError
 from ai_nano.core.ports import Delivery, Parcel, Sent
+from ai_nano.machines.job import BELIEVED_AFTER, REFUSALS
 from ai_nano.machines.transfer.parcel import Peer, Progress
 
 RETRY_S = 1.0
@@ -18,6 +19,8 @@ RETRY_S = 1.0
 LARGEST_BYTES = 1 << 24
 # Our programs do not run there: what an account says that may do SFTP and nothing else, and one without Python.
 _NO_PROGRAMS = ("machine.no_python", "machine.no_answer")
+# What another connection would not change.
+_FINAL = (*_NO_PROGRAMS, "machine.no_sftp", "machine.nonsense")
 
 T = TypeVar("T")
 
@@ -35,12 +38,11 @@ class Sender:
 
     def upload(self, parcel: Parcel, progress: Progress, cancel: CancelToken) -> Delivery:
         """As Machine.upload."""
-        began, furthest = False, -1  # nothing is tried again that never began
+        furthest, refused = -1, 0
         lost_since: float | None = None
 
         def watch(sent: Sent) -> None:
-            nonlocal began, furthest, lost_since
-            began = True
+            nonlocal furthest, lost_since
             if sent.done_bytes > furthest:
                 furthest, lost_since = sent.done_bytes, None
             progress(sent)
@@ -60,7 +62,11 @@ class Sender:
             except MachineError as error:
                 now, patience = time.monotonic(), self._patience_s()
                 lost_since = lost_since or now
-                if not began or (patience is not None and now - lost_since > patience):
+                refused = refused + 1 if error.code in REFUSALS else 0
+                # What is not there at the beginning is not waited for; what breaks off, at whatever moment, is.
+                there = furthest >= 0 or error.code == "machine.lost"
+                if error.code in _FINAL or refused == BELIEVED_AFTER or not there or (
+                        patience is not None and now - lost_since > patience):
                     raise
                 log.info("lost the machine while sending: %s", error.code)
                 cancel.wait(RETRY_S)
