@@ -37,9 +37,13 @@ class Sender:
         """As Machine.upload."""
         moved_at: float | None = None  # nothing is tried again that never began
         furthest = -1
+        lost = False
 
         def watch(sent: Sent) -> None:
-            nonlocal moved_at, furthest
+            nonlocal moved_at, furthest, lost
+            if lost:
+                lost = False
+                asked.on_contact(True)
             if sent.done_bytes > furthest:
                 moved_at, furthest = time.monotonic(), sent.done_bytes
             progress(sent)
@@ -61,6 +65,9 @@ class Sender:
                 if moved_at is None or (patience is not None and time.monotonic() - moved_at > patience):
                     raise
                 log.info("lost the machine while sending: %s", error.code)
+                if not lost:
+                    lost = True
+                    asked.on_contact(False)
                 cancel.wait(RETRY_S)
                 cancel.check()
 
