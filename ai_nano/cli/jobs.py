@@ -2,12 +2,11 @@
 
 import argparse
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ai_nano.cli.console import Console
 from ai_nano.cli.waiting import wait
-from ai_nano.core import wire
+from ai_nano.core import runs, wire
 from ai_nano.core.errors import AiNanoError, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.figures import duration
@@ -15,11 +14,9 @@ from ai_nano.core.ports import Machine
 from ai_nano.core.texts import t
 from ai_nano.lab import Lab
 
-Jobs = list[dict[str, Any]]
-
 
 def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
-    machines: list[Machine] = [lab.server, *(lab.nano(nano.name) for nano in lab.config.filled_nanos)]
+    machines = runs.machines(lab)
     wanted = args.cancel or args.follow
     if not wanted:
         return _list(machines, console)
@@ -37,10 +34,8 @@ def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 
 
 def _list(machines: list[Machine], console: Console) -> int:
-    """All machines side by side: one that is off would hold the others up."""
-    with ThreadPoolExecutor(len(machines)) as pool:
-        answers = list(pool.map(_ask, machines))
-    found: Jobs = []
+    answers = runs.ask_all(machines)
+    found: list[runs.Run] = []
     unreachable: list[AiNanoError] = []
     told: list[dict[str, Any]] = []
     for machine, answer in zip(machines, answers, strict=True):
@@ -62,7 +57,7 @@ def _find(machines: list[Machine], wanted: str, console: Console) -> tuple[Machi
     """The machine that has the run. Those that are likely to have it are asked first, and the others only if they must."""
     missed = []
     for machine in sorted(machines, key=lambda one: "-infer-" in wanted and one is machines[0]):
-        answer = _ask(machine)
+        answer = runs.ask(machine)
         if isinstance(answer, AiNanoError):
             missed.append(machine.name)
             _leave_out(machine, answer, console)
@@ -73,14 +68,6 @@ def _find(machines: list[Machine], wanted: str, console: Console) -> tuple[Machi
     if missed:
         raise MachineError("jobs.out_of_reach", run=wanted, machines=missed)
     raise MissingPrerequisite("jobs.unknown", run=wanted)
-
-
-def _ask(machine: Machine) -> Jobs | AiNanoError:
-    """The runs of a machine, each with `machine` and the `step` that it belongs to."""
-    try:
-        return [{"machine": machine.name, "step": wire.step_of(run), **run} for run in machine.jobs()]
-    except AiNanoError as error:
-        return error
 
 
 def _leave_out(machine: Machine, error: AiNanoError, console: Console) -> None:

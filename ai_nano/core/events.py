@@ -43,16 +43,16 @@ class Progress(Event):
             line |= {"files": list(self.files), "bytes_per_s": self.rate}
         return line
 
-    def words(self, amounts: bool = True) -> str:
-        """For example `12.3 MB of 54.0 MB  ·  140 of 600 files  ·  11.2 MB/s  ·  4 s left`; where the first part is shown
-        otherwise, without it."""
+    def words(self, amounts: bool = True, pace: bool = True) -> str:
+        """For example `12.3 MB of 54.0 MB  ·  140 of 600 files  ·  11.2 MB/s  ·  4 s left`; without the first part where it is
+        shown otherwise, without the last two where nothing moves."""
         of = [texts.t("window.of", done=amount(self.done, self.unit), total=amount(self.total, self.unit))] if amounts else []
         if self.files is not None:
             done, total = self.files
             of.append(texts.t("window.of", done=done, total=amount(total, "files")))
-        if self.rate is not None:
+        if self.rate is not None and pace:
             of.append(f"{amount(self.rate, 'bytes')}/s")
-        if self.eta_s is not None and self.done < self.total:
+        if self.eta_s is not None and pace and self.done < self.total:
             of.append(texts.t("window.left", time=duration(self.eta_s)))
         return "  ·  ".join(of)
 

@@ -28,7 +28,8 @@ class Parcel:
 
     `model` None: the next free name of `stem`, told to `on_name` before the first byte. `owner` names laptop and workspace.
     `like`: models there that may have some of the files. `replaces`: an older model of that name gives way. `compares`: by
-    content, not by size and modification time.
+    content, not by size and modification time. `on_contact` is told False when the machine is lost and will be tried again,
+    and True once something arrives there again.
     """
 
     files: tuple[Upload, ...]
@@ -39,6 +40,7 @@ class Parcel:
     replaces: bool = False
     compares: bool = False
     on_name: Callable[[str], None] = field(default=lambda name: None, compare=False)
+    on_contact: Callable[[bool], None] = field(default=lambda there: None, compare=False)
 
 
 @dataclass(frozen=True)

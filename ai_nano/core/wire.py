@@ -124,9 +124,10 @@ def step_of(run: Mapping[str, Any]) -> str:
 
 
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
-           watch: Callable[[Event], None] | None = None) -> Mapping[str, Any]:
+           watch: Callable[[Event], None] | None = None, lost: str = "status.contact_lost") -> Mapping[str, Any]:
     """Follow a job to its end and return its result. Raises Cancelled, or WorkFailed with the program's own error and
-    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State."""
+    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State, in
+    the words of `lost`."""
     told = ""
 
     odd = 0
@@ -151,7 +152,7 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
 
     def on_contact(there: bool) -> None:
         nonlocal told
-        code = "status.contact_back" if there else "status.contact_lost"
+        code = "status.contact_back" if there else lost
         if cancel.cancelled and not there:
             code = "status.contact_lost.cancelling"
         if code != told:

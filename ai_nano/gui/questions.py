@@ -21,6 +21,8 @@ from ai_nano.core.secret import Secret
 from ai_nano.core.texts import t
 from ai_nano.gui.bridge import Bridge
 
+WIDTH = 380  # pixels
+
 
 class PasswordDialog(QDialog):
     """Asks for a login's password, and where it can be kept, whether it may."""
@@ -40,6 +42,9 @@ class PasswordDialog(QDialog):
         self.log_in.setEnabled(False)
         buttons.addButton(t("window.ask.password.no"), QDialogButtonBox.RejectRole)
         layout = QVBoxLayout(self)
+        layout.setContentsMargins(20, 18, 20, 16)
+        layout.setSpacing(12)
+        self.setMinimumWidth(WIDTH)
         for widget in (question, self.typed, *((self.keep,) if can_keep else ()), buttons):
             layout.addWidget(widget)
         self.typed.textChanged.connect(lambda text: self.log_in.setEnabled(bool(text)))

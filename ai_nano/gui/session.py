@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
-from ai_nano.core import wire
+from ai_nano.core import runs, wire
 from ai_nano.core.config import Config
-from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Questions
+from ai_nano.core.runs import Run
 from ai_nano.core.unexpected import explained
 from ai_nano.core.workflow import Running, Status, StepStatus, Workflow, start_alone
 from ai_nano.core.workspace import Receipt, Workspace
@@ -256,6 +257,32 @@ class Session(QObject):
         lab = self.lab
         if lab is not None:
             self.look(lambda: wire.to_models(lab.nano(nano).store("models"), nano), done, failed)
+
+    def runs(self, done: Callable[[dict[str, list[Run] | AiNanoError]], object],
+             failed: Callable[[AiNanoError], object]) -> None:
+        """What runs on each machine of the room, by its name; or why the machine cannot say."""
+        lab = self.lab
+
+        def ask() -> dict[str, list[Run] | AiNanoError]:
+            assert lab is not None
+            asked = runs.machines(lab)
+            return dict(zip((machine.name for machine in asked), runs.ask_all(asked), strict=True))
+
+        if lab is not None:
+            self.look(ask, done, failed)
+
+    def end_run(self, run: Run, done: Callable[[object], object], failed: Callable[[AiNanoError], object]) -> None:
+        """End a run of `runs`, whoever started it."""
+        lab, name = self.lab, run["machine"]
+
+        def end() -> None:
+            assert lab is not None
+            machine = next(one for one in runs.machines(lab) if one.name == name)
+            if not machine.attach(run["id"]).cancel():
+                raise WorkFailed("job.not_cancelled", machine=name, run=run["id"])
+
+        if lab is not None:
+            self.look(end, done, failed)
 
     def _thread(self, work: Callable[[], object], name: str) -> None:
         self._threads = [one for one in self._threads if one.is_alive()]

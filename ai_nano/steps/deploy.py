@@ -2,16 +2,16 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ai_nano.core import bundle
 from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite, WorkFailed
-from ai_nano.core.events import Log
+from ai_nano.core.events import Log, State
 from ai_nano.core.ports import Machine, Parcel, Sent, StepContext, Upload
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
-from ai_nano.steps.upload import progress, sender_of
+from ai_nano.steps.upload import contact, progress, sender_of
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,33 @@ class DeployStep:
             context.emit(Log("deploy.without_pin", {"classes": without_pin}))
         files = tuple(Upload(checked.folder / name, PurePosixPath(name)) for name in bundle.FILES)
         parcel = Parcel(files, sender_of(workspace), checked.model, replaces=True, compares=True)
-        receipt = Receipt(self.name, "done", checked.sha256["model.onnx"], facts={"model": model, "nanos": []})
+        asked, reached = [nano.name for nano in nanos], list[str]()
+        inputs = checked.sha256["model.onnx"]
+        others = [name for name in _have_it(workspace, model, inputs) if name not in asked]
 
         def arrived(name: str) -> None:
             context.emit(Log("deploy.verified", {"model": checked.model}, machine=name))
-            receipt.facts["nanos"].append(name)
+            reached.append(name)
+            reached.sort(key=asked.index)
             # Noted one by one: a second Nano that is away does not take the first one's model back.
-            workspace.note(receipt)
+            workspace.note(receipt())
+
+        def receipt() -> Receipt:
+            return Receipt(self.name, "done", inputs, facts={"model": model, "nanos": [*reached, *others]})
 
         failed = push([context.lab.nano(nano.name) for nano in nanos], parcel, context, arrived)
-        order = [nano.name for nano in nanos]
-        receipt.facts["nanos"].sort(key=order.index)
         if failed:
-            raise _summary(failed, receipt.facts["nanos"])
-        context.emit(Log("deploy.end", {"nanos": receipt.facts["nanos"]}))
-        return receipt
+            raise _summary(failed, reached)
+        context.emit(Log("deploy.end", {"nanos": list(reached)}))
+        return receipt()
+
+
+def _have_it(workspace: Workspace, model: str, inputs: str) -> list[str]:
+    """The Nanos that got this very model earlier: one that was away then does not take theirs back."""
+    before = workspace.done(DeployStep.name)
+    if before is None or before.inputs != inputs or before.facts.get("model") != model:
+        return []
+    return [str(name) for name in before.facts["nanos"]]
 
 
 def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext,
@@ -64,11 +76,13 @@ def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext,
 
     def work(nano: Machine) -> None:
         try:
-            nano.upload(parcel, lambda sent: together.tell(nano.name, sent), context.cancel)
+            mine = replace(parcel, on_contact=lambda there: together.tell_contact(nano.name, there))
+            nano.upload(mine, lambda sent: together.tell(nano.name, sent), context.cancel)
             with lock:
                 arrived(nano.name)
         except BaseException as error:
             failed[nano.name] = error
+            together.give_up(nano.name)
 
     threads = [threading.Thread(target=work, args=(nano,), name=f"deploy-{nano.name}") for nano in nanos]
     for thread in threads:
@@ -85,6 +99,7 @@ class _Together:
         self._context = context
         self._machines = machines
         self._sent: dict[str, Sent] = {}
+        self._lost: list[str] = []
         self._lock = threading.Lock()
 
     def tell(self, name: str, sent: Sent) -> None:
@@ -95,6 +110,22 @@ class _Together:
             whole = Sent(sum(one.done_bytes for one in told), sent.total_bytes * self._machines,
                          sum(one.done_files for one in told), sent.total_files * self._machines, sum(rates) if rates else None)
             self._context.emit(progress(DeployStep.name, whole))
+
+    def tell_contact(self, name: str, there: bool) -> None:
+        with self._lock:
+            if there:
+                self._lost.remove(name)
+            else:
+                self._lost.append(name)
+            self._context.emit(contact(DeployStep.name, tuple(self._lost), name))
+
+    def give_up(self, name: str) -> None:
+        """Nobody waits for this one any longer."""
+        with self._lock:
+            if name in self._lost:
+                self._lost.remove(name)
+                given_up = State(DeployStep.name, "running", "status.given_up", {"machine": name})
+                self._context.emit(contact(DeployStep.name, tuple(self._lost), name) if self._lost else given_up)
 
 
 def _summary(failed: dict[str, BaseException], reached: Sequence[str]) -> BaseException:
@@ -109,4 +140,5 @@ def _summary(failed: dict[str, BaseException], reached: Sequence[str]) -> BaseEx
         return first
     several = type(first) if isinstance(first, AiNanoError) else WorkFailed
     details = [f"{name}: {error.what}" for name, error in failed.items() if isinstance(error, AiNanoError)]
-    return several("deploy.some", details=details, failed=list(failed), reached=list(reached) or "–", what=first.what)
+    return several("deploy.some", details=details, failed=list(failed), reached=list(reached) or "–",
+                   what=first.what, hint=first.hint)

@@ -162,7 +162,8 @@ def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any
     context.commands.connect(job.send)
     try:
         with watching(job, on_picture):
-            wire.follow(job, step, name, context.emit, context.cancel, tally.watch)
+            wire.follow(job, step, name, context.emit, context.cancel, tally.watch,
+                        lost="status.contact_lost.leased")
     except ContactLost as error:
         # Unlike a training it does not go on there: nobody renews its lease.
         raise MachineError("infer.lost", machine=name) from error

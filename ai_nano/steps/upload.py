@@ -4,12 +4,13 @@ import getpass
 import hashlib
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ai_nano.core import names
 from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
-from ai_nano.core.events import Log, Progress
+from ai_nano.core.events import Log, Progress, State
 from ai_nano.core.files import is_image_name
 from ai_nano.core.ports import Delivery, Parcel, Sent, StepContext, Upload
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
@@ -43,7 +44,8 @@ class UploadStep:
                       for part in PARTS for name in workspace.classes for path in _images(workspace, part, name))
         labels = Upload(workspace.labels_file, PurePosixPath("labels.txt"))
         parcel = Parcel((*files, labels), sender_of(workspace), self._model(workspace, inputs),
-                        names.model_stem(context.lab.config.student, workspace.name), self._earlier(workspace), on_name=note)
+                        names.model_stem(context.lab.config.student, workspace.name), self._earlier(workspace), on_name=note,
+                        on_contact=lambda there: context.emit(contact(self.name, () if there else (server.name,), server.name)))
         if parcel.model is not None:
             note(parcel.model)
 
@@ -77,6 +79,13 @@ class UploadStep:
 def progress(step: str, sent: Sent) -> Progress:
     return Progress(step, sent.done_bytes, sent.total_bytes, "bytes", sent.eta_s,
                     files=(sent.done_files, sent.total_files), rate=sent.bytes_per_s)
+
+
+def contact(step: str, lost: Sequence[str], machine: str) -> State:
+    """That the step waits for the machines which are `lost`; with none, that the last one, `machine`, is there again."""
+    if lost:
+        return State(step, "lost", "status.contact_lost.sending", {"machine": lost})
+    return State(step, "running", "status.contact_back", {"machine": machine})
 
 
 def sender_of(workspace: Workspace) -> str:

@@ -61,6 +61,16 @@ class Hands:
         time.sleep(_PAUSE_S)
         self.release(button)
 
+    def hold_key(self, name: str) -> None:
+        self._key(X.KeyPress, name)
+
+    def let_key_go(self, name: str) -> None:
+        self._key(X.KeyRelease, name)
+
+    def _key(self, kind: int, name: str) -> None:
+        xtest.fake_input(self._display, kind, self._keycode(name)[0])
+        self._display.sync()
+
     def turn_wheel(self, x: int, y: int, button: int) -> None:
         """One notch, at this place."""
         here = self._root.query_pointer()

@@ -73,6 +73,32 @@ def test_machines_by_form(tmp_path: Path, classroom: Classroom) -> None:
         assert json.loads(file.read_text())["DL_server"]["port"] == server.port
 
 
+def test_a_nano_behind_the_server_by_form(tmp_path: Path, classroom: Classroom) -> None:
+    """Tried before anything is saved: the jump host is another machine of the form."""
+    server, nano = classroom.config.server, classroom.config.filled_nanos[0]
+    with window(opening(tmp_path)) as shown, User() as user:
+        user.click("Fill in a form")
+        for machine, via in ((server, ""), (nano, "DL")):
+            user.click(machine.name, nth=1)
+            user.fill("Address", machine.host)
+            user.fill("Port", str(machine.port))
+            user.fill("Login", machine.login)
+            user.fill("Password", str(machine.password))
+            if via:
+                user.fill("Jump host", "ada@")
+                user.click("Test the connection")
+                user.wait_for(re.compile("is no jump host"))
+                user.fill("Jump host", via)
+                user.click("Test the connection")
+                user.click("Yes, it is", timeout=20)
+                user.click("Yes, it is", timeout=20)
+                user.wait_for(re.compile("^It works: answer in"), 20)
+        user.click("Save and go on")
+        user.wait_for("1 · Project", 10)
+        saved = json.loads((shown.opening.user_folder / "config.json").read_text())
+        assert saved["jetson_nano"][0]["via"] == "DL" and "via" not in saved["DL_server"]
+
+
 def test_a_room_pack_opens_the_room(tmp_path: Path, home: Path, classroom: Classroom) -> None:
     room_pack.pack(classroom.config, tmp_path / "known_hosts", home / "room.ainano")
     with window(opening(tmp_path)) as shown, User() as user:

@@ -77,16 +77,18 @@ class User:
         return self._beside(script, one_act=False)
 
     @_acting
-    def click(self, text: Wanted, *, inside: Wanted | None = None, nth: int | None = None, timeout: float = 5.0) -> None:
+    def click(self, text: Wanted, *, inside: Wanted | None = None, nth: int | None = None, held: str = "",
+              timeout: float = 5.0) -> None:
         """Clicks on the middle of what shows the text: a button, tab, menu, item, label...; waits until it is there,
         once, enabled and not covered, and turns the wheel where it is scrolled away.
 
         inside: only in the nearest group, row or window that also shows this text. nth: of several the first (1),
         second (2), ... in reading order. A thing that reacts is preferred to a label with the same text.
+        held: a key that is held down meanwhile, "ctrl" or "shift".
         """
 
         def act() -> None:
-            self._click(lambda: look_for(text, inside, nth), f"click {quoted(text)}", timeout)
+            self._click(lambda: look_for(text, inside, nth), f"click {quoted(text)}", timeout, held)
 
         thing = self._reach(lambda: look_for(text, inside, nth), f"click {quoted(text)}", timeout, aim=False)
         if self._one_act and (thing.menu_by_exec or (thing.submenu and self._opened)):
@@ -212,10 +214,16 @@ class User:
 
     # From here on everything runs beside the GUI thread, except what is given to ask().
 
-    def _click(self, look: Callable[[], Thing], doing: str, timeout: float) -> Thing:
+    def _click(self, look: Callable[[], Thing], doing: str, timeout: float, held: str = "") -> Thing:
         thing = self._reach(look, doing, timeout)
-        self._hands.click()
-        self._settle()
+        if held:
+            self._hands.hold_key(held)
+        try:
+            self._hands.click()
+            self._settle()
+        finally:
+            if held:
+                self._hands.let_key_go(held)
         return thing
 
     def _reach(self, look: Callable[[], Thing], doing: str, timeout: float, aim: bool = True) -> Thing:

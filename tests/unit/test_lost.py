@@ -2,17 +2,21 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from fakes import FakeMachine
 from room import Room
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import Cancelled
+from ai_nano.core.errors import Cancelled, MachineError
 from ai_nano.core.events import State
-from ai_nano.core.ports import JobEnd
+from ai_nano.core.ports import Delivery, JobEnd, Parcel, Sent
 from ai_nano.core.workflow import Status
+from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.train import TrainOptions
+from ai_nano.steps.upload import UploadOptions
 
 
 class ShakyJob:
@@ -40,6 +44,43 @@ class ShakyJob:
         self.turns.append(turn)
         self.next.release()
         assert turn is None or self.taken.acquire(timeout=20)
+
+
+def test_an_upload_waits_for_its_machine(uploaded: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver, seen = uploaded.lab.server.upload, list[tuple[Status, str]]()
+
+    def upload(parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
+        for there in (False, True):
+            parcel.on_contact(there)
+            found = uploaded.workflow.step_status("upload")
+            seen.append((found.status, found.code))
+        return deliver(parcel, progress, cancel)
+
+    monkeypatch.setattr(uploaded.lab.server, "upload", upload)
+    uploaded.do("upload", UploadOptions())
+    assert seen == [(Status.LOST, "status.contact_lost.sending"), (Status.RUNNING, "status.running")]
+    told = [event.why for event in uploaded.events if isinstance(event, State)]
+    assert any("It goes on by itself" in why for why in told) and "contact with DL is back" in told
+
+
+def test_of_two_nanos_the_one_that_is_waited_for_is_named(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is given up, as on a terminal after a while."""
+    lab, first = exported.lab, exported.lab.nano(None)
+    second = FakeMachine("nano2", first.root.parent / "nano2")
+    settings = tuple(replace(lab.nano_settings, name=name) for name in ("nano1", "nano2"))
+    monkeypatch.setattr(lab, "config", replace(lab.config, nanos=settings))
+    monkeypatch.setattr(lab, "nano", lambda name: second if name == "nano2" else first)
+
+    def lost(parcel: Parcel, *_: object) -> Delivery:
+        parcel.on_contact(False)
+        raise MachineError("machine.lost", machine="nano2")
+
+    monkeypatch.setattr(second, "upload", lost)
+    with pytest.raises(MachineError):
+        exported.do("deploy", DeployOptions(("nano1", "nano2")))
+    told = [(event.status, event.code, event.params.get("machine")) for event in exported.events
+            if isinstance(event, State) and event.step == "deploy" and event.params]
+    assert told == [("lost", "status.contact_lost.sending", ("nano2",)), ("running", "status.given_up", "nano2")]
 
 
 def test_lost_and_back_and_cancelled(uploaded: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.ports import MachineState
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import STEPS, Status, StepStatus
 from ai_nano.gui import style, ui_files
@@ -72,8 +71,7 @@ class StepPage(Page):
         session.started.connect(self._on_started)
         session.ended.connect(self._on_ended)
         session.changed.connect(self._on_changed)
-        session.machines_changed.connect(self._on_machines)
-        self._contact_lost = self._step_lost = False
+        self._step_lost = False
         self._workspace: object = None
 
     @property
@@ -116,17 +114,14 @@ class StepPage(Page):
         self.problem.show_error(next((self.session.errors[step] for step in self.steps if step in self.session.errors), None))
 
     def _show_contact(self, status: StepStatus) -> None:
-        """A followed step's own word, which knows more than the machine's state: that it goes on there, or is to end."""
+        """While the step's machine is out of reach, in the step's own words: that it goes on there, or waits, or is to end."""
         lost = status.status is Status.LOST
         if lost:
-            self.task.say(lambda: sentence(status.event().why))
+            self.task.show_contact(False, lambda: sentence(status.event().why))
         elif self._step_lost:
-            self._say_doing(status.step)
+            ending = self.task.cancel.isVisible() and not self.task.cancel.isEnabled()
+            self.task.show_contact(True, lambda: t("window.cancelling" if ending else f"window.doing.{status.step}"))
         self._step_lost = lost
-
-    def _say_doing(self, step: str) -> None:
-        ending = self.task.cancel.isVisible() and not self.task.cancel.isEnabled()
-        self.task.say(lambda: t("window.cancelling" if ending else f"window.doing.{step}"))
 
     def take(self, batch: Batch) -> None:
         for step in self.steps:
@@ -144,6 +139,7 @@ class StepPage(Page):
 
     def begun(self, step: str) -> None:
         """One of the page's steps has been started."""
+        self._step_lost = False
         self.task.show_begun(lambda: t(f"window.doing.{step}"))
 
     def over(self, step: str, outcome: object) -> None:
@@ -164,35 +160,9 @@ class StepPage(Page):
         if self.isVisible():
             self.redraw()
 
-    @property
-    def machine(self) -> str | None:
-        """The machine on which the step works; None where it is this computer."""
-        return None
-
-    def _on_machines(self) -> None:
-        """While a running step's machine is out of reach, the page says so: the step itself keeps trying."""
-        lab, name = self.session.lab, self.machine
-        if lab is None or name is None or self.active is None or self._step_lost:
-            return
-        state = next((report.state for report in lab.machine_reports() if report.name == name), None)
-        lost = state in (MachineState.LOST, MachineState.ABSENT)
-        if lost:
-            self.task.say(lambda: t("window.contact_lost", machine=name))
-        elif self._contact_lost and state is MachineState.CONNECTED:
-            self._say_doing(self.active)
-        self._contact_lost = lost
-
     def _on_cancel(self) -> None:
         for step in self.steps:
             self.session.cancel(step)
-
-
-class ServerPage(StepPage):
-    """A page of a step that works on the GPU server."""
-
-    @property
-    def machine(self) -> str | None:
-        return self.session.config.server.name if self.session.lab is not None else None
 
 
 def sentence(why: str) -> str:

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QAbstractItemView, QLabel, QListWidget, QListWidgetItem, QPushButton
 
-from ai_nano.core.ports import MachineState
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.gui import style
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
 from ai_nano.steps.deploy import DeployOptions
+
+# Pixels: a row as long as there is none, and what the list may have before it is scrolled.
+ROW = 34
+TALLEST = 300
 
 
 class DeployPage(StepPage):
@@ -25,7 +28,7 @@ class DeployPage(StepPage):
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
         self._shown: list[str] = []
-        self._pushed_to: tuple[str, ...] = ()
+        self._have_it: tuple[str, ...] = ()
         self.start.clicked.connect(self._on_start)
         self.nanos.setSelectionMode(QAbstractItemView.ExtendedSelection)
         self.nanos.itemSelectionChanged.connect(self._enable)
@@ -37,19 +40,6 @@ class DeployPage(StepPage):
         chosen = {str(item.data(Qt.UserRole)) for item in self.nanos.selectedItems()}
         return tuple(name for name in self._shown if name in chosen)
 
-    @property
-    def machine(self) -> str | None:
-        """Of those that the model is pushed to, one that is out of reach, if any is."""
-        lab = self.session.lab
-        if lab is None or not self._pushed_to:
-            return None
-        lost = {report.name for report in lab.machine_reports() if report.state in (MachineState.LOST, MachineState.ABSENT)}
-        return next((name for name in self._pushed_to if name in lost), self._pushed_to[0])
-
-    def begun(self, step: str) -> None:
-        super().begun(step)
-        self._pushed_to = self.chosen
-
     def redraw(self) -> None:
         super().redraw()
         if self.session.lab is None:
@@ -57,11 +47,13 @@ class DeployPage(StepPage):
         workspace = self.session.workspace
         model = newest_bundle(workspace) if workspace is not None else None
         self.model.setText(t("window.model", model=model) if model is not None else t("window.no_model"))
-        self._show_nanos()
         receipt = workspace.done("deploy") if workspace is not None else None
+        has_it = receipt is not None and receipt.facts["model"] == model
+        self._have_it = tuple(receipt.facts["nanos"]) if receipt is not None and has_it else ()
+        self._show_nanos()
         if not self._shown:
             self.note.setText(t("window.deploy.none"))
-        elif receipt is not None:
+        elif receipt is not None and not has_it:
             self.note.setText(t("window.deploy.there", model=receipt.facts["model"], machines=receipt.facts["nanos"]))
         else:
             self.note.setText(t("window.deploy.several") if len(self._shown) > 1 else "")
@@ -93,8 +85,10 @@ class DeployPage(StepPage):
             colour, _ = style.tokens().of(report.state.value)
             place = self.nanos.item(row)
             assert place is not None, "there is a row for each"
-            place.setText(f"{name}   {nano.host}   {report.text}")
+            has_it = t("window.deploy.has") if name in self._have_it else ""
+            place.setText("   ".join(part for part in (name, nano.host, report.text, has_it) if part))
             place.setIcon(style.icon("unknown" if report.state.value == "unknown" else "dot", colour, 16))
+        self.nanos.setFixedHeight(min(max(1, len(nanos)) * max(ROW, self.nanos.sizeHintForRow(0)) + 16, TALLEST))
 
     def _on_start(self) -> None:
         if self.chosen:

@@ -10,12 +10,12 @@ from PyQt5.QtWidgets import QHeaderView, QLabel, QPushButton, QTableWidget, QTab
 from ai_nano.core import bundle
 from ai_nano.core.figures import amount, percent
 from ai_nano.core.texts import t
-from ai_nano.gui.pages.base import ServerPage
+from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
 from ai_nano.steps.export import ExportOptions
 
 
-class ExportPage(ServerPage):
+class ExportPage(StepPage):
     file = "export"
     step = "export"
     model: QLabel

@@ -93,7 +93,7 @@ class InferPage(StepPage):
         key = (workspace, receipt.at)
         if key != self._proposed:
             self._proposed = key
-            self.nano.setCurrentText(str(receipt.facts["nanos"][-1]))
+            self.nano.setCurrentText(str(receipt.facts["nanos"][0]))
             self._there.pop(self.nano.currentText(), None)
             self._list_models(str(receipt.facts["model"]))
 
@@ -145,10 +145,6 @@ class InferPage(StepPage):
         if receipt is not None and receipt.facts["model"] == model:
             return [str(name) for name in receipt.facts["classes"]]
         return []
-
-    @property
-    def machine(self) -> str | None:
-        return self.nano.currentText() or None
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 

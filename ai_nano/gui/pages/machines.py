@@ -1,24 +1,41 @@
 """The machines of the room by form, each with a test."""
 
+import contextlib
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
-from PyQt5.QtWidgets import QFileDialog, QLabel, QLineEdit, QListWidget, QPushButton, QSpinBox, QWidget
+from PyQt5.QtWidgets import (
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QMessageBox,
+    QPushButton,
+    QSpinBox,
+    QStackedWidget,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ai_nano.core import config as configuration
 from ai_nano.core import config_file
 from ai_nano.core.config import Config, MachineConfig, NanoConfig
 from ai_nano.core.errors import AiNanoError, ConfigError
-from ai_nano.core.figures import amount
+from ai_nano.core.figures import amount, duration
 from ai_nano.core.ports import MachineFacts
+from ai_nano.core.runs import Run
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session
 from ai_nano.gui.shell import Shell
+from ai_nano.gui.widgets.running_list import RunningList, step_words
 from ai_nano.lab import test_machine
 
-FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera")
+FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera", "via")
 NANO_FIELDS = ("pins", "camera")
 
 
@@ -50,6 +67,9 @@ class MachinesPage(Page):
     pins: QLineEdit
     cameraLabel: QLabel
     camera: QLineEdit
+    via: QLineEdit
+    sides: QStackedWidget
+    running: RunningList
     trouble: QLabel
     test: QPushButton
     tested: QLabel
@@ -62,7 +82,17 @@ class MachinesPage(Page):
         self._rows: list[_Row] = []
         self._row = -1
         self._kept = configuration.nowhere()
-        self._room: Config | None = None
+        self.sideTabs = QTabBar()
+        self.sideTabs.setDrawBase(False)
+        self.sideTabs.setExpanding(False)
+        for _ in range(self.sides.count()):
+            self.sideTabs.addTab("")
+        layout = cast(QVBoxLayout, self.layout())
+        layout.insertWidget(layout.indexOf(self.sides), self.sideTabs)
+        self._name_tabs()
+        self.sideTabs.currentChanged.connect(self._on_side)
+        self.running.look_wanted.connect(self._look_at_runs)
+        self.running.end_wanted.connect(self._on_end_run)
         self.machineList.currentRowChanged.connect(self._on_row)
         self.add.clicked.connect(self._on_add)
         self.removeButton.clicked.connect(self._on_remove)
@@ -72,12 +102,21 @@ class MachinesPage(Page):
         self.save.clicked.connect(self._on_save)
         self.back.clicked.connect(lambda: window.show_page("project" if session.lab is not None else "welcome"))
 
+    def retranslate(self) -> None:
+        super().retranslate()
+        self._name_tabs()
+        self.running.retranslate()
+
+    def _name_tabs(self) -> None:
+        for index, name in enumerate(("form", "running")):
+            self.sideTabs.setTabText(index, t(f"window.machines.tab.{name}"))
+        self.lead.setText(t("window.running.lead" if self.sides.currentWidget() is self.running else "window.machines.lead"))
+
     # ---- the list ----------------------------------------------------------------------------------------------------
 
     def entered(self) -> None:
         """Start from the room in which the window is; the embedded classroom's is nobody's to edit."""
         room = self.session.lab.config if self.session.lab is not None and not self._window.in_practice else None
-        self._room = room
         # What the form does not ask for (the laptop's camera, the student) stays.
         self._kept = dataclasses.replace(room, nanos=()) if room is not None else configuration.nowhere()
         self._rows = [_row(config_file.SERVER, room.server if room is not None else None)]
@@ -86,6 +125,9 @@ class MachinesPage(Page):
             self._rows.append(_row(config_file.NANO, None, 1))
         self._row = -1
         self._fill_list(0)
+        # Without a room there is nobody to ask what runs there.
+        self.sideTabs.setVisible(self.session.lab is not None)
+        self.sideTabs.setCurrentIndex(0)
 
     def _fill_list(self, selected: int) -> None:
         self.machineList.blockSignals(True)
@@ -152,6 +194,7 @@ class MachinesPage(Page):
             widget.setValue(int(text or 22))
         else:
             widget.setText(text)
+            widget.setCursorPosition(0)  # a long address is read from its beginning
 
     def _on_browse_key(self) -> None:
         dialog = QFileDialog(self, t("window.machines.key"), str(Path.home() / ".ssh"))
@@ -165,15 +208,16 @@ class MachinesPage(Page):
         self._keep()
         row = self._rows[self._row]
         self._show_trouble(None)
+        room = self._others(row)
         try:
-            machine = config_file.machine_form(row.values, row.role, self._room, row.before)
+            machine = config_file.machine_form(row.values, row.role, room, row.before)
         except ConfigError as error:
             self._show_trouble(error)
             return
         self.test.setEnabled(False)
         row.tested, row.problem = t("window.machines.testing"), None
         self._show_test(row)
-        folder, room = self._window.opening.user_folder, self._room
+        folder = self._window.opening.user_folder
 
         def done(facts: MachineFacts) -> None:
             self.test.setEnabled(True)
@@ -187,6 +231,14 @@ class MachinesPage(Page):
             self._show_test(row)
 
         self.session.look(lambda: test_machine(machine, row.role, self._window.asker, folder, room), done, failed)
+
+    def _others(self, than: _Row) -> Config:
+        """The form's other machines, as far as it is filled in: a jump host may be one of them, saved or not."""
+        room = self._kept
+        for row in (one for one in self._rows if one is not than):
+            with contextlib.suppress(ConfigError):
+                room = config_file.with_machine(room, config_file.machine_form(row.values, row.role, room, row.before))
+        return room
 
     def _on_save(self) -> None:
         busy = self.session.busy()
@@ -222,11 +274,56 @@ class MachinesPage(Page):
                 widget.setFocus()
 
 
+    # ---- what runs there ---------------------------------------------------------------------------------------------
+
+    def _on_side(self, index: int) -> None:
+        self.sides.setCurrentIndex(index)
+        self._name_tabs()
+        self.dismiss()
+        if self.sides.currentWidget() is self.running:
+            self._look_at_runs()
+
+    def _look_at_runs(self) -> None:
+        self.running.show_asking()
+
+        def done(answers: Mapping[str, list[Run] | AiNanoError]) -> None:
+            missed = {name: answer for name, answer in answers.items() if isinstance(answer, AiNanoError)}
+            found = [run for answer in answers.values() if not isinstance(answer, AiNanoError) for run in answer]
+            self.running.show_answer(found, [name for name in answers if name not in missed], missed)
+
+        self.session.runs(done, self._runs_failed)
+
+    def _runs_failed(self, error: AiNanoError) -> None:
+        self.running.show_answer((), (), {})
+        self.show_problem(error)
+
+    def _on_end_run(self, run: Run) -> None:
+        """It may be somebody's work: asks first."""
+        told = {"step": step_words(run), "machine": run["machine"], "age": duration(run["age_s"]),
+                "student": run.get("student")}
+        question = t("window.running.end.text" if told["student"] else "window.running.end.anonymous", **told)
+        box = QMessageBox(QMessageBox.Question, t("window.running.end.title", **told), question, QMessageBox.NoButton, self)
+        end = box.addButton(t("window.running.end.yes"), QMessageBox.DestructiveRole)
+        box.setDefaultButton(box.addButton(t("window.running.end.no"), QMessageBox.RejectRole))
+
+        def answered(_code: int) -> None:
+            if box.clickedButton() is end:
+                self.running.show_ending(run["machine"])
+                self.session.end_run(run, lambda _ended: self._look_at_runs(), not_ended)
+
+        def not_ended(error: AiNanoError) -> None:
+            self._look_at_runs()
+            self.show_problem(error)
+
+        box.finished.connect(answered)
+        box.open()
+
+
 def _row(role: str, machine: MachineConfig | None, number: int = 1) -> _Row:
     if machine is None:
         return _Row(role, {"name": "DL" if role == config_file.SERVER else f"nano{number}", "port": "22"})
     values = {"name": machine.name, "ip": machine.host, "port": str(machine.port), "login": machine.login,
-              "pwd": str(machine.password or ""), "key_file": str(machine.key_file or "")}
+              "pwd": str(machine.password or ""), "key_file": str(machine.key_file or ""), "via": machine.via or ""}
     if isinstance(machine, NanoConfig):
         values |= {"pins": ", ".join(str(pin) for pin in machine.pins), "camera": machine.camera}
     return _Row(role, values, machine)

@@ -10,13 +10,13 @@ from ai_nano.core.events import Metric
 from ai_nano.core.figures import percent
 from ai_nano.core.texts import t
 from ai_nano.gui.inbox import Batch
-from ai_nano.gui.pages.base import ServerPage
+from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.curves import Curves
 from ai_nano.steps.train import RECIPES, TrainOptions
 
 
-class TrainPage(ServerPage):
+class TrainPage(StepPage):
     file = "train"
     step = "train"
     recipe: QComboBox

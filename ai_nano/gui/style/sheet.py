@@ -70,6 +70,13 @@ QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $strong_bord
 QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($icons/tick.svg); }
 QCheckBox:focus { color: $accent; }
 
+QTabBar { background: transparent; }
+QTabBar::tab { background: transparent; color: $muted; padding: 6px 4px; margin-right: 18px; border: none;
+    border-bottom: 2px solid transparent; }
+QTabBar::tab:hover { color: $text; }
+QTabBar::tab:selected { color: $accent; border-bottom-color: $accent; }
+QTabBar::tab:focus { color: $accent_hover; border-bottom-color: $text; }
+
 QProgressBar { background: $border; border: none; border-radius: 4px; max-height: 8px; min-height: 8px; }
 QProgressBar::chunk { background: $accent; border-radius: 4px; }
 QScrollBar:vertical { background: transparent; width: 12px; margin: 2px; }

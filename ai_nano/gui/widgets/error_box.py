@@ -1,7 +1,7 @@
 """What went wrong, in the page where the student is: what happened, why, what to try, and the details to copy."""
 
 from PyQt5.QtCore import Qt, pyqtSignal
-from PyQt5.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from ai_nano.core.errors import AiNanoError, ContactLost
 from ai_nano.core.texts import t
@@ -35,6 +35,7 @@ class ErrorBox(QFrame):
         buttons.addWidget(self._copy)
         buttons.addWidget(self._close)
         buttons.addStretch(1)
+        self.setSizePolicy(QSizePolicy.Preferred, QSizePolicy.Maximum)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 10, 10, 10)
         row.setSpacing(12)

@@ -51,6 +51,10 @@ class TaskBar(QFrame):
         row.addWidget(self.cancel)
         row.addWidget(self.next)
         self.setMinimumHeight(44)
+        # Whether the progress is told in words too; not where the page shows them larger.
+        self.detailed = True
+        self._progress: Progress | None = None
+        self._lost = False
         self._next_name = ""
         self._say: Callable[[], str] = str
         self._state = ""
@@ -78,7 +82,7 @@ class TaskBar(QFrame):
     def show_idle(self) -> None:
         """Nothing to say."""
         self._show_icon("")
-        self._detail.clear()
+        self._forget()
         for part in (self._bar, self.cancel, self.next):
             part.hide()
         self.say(str)
@@ -93,7 +97,7 @@ class TaskBar(QFrame):
         """A step that does not run; `next_name` offers the way on."""
         self._show_icon(status.status.value)
         self.say(lambda: _status_words(status))
-        self._detail.clear()
+        self._forget()
         self._bar.hide()
         self.cancel.hide()
         self._next_name = next_name
@@ -104,8 +108,8 @@ class TaskBar(QFrame):
         """A step that has begun and has not told yet how far it is."""
         self._show_icon("running")
         self.say(words)
-        self._detail.clear()
-        self._bar.setRange(0, 0)
+        self._forget()
+        self._show_bar()
         self._bar.show()
         self.next.hide()
         self.cancel.setEnabled(True)
@@ -113,15 +117,32 @@ class TaskBar(QFrame):
         self._name_buttons()
 
     def show_progress(self, event: Progress) -> None:
-        if event.what and known(event.what):
+        self._progress = event
+        if event.what and known(event.what) and not self._lost:
             self.say(lambda: t(event.what))
-        if event.total:
+        self._show_bar()
+
+    def show_contact(self, there: bool, words: Callable[[], str]) -> None:
+        """Whether the machine on which the step works can be reached. While it cannot, nothing moves, nor seems to."""
+        self._lost = not there
+        self._show_icon("running" if there else "lost")
+        self.say(words)
+        self._show_bar()
+
+    def _forget(self) -> None:
+        self._progress, self._lost = None, False
+        self._detail.clear()
+
+    def _show_bar(self) -> None:
+        event = self._progress
+        if event is not None and event.total:
             self._bar.setRange(0, SCALE)
             self._bar.setValue(round(SCALE * min(1.0, event.done / event.total)))
-            self._detail.setText(event.words())
         else:
-            self._bar.setRange(0, 0)
-            self._detail.setText(amount(event.done, event.unit))
+            self._bar.setRange(0, SCALE if self._lost else 0)  # a range of 0: it moves, to say that nobody knows
+        if event is not None and self.detailed:
+            known_end = bool(event.total)
+            self._detail.setText(event.words(pace=not self._lost) if known_end else amount(event.done, event.unit))
 
     def _on_cancel(self) -> None:
         self.cancel.setEnabled(False)

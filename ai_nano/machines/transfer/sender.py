@@ -38,11 +38,14 @@ class Sender:
 
     def upload(self, parcel: Parcel, progress: Progress, cancel: CancelToken) -> Delivery:
         """As Machine.upload."""
-        furthest, refused = -1, 0
+        furthest, refused, lost = -1, 0, False
         lost_since: float | None = None
 
         def watch(sent: Sent) -> None:
-            nonlocal furthest, lost_since
+            nonlocal furthest, lost_since, lost
+            if lost:
+                lost = False
+                asked.on_contact(True)
             if sent.done_bytes > furthest:
                 furthest, lost_since = sent.done_bytes, None
             progress(sent)
@@ -69,6 +72,9 @@ class Sender:
                         patience is not None and now - lost_since >= patience):
                     raise
                 log.info("lost the machine while sending: %s", error.code)
+                if not lost:
+                    lost = True
+                    asked.on_contact(False)
                 cancel.wait(RETRY_S)
                 cancel.check()
 
