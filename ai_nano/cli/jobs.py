@@ -7,7 +7,7 @@ from typing import Any
 from ai_nano.cli.console import Console
 from ai_nano.cli.waiting import wait
 from ai_nano.core import runs, wire
-from ai_nano.core.errors import AiNanoError, MachineError, MissingPrerequisite, WorkFailed
+from ai_nano.core.errors import AiNanoError, Detached, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.figures import duration
 from ai_nano.core.ports import Machine
@@ -27,7 +27,12 @@ def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
             raise WorkFailed("job.not_cancelled", machine=machine.name, run=wanted)
         console.result({"step": "jobs", "machine": machine.name, "cancelled": wanted}, t("jobs.cancelled", run=wanted))
     else:
-        result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, console.emit, cancel))
+        try:
+            result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, console.emit, cancel), letting_go=True)
+        except Detached:  # who looked on looks no longer
+            console.result({"step": "jobs", "machine": machine.name, "run": wanted, "running": True},
+                           t("jobs.let_go", run=wanted))
+            return 0
         console.result({"step": "jobs", "machine": machine.name, "run": wanted, "result": dict(result)},
                        t("jobs.ended", run=wanted))
     return 0

@@ -23,8 +23,8 @@ def carry_out(workflow: Workflow, step: str, options: Any, console: Console) -> 
     return _await(running.future, running.cancel)
 
 
-def wait(work: Callable[[CancelToken], T]) -> T:
-    """Run `work` in a thread and wait for it; it is given the token that Ctrl-C cancels."""
+def wait(work: Callable[[CancelToken], T], letting_go: bool = False) -> T:
+    """Run `work` in a thread and wait for it; it is given the token that Ctrl-C cancels, or with `letting_go` detaches."""
     cancel = CancelToken()
     future: Future[T] = Future()
 
@@ -35,7 +35,7 @@ def wait(work: Callable[[CancelToken], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=carry_out_work, name="command", daemon=True).start()
-    return _await(future, cancel.cancel)
+    return _await(future, cancel.detach if letting_go else cancel.cancel)
 
 
 def _await(future: "Future[T]", cancel: Callable[[], None]) -> T:

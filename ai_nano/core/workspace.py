@@ -327,5 +327,10 @@ class Workspace:
         return self.labels_file.exists() and (self.path / "train").is_dir()
 
     def write_labels(self) -> None:
-        """One class a line, in order, no empty line at the end: a trailing one would count as a class on the Nano."""
-        write_atomically(self.labels_file, "\n".join(self.classes).encode("utf-8"))
+        """One class a line, in order, no empty line at the end: a trailing one would count as a class on the Nano.
+
+        A file that says so already keeps its time, by which an upload knows it again.
+        """
+        data = "\n".join(self.classes).encode("utf-8")
+        if not self.labels_file.is_file() or self.labels_file.read_bytes() != data:
+            write_atomically(self.labels_file, data)

@@ -59,7 +59,8 @@ class ProgramMachine:
                     raise
                 return
             except MachineError as error:
-                if error.code != "machine.lost" or left == 0:
+                broken_off = error.code in ("machine.lost", "machine.silent")
+                if left == 0 or not (broken_off or left < START_ATTEMPTS - 1):
                     raise
                 time.sleep(START_RETRY_S)
 

@@ -21,6 +21,9 @@ from ai_nano.machines.login import HungUp, Login, machine_error
 from ai_nano.machines.packets import Packets
 
 CONNECT_TIMEOUT_S = 10.0
+# A machine that hangs up while a person is asked, or that lets nobody finish.
+CALLS = 4
+CALL_AGAIN_S = 0.2
 AUTH_TIMEOUT_S = 20.0
 # A server that has not greeted after this may be one that waits for our greeting, which paramiko then sends.
 GREETING_S = 5.0
@@ -194,11 +197,14 @@ class Connection:
             raise error
 
     def _open(self, attempt: _Attempt) -> paramiko.Transport:
-        while not attempt.given_up:
+        for _ in range(CALLS):
+            if attempt.given_up:
+                break
             try:
                 return self._open_once(attempt)
             except HungUp:
                 log.info("%s hung up; once more", self.machine.name)
+                attempt.pause(CALL_AGAIN_S)
         raise self._error("machine.lost")
 
     def _open_once(self, attempt: _Attempt) -> paramiko.Transport:

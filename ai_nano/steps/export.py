@@ -1,5 +1,6 @@
 """Step 6: export to ONNX on the server; the bundle and the report come back into the workspace."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,9 @@ from ai_nano.core.events import Log
 from ai_nano.core.files import is_image_name, storage_errors, write_atomically
 from ai_nano.core.ports import StepContext
 from ai_nano.core.workspace import Receipt, Workspace
+
+# In the workspace's models/, while a model comes.
+FETCHED = ".fetched"
 
 
 @dataclass(frozen=True)
@@ -36,23 +40,31 @@ class ExportStep:
             facts = _facts(result)
         folder = workspace.model_folder(model)
         with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            # Of the model's own name, which is what an error about it says.
+            fetched = workspace.model_folder(FETCHED) / model
+            shutil.rmtree(fetched.parent, ignore_errors=True)
+            fetched.mkdir(parents=True)
             for name in (*bundle.FILES, bundle.REPORT_JSON):
-                server.download(PurePosixPath("models") / model / name, folder / name, context.cancel)
-            checked = bundle.load(folder)
-            write_atomically(folder / bundle.REPORT_HTML, self._report(workspace, model, context).encode("utf-8"))
+                server.download(PurePosixPath("models") / model / name, fetched / name, context.cancel)
+            checked = bundle.load(fetched)
+            write_atomically(fetched / bundle.REPORT_HTML, self._report(workspace, fetched, context).encode("utf-8"))
+            # The one before stays until this one is whole.
+            if folder.exists():
+                folder.rename(fetched.with_name(f"{model}.before"))
+            fetched.rename(folder)
+            shutil.rmtree(fetched.parent, ignore_errors=True)
         context.emit(Log("export.end", machine=server.name))
         return Receipt(self.name, "done", str(train.facts.get("checkpoint_sha256", "")),
                        facts={"model": model, "classes": list(checked.classes), **facts})
 
-    def _report(self, workspace: Workspace, model: str, context: StepContext) -> str:
+    def _report(self, workspace: Workspace, folder: Path, context: StepContext) -> str:
         images = context.lab.images
 
         def thumbnail(file: str) -> bytes | None:
             path = tested_image(workspace, file)
             return None if path is None else images.thumbnail(path, 200)
 
-        return report.render(report.load(workspace.model_folder(model)), thumbnail)
+        return report.render(report.load(folder), thumbnail)
 
 
 def _facts(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,21 +61,22 @@ class TrainStep:
 
     def _taken_up(self, workspace: Workspace, upload: Receipt, server: Machine,
                   context: StepContext) -> tuple[RemoteJob | None, str]:
-        """The training that an earlier start of ours left running, if it is still there."""
-        lost = workspace.attempt(self.name, upload.inputs)
-        if lost is None or lost.outcome not in ("lost", "running"):
+        """The training that an earlier start of ours left there, whatever became of watching it: only one that its student
+        cancelled and that ended all the same is not wanted."""
+        noted = workspace.attempt(self.name, upload.inputs)
+        if noted is None or "run" not in noted.facts:
             return None, ""
-        run = str(lost.facts["run"])
-        if not any(one["id"] == run and one["state"] in ("running", "done") for one in server.jobs()):
+        run, wanted = str(noted.facts["run"]), ("running",) if noted.outcome == "cancelled" else ("running", "done")
+        if not any(one["id"] == run and one["state"] in wanted for one in server.jobs()):
             return None, ""
         context.emit(Log("job.taken_up", {"run": run}, machine=server.name))
-        return server.attach(run), str(lost.facts["model"])
+        return server.attach(run), str(noted.facts["model"])
 
     def _model(self, workspace: Workspace, upload: Receipt, server: Machine, student: str) -> str:
         """The uploaded model's folder; for another training, a new one whose images are hard links."""
         uploaded = str(upload.facts["model"])
         unfinished, trained = workspace.attempt(self.name, upload.inputs), workspace.done(self.name)
-        if unfinished is not None and "model" in unfinished.facts:
+        if unfinished is not None and "model" in unfinished.facts and unfinished.facts.get("error") != "model.missing":
             return str(unfinished.facts["model"])
         if trained is None or trained.inputs != upload.inputs:
             return uploaded

@@ -92,9 +92,11 @@ def sender_of(workspace: Workspace) -> str:
     """Names this laptop and this workspace, the same in each start: what one of them sends is no other's to go on with."""
     try:
         login = getpass.getuser()
-    except (KeyError, OSError):
+    except (KeyError, OSError, ImportError):
         login = ""
-    words = (login, socket.gethostname(), f"{uuid.getnode():x}", str(workspace.path.resolve()))
+    node = uuid.getnode()
+    hardware = "" if node >> 40 & 1 else f"{node:x}"  # made up anew in each start where no address was found (RFC 4122)
+    words = (login, socket.gethostname(), hardware, str(workspace.path.resolve()))
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

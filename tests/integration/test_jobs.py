@@ -380,6 +380,19 @@ def _pids(root: Path, run_id: str) -> list[int]:
     return [note["supervisor"], note["pid"]]
 
 
+def test_who_looks_on_and_leaves_ends_nothing(terminal: Terminal, machine: SshMachine) -> None:
+    run = probe(machine, do="wait")
+    with terminal.start("--json", "jobs", "--follow", run.id) as process:
+        assert process.stdout is not None
+        while "probe.waiting" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and json.loads(out.splitlines()[-1])["running"] is True
+    assert machine.jobs()[-1]["state"] == "running"
+    assert run.cancel()
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.7])
 def test_a_start_that_is_cut_off_starts_once(machine: SshMachine, far: SshMachine, link: Link, share: float) -> None:
     """Wherever the connection breaks, before the order is there or after the answer has left: one run, whose id is known."""

@@ -10,7 +10,7 @@ import pytest
 from fakes import FakeLab, FakeMachine
 from room import JPEG, Room
 
-from ai_nano.core.errors import ContactLost, MachineError, MissingPrerequisite, WorkFailed
+from ai_nano.core.errors import Cancelled, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Log, Prediction, ignore
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Delivery, JobEnd, Parcel
@@ -243,6 +243,77 @@ def test_a_second_nano_that_is_away_does_not_take_the_first_ones_model_back(
     assert caught.value.params["failed"] == ["nano2"] and caught.value.exit_code == 3
     assert exported.statuses()["deploy"] is Status.FAILED and exported.statuses()["infer"] is Status.READY
     assert exported.do("infer", InferOptions(frames=1))["nano"] == "nano1"
+
+
+def test_a_training_that_goes_on_is_taken_up_after_a_click_that_failed(
+        uploaded: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contact lost; then a click while the server is still out of reach; then it is back."""
+    server = uploaded.lab.server
+    server.ends["gpu_server/train.py"] = ContactLost("job.lost", machine="DL", run="run-1")
+    with pytest.raises(ContactLost):
+        uploaded.do("train", TrainOptions())
+
+    def away() -> list[Any]:
+        raise MachineError("machine.unreachable", machine="DL", host="here", port=22, reason="")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(server, "jobs", away)
+        with pytest.raises(MachineError):
+            uploaded.do("train", TrainOptions())
+    assert uploaded.statuses()["train"] is Status.FAILED
+    server.running = [{"id": "run-1", "state": "running"}]
+    assert uploaded.do("train", TrainOptions())["run"] == "run-1" and len(server.started) == 1
+
+
+def test_a_training_that_was_cancelled_is_not_taken_up(uploaded: Room) -> None:
+    server = uploaded.lab.server
+    server.ends["gpu_server/train.py"] = JobEnd("cancelled")
+    with pytest.raises(Cancelled):
+        uploaded.do("train", TrainOptions())
+    server.running = [{"id": "run-1", "state": "done"}]
+    server.ends.clear()
+    assert uploaded.do("train", TrainOptions())["run"] == "run-2"
+
+
+def test_a_clone_that_somebody_deleted_is_made_anew(exported: Room) -> None:
+    server = exported.lab.server
+    server.ends["gpu_server/train.py"] = JobEnd("failed", error=("model.missing", {"model": "ada-lab-w-002", "folder": "x"}))
+    with pytest.raises(WorkFailed):
+        exported.do("train", TrainOptions())
+    server.ends.clear()
+    exported.do("train", TrainOptions())
+    asked = [params["model"] for program, params in server.started if program == "gpu_server/train.py"]
+    assert asked == ["ada-lab-w-001", "ada-lab-w-002", "ada-lab-w-003"]
+
+
+def test_the_same_images_again_are_there_already(uploaded: Room) -> None:
+    model = uploaded.workspace.receipts["upload"].facts["model"]
+    labels = uploaded.workspace.labels_file
+    before = labels.stat().st_mtime_ns
+    assert uploaded.do("upload", UploadOptions()) == {"model": model, "files": 21, "sent": 0}
+    assert labels.stat().st_mtime_ns == before
+
+
+def test_an_export_that_breaks_off_leaves_the_one_before(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, server = exported.workspace, exported.lab.server
+    folder = workspace.model_folder(str(workspace.receipts["export"].facts["model"]))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (server.root / "models" / folder.name / "model.onnx").write_bytes(b"another")
+    download = server.download
+
+    def cut(source: Any, target: Path, cancel: Any) -> None:
+        if source.name == "bundle.json":
+            raise MachineError("machine.lost", machine="DL")
+        download(source, target, cancel)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(server, "download", cut)
+        with pytest.raises(MachineError):
+            exported.do("export", ExportOptions())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    exported.make_bundle(folder.name)
+    exported.do("export", ExportOptions())
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_all_nanos_get_the_model_at_once(exported: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,9 +74,12 @@ def items(parcel: Parcel, machine: str) -> list[Item]:
 
 def _is_path(path: PurePosixPath) -> bool:
     """What shared/transfer.py takes too."""
-    return not path.is_absolute() and 0 < len(path.parts) <= MOST_COMPONENTS and all(
-        not part.startswith(".") and len(part.encode("utf-8", "surrogateescape")) <= LONGEST_COMPONENT_BYTES
-        and not re.search("[\0\r\n]", part) for part in path.parts)
+    try:
+        lengths = [len(part.encode("utf-8")) for part in path.parts]
+    except UnicodeEncodeError:
+        return False
+    return not path.is_absolute() and 0 < len(lengths) <= MOST_COMPONENTS and max(lengths) <= LONGEST_COMPONENT_BYTES and all(
+        not part.startswith(".") and not re.search("[\0\r\n]", part) for part in path.parts)
 
 
 def changed(machine: str, item: Item) -> WorkFailed:

@@ -34,7 +34,7 @@ class TarPeer:
             found = items(parcel, self._machine)
             with closing(self._start(PROGRAM, "receive")) as channel:
                 talk = Talk(channel, self._machine, cancel)
-                talk.send(_announcement(parcel, found))
+                talk.send(_announcement(parcel, found, self._machine))
                 answer = talk.understood(_Missing.read, found, talk.expect("missing"))
                 if parcel.model is None:
                     parcel.on_name(answer.model)
@@ -60,15 +60,15 @@ class TarPeer:
             with closing(self._start(PROGRAM, "send", model, name)) as channel:
                 talk = Talk(channel, self._machine, cancel)
                 head = talk.expect("file")
-                size, digest = talk.understood(lambda told: (whole(told["size"]), str(told["sha256"])), head)
+                size, expected = talk.understood(lambda told: (whole(told["size"]), str(told["sha256"])), head)
                 if size > limit:
                     raise WorkFailed("transfer.too_large", machine=self._machine, file=name, size=size, limit=limit)
                 with storage_errors(target), aside.open("wb") as out:
                     for block in talk.content(size):
                         out.write(block)
-            if sha256(aside) != digest:
-                raise WorkFailed("transfer.differs", machine=self._machine, file=name)
             with storage_errors(target):
+                if sha256(aside) != expected:
+                    raise WorkFailed("transfer.differs", machine=self._machine, file=name)
                 aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
@@ -99,11 +99,19 @@ def _pick(found: Sequence[Item], told: Message) -> list[Item]:
     return [found[whole(index)] for index in told["differs"]]
 
 
-def _announcement(parcel: Parcel, found: Sequence[Item]) -> bytes:
-    files = [[str(item.path), item.size, item.mtime, sha256(item.source) if parcel.compares else None] for item in found]
+def _announcement(parcel: Parcel, found: Sequence[Item], machine: str) -> bytes:
+    files = [[str(item.path), item.size, item.mtime, digest(item, machine) if parcel.compares else None] for item in found]
     message = {"v": 1, "type": "parcel", "model": parcel.model, "stem": parcel.stem or None, "owner": parcel.owner,
                "like": list(parcel.like), "replaces": parcel.replaces, "files": files}
     return json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def digest(item: Item, machine: str) -> str:
+    """SHA-256 of the file here. WorkFailed `transfer.changed` where it can no longer be read."""
+    try:
+        return sha256(item.source)
+    except OSError as error:
+        raise changed(machine, item) from error
 
 
 class _Outlet:
@@ -136,7 +144,7 @@ def _stream(talk: Talk, missing: Sequence[tuple[Item, int]], machine: str) -> No
 
 def _add(archive: tarfile.TarFile, item: Item, offset: int, machine: str) -> None:
     try:
-        digest = sha256(item.source)
+        whole_file = digest(item, machine)
         with item.source.open("rb") as stream:
             status = os.fstat(stream.fileno())
             if (status.st_size, int(status.st_mtime)) != (item.size, item.mtime):
@@ -144,7 +152,7 @@ def _add(archive: tarfile.TarFile, item: Item, offset: int, machine: str) -> Non
             stream.seek(offset)
             member = tarfile.TarInfo(str(item.index))
             member.size = item.size - offset
-            member.pax_headers = {DIGEST: digest}
+            member.pax_headers = {DIGEST: whole_file}
             archive.addfile(member, stream)
     except OSError as error:  # it has gone, or has become shorter
         raise changed(machine, item) from error
