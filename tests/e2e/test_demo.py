@@ -168,10 +168,12 @@ def test_a_wrong_pin(exported: Journey, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_broken_sftp(tmp_path: Path) -> None:
-    """The command itself, with a short recording; everything up to the upload needs no machine."""
+    """The command itself, with a short recording; everything up to the upload needs no machine. Files are to go by SFTP."""
     done = demo(tmp_path, sabotage=(
         "import functools\nimport ai_nano.demo.journey as journey\njourney.TAKES, journey.IMAGES_A_TAKE = 1, 5\n"
-        "journey.Classroom = functools.partial(journey.Classroom, sftp=False)"))
+        "journey.Classroom = functools.partial(journey.Classroom, sftp=False)\n"
+        "from ai_nano.machines.transfer.sender import Sender\n"
+        "made = Sender.__init__\nSender.__init__ = lambda self, transfer, *rest: made(self, 'sftp', *rest)"))
     error = json.loads(done.stdout.splitlines()[-1])["error"]
     assert (done.returncode, error["code"]) == (1, "demo.failed") and "SFTP" in error["what"]
 
