@@ -25,6 +25,8 @@ from ai_nano.machines.ssh_machine import NO_SHELL_S, SshMachine
 PEERS = ("tar", "sftp")
 STEM = "ada-lab-animals"
 OWNER = "0123456789abcdef"
+# The double and the real thing, for what a login's kind does not change and takes its time.
+BOTH = pytest.mark.parametrize("ssh_server", ["embedded", "openssh-key"], indirect=True)
 
 
 def server_config(server: SshServer, root: str, transfer: str) -> ServerConfig:
@@ -154,6 +156,7 @@ def break_off(machine: SshMachine, folder: Path, done: Callable[[Sent], bool]) -
     return names[0]
 
 
+@BOTH
 def test_what_is_no_longer_there_does_not_arrive(far: SshMachine, root: Path, folder: Path) -> None:
     write(folder / "val" / "x" / "large.jpg", 8_000_000)
     name = break_off(far, folder, lambda sent: sent.done_files >= 2)
@@ -184,6 +187,7 @@ def test_a_model_with_images_that_are_no_longer_ours_is_another(machine: SshMach
 # ---- broken off ------------------------------------------------------------------------------------------------------
 
 
+@BOTH
 def test_a_cancelled_transfer_shows_nothing_and_goes_on(far: SshMachine, root: Path, folder: Path) -> None:
     write(folder / "val" / "x" / "large.jpg", 8_000_000)
     name = break_off(far, folder, lambda sent: sent.done_files >= 2)
@@ -192,7 +196,8 @@ def test_a_cancelled_transfer_shows_nothing_and_goes_on(far: SshMachine, root: P
     assert delivery.sent <= 5 and content(root / "models" / name) == content(folder)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@BOTH
+@pytest.mark.parametrize("seed", range(int(os.environ.get("AI_NANO_SEEDS", 2))))
 def test_a_cut_connection_costs_what_was_on_its_way(
         far: SshMachine, link: Link, root: Path, folder: Path, seed: int) -> None:
     """Twice at a random point; the transfer goes on by itself."""
@@ -216,6 +221,7 @@ def test_a_cut_connection_costs_what_was_on_its_way(
     assert len(list((root / "models").iterdir())) == 1
 
 
+@BOTH
 def test_a_silent_network_is_noticed(far: SshMachine, link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ai_nano.machines.transfer.talk.SILENCE_S", 2.0)
     monkeypatch.setattr("ai_nano.machines.transfer.sftp_flow.SILENCE_S", 2.0)
@@ -226,6 +232,7 @@ def test_a_silent_network_is_noticed(far: SshMachine, link: Link, folder: Path, 
     assert caught.value.code == "machine.lost"
 
 
+@BOTH
 def test_a_part_goes_on_where_it_ends(far: SshMachine, root: Path, folder: Path) -> None:
     write(folder / "train" / "x" / "large.jpg", 6_000_000)
     name = break_off(far, folder, lambda sent: sent.done_bytes > 2_000_000)
@@ -252,6 +259,7 @@ def content_after(machine: SshMachine, root: Path, folder: Path) -> dict[str, by
     return content(root / "models" / send(machine, parcel(folder, model=f"{STEM}-001")).model)
 
 
+@BOTH
 @pytest.mark.parametrize("change", ["gone", "shorter", "longer"])
 def test_a_file_that_changes_meanwhile_is_said(far: SshMachine, folder: Path, change: str) -> None:
     write(folder / "train" / "a" / "first.jpg", 1_000_000)
@@ -400,9 +408,10 @@ def test_an_account_for_sftp_alone_takes_an_upload(sftp_only_server: SshServer, 
         shutil.rmtree(sftp_only_server.home / name, ignore_errors=True)
 
 
+@BOTH
 def test_a_login_that_takes_its_time_is_a_shell_all_the_same(
         machine: SshMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ai_nano.machines.ssh_machine.NO_SHELL_S", 0.3)
+    monkeypatch.setattr("ai_nano.machines.ssh_machine.NO_SHELL_S", 0.2)
     real = machine._exec
-    monkeypatch.setattr(machine, "_exec", lambda line: real(f"sleep 1; {line}"))
+    monkeypatch.setattr(machine, "_exec", lambda line: real(f"sleep 0.5; {line}"))
     assert machine.store("models")["models"] == []

@@ -66,7 +66,7 @@ class Sender:
                 # What is not there at the beginning is not waited for; what breaks off, at whatever moment, is.
                 there = furthest >= 0 or error.code == "machine.lost"
                 if error.code in _FINAL or refused == BELIEVED_AFTER or not there or (
-                        patience is not None and now - lost_since > patience):
+                        patience is not None and now - lost_since >= patience):
                     raise
                 log.info("lost the machine while sending: %s", error.code)
                 cancel.wait(RETRY_S)
