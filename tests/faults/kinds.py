@@ -274,7 +274,7 @@ class Clock(Fault):
 class HostKey(Fault):
     """Of a machine that the laptop knows already. In time when the command needed a new connection."""
 
-    codes = (3,)
+    codes = (3, 5)
 
     def begin(self) -> None:
         models = ("models",) if self.machine is self.room.server else ("models", "--nano", "nano1")
@@ -292,8 +292,12 @@ class HostKey(Fault):
 
     def judge(self, tried: Try) -> None:
         super().judge(tried)
-        if tried.error != "machine.host_key_changed":
-            raise Broken(f"a changed host key is said to be {tried.error}")
+        if tried.code == 3:
+            said = tried.error == "machine.host_key_changed"
+        else:  # the work goes on there, and the reason is told below
+            said = tried.error == "job.lost" and "another host key" in str(tried.lines[-1]["error"].get("details"))
+        if not said:
+            raise Broken(f"a changed host key is said to be {tried.error}: {tried.lines[-1:]}")
 
     def mend(self) -> None:
         self.machine.kill()
