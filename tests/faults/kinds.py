@@ -15,6 +15,9 @@ REMOTE = (*ON_SERVER, "deploy", "infer")
 # Bits a second at which a step's bytes take a few seconds; and about how many bytes they are, both ways.
 PACE = {"upload": 3e6, "train": 10e6, "export": 50e6, "deploy": 50e6, "infer": 10e6}
 BYTES = {"upload": 900_000, "train": 17_000, "export": 13_000_000, "deploy": 13_000_000, "infer": 50_000}
+# So much earlier, at most, the other of two laptops starts.
+LEAD_S = 0.1
+SHARED_PACE = 1.2e6
 DOCUMENTED = (0, 1, 3, 5)
 # A full disk is said as itself, by whoever met it.
 FULL = ("transfer.disk_full", "transfer.no_space", "machine.disk_full", "program.disk_full")
@@ -76,10 +79,9 @@ class Fault:
 
     def hit(self, running: Running) -> None:
         """Strikes, and notes when and what."""
+        self.at = moments.told(running)
         self.strike(running)
         self.struck_at = time.monotonic()
-        running.look()
-        self.at = moments.told(running)
         self.relent()
 
     def strike(self, running: Running) -> None: ...
@@ -314,19 +316,23 @@ class TwoLaptops(Fault):
         tried = self.other.run("split", self.other.workspace.name)
         if tried.code:
             raise Broken(f"the other's split ends with {tried.code}")
-        self._running: Running | None = None
+        self.machine.link.pace(SHARED_PACE, 0.01)
+        self._running = self.other.start("upload", self.other.workspace.name)
+        time.sleep(self.plan.fraction * LEAD_S)
+
+    def wait(self, running: Running) -> bool:
+        return moments.wait(running, lambda: self._sends(running) and self._sends(self._running))
+
+    @staticmethod
+    def _sends(running: Running) -> bool:
+        running.look()
+        return running.last.get("unit") == "bytes" and running.last["done"] < running.last["total"]
 
     def strike(self, running: Running) -> None:
-        self._running = self.other.start("upload", self.other.workspace.name)
-        moments.wait(self._running, self._is_sending)
-
-    def _is_sending(self) -> bool:
-        assert self._running is not None
-        self._running.look()
-        return self._running.last.get("type") == "progress"
+        self.detail = f", the other {moments.told(self._running)}"
 
     def mend(self) -> None:
-        assert self._running is not None
+        self.machine.link.pace(None)
         tried = self._running.wait()
         if tried.code:
             raise Broken(f"the other's upload ends with {tried.code} {tried.error}")

@@ -74,4 +74,6 @@ def told(running: Running) -> str:
         return f"at frame {line['frame']}"
     if kind == "log":
         return f"at its line {line['code']}"
+    if kind == "result":
+        return "at its end"
     return "at its start"
