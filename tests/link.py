@@ -42,12 +42,14 @@ _ANSWER_S = 10.0
 
 @dataclass(frozen=True)
 class Traffic:
-    """What has come out of the link. `up` is towards (host, port), in bytes; `connections` were ever made, `open` are now."""
+    """What has come out of the link. `up` is towards (host, port), in bytes; `connections` were ever made, `open` are now;
+    `cut_at` is when a cut last broke one, by time.monotonic()."""
 
     up: int
     down: int
     connections: int
     open: int
+    cut_at: float | None
 
 
 class Link:
@@ -213,6 +215,7 @@ class _Router:
         self._made = 0
         self._left: int | None = None  # bytes until a cut
         self._left_unseen = False
+        self._cut_at: float | None = None
         self._frozen_at: float | None = None
         self._lost_s = 0.0
         with _socket() as probe:
@@ -392,13 +395,15 @@ class _Router:
 
     def _obey(self, do: str, **params: Any) -> dict[str, Any]:
         """`do` is the name of a method of Link."""
-        orders: dict[str, Callable[..., dict[str, int] | None]] = {
+        orders: dict[str, Callable[..., dict[str, Any] | None]] = {
             "cut": self._cut, "cut_after": self._cut_after, "pace": self._pace, "freeze": self._freeze, "thaw": self._thaw,
             "down": self._down, "up": self._up, "traffic": self._traffic}
         return orders[do](**params) or {}
 
     def _cut(self, unseen: bool = False) -> None:
         self._left = None
+        if self._connections:
+            self._cut_at = time.monotonic()
         for connection in self._connections[:]:
             if unseen and connection.far is not None:
                 self._ghosts.append(connection.far)
@@ -434,9 +439,10 @@ class _Router:
         if self._listener is None:
             self._listener = self._listen()
 
-    def _traffic(self) -> dict[str, int]:
+    def _traffic(self) -> dict[str, Any]:
         up, down = self._wires
-        return {"up": up.arrived, "down": down.arrived, "connections": self._made, "open": len(self._connections)}
+        return {"up": up.arrived, "down": down.arrived, "connections": self._made, "open": len(self._connections),
+                "cut_at": self._cut_at}
 
 
 def _socket() -> socket.socket:

@@ -116,6 +116,8 @@ def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
     return found
 # Which step a program is the work of; what another version started may be none of these.
 STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/classify.py": "infer"}
+# Of a program that found no room even to say why it failed.
+EXIT_NO_ROOM = 124
 
 
 def step_of(run: Mapping[str, Any]) -> str:
@@ -179,4 +181,7 @@ def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
         return WorkFailed("job.vanished", details=end.last_lines, step=step, machine=machine, run=run)
     if signal is not None:
         return WorkFailed("job.killed", details=end.last_lines, step=step, machine=machine, signal=signal)
+    if end.exit.get("code") == EXIT_NO_ROOM:
+        program = next((path for path, name in STEPS.items() if name == step), step)
+        return answers.told("program.disk_full", {"program": program}, machine, end.last_lines)
     return WorkFailed("job.failed", details=end.last_lines, step=step, machine=machine, exit=end.exit.get("code"))

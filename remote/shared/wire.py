@@ -153,12 +153,19 @@ class Lease:
         return time.monotonic() - self._changed > self._seconds
 
 
-def _report(run: Run, code: str, **params: Any) -> None:
-    """The error event; where even that cannot be written (a full disk) output.log is the last hope."""
+# The disk was so full that not even the error event could be written.
+EXIT_NO_ROOM = 124
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _report(run: Run, code: str, **params: Any) -> int:
+    """The error event; returns the exit code, which is all that is left where even that cannot be written (a full disk)."""
     try:
         run.emit("error", code=code, params=params)
     except OSError as error:
         print(f"{code} {params}: {error}", file=sys.stderr)
+        return EXIT_NO_ROOM if error.errno in FULL else 1
+    return 1
 
 
 def _stop(number: int, frame: Any) -> NoReturn:
@@ -175,8 +182,9 @@ def guard(run: Run, function: Callable[[Run], None]) -> int:
     """Calls `function(run)` and returns the program's exit code.
 
     0 when it returned; 1 after a Failure, which becomes an error event, and after anything unexpected, which becomes
-    `program.crashed` {program, error} with the traceback in output.log. A full disk and a lack of memory have codes of
-    their own. TERM, INT and HUP raise SystemExit inside `function`; the exit code is then 128 + the signal's number.
+    `program.crashed` {program, error} with the traceback in output.log; 124 instead of 1 where a full disk leaves no room
+    for the event. A full disk and a lack of memory have codes of their own. TERM, INT and HUP raise SystemExit inside
+    `function`; the exit code is then 128 + the signal's number.
     """
     program = str(run.spec.get("program", ""))
     previous = {number: signal.signal(number, _stop) for number in STOP_SIGNALS}
@@ -184,21 +192,17 @@ def guard(run: Run, function: Callable[[Run], None]) -> int:
         function(run)
         return 0
     except Failure as failure:
-        _report(run, failure.code, **failure.params)
-        return 1
+        return _report(run, failure.code, **failure.params)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except MemoryError:
         traceback.print_exc()
-        _report(run, "program.out_of_memory", program=program)
-        return 1
+        return _report(run, "program.out_of_memory", program=program)
     except Exception as error:
         traceback.print_exc()
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _report(run, "program.disk_full", program=program)
-        else:
-            _report(run, "program.crashed", program=program, error=f"{type(error).__name__}: {error}")
-        return 1
+        if isinstance(error, OSError) and error.errno in FULL:
+            return _report(run, "program.disk_full", program=program)
+        return _report(run, "program.crashed", program=program, error=f"{type(error).__name__}: {error}")
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -32,13 +32,15 @@ def main(argv: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="ai_nano-faults-"))
     template = Template(folder / "template")
     for seed in seeds:
-        outcomes.append(run(seed, template, folder / f"seed-{seed}", options.transfer))
+        outcomes.append(run((seed,), template, folder / f"seed-{seed}", options.transfer))
         print(outcomes[-1].text, flush=True)
     broken = [outcome for outcome in outcomes if outcome.problem]
     left_out = sum(bool(outcome.left_out) for outcome in outcomes)
-    again = sum(len(outcome.tries) - 1 for outcome in outcomes if outcome.tries)
+    again = sum(len(exits) - 1 for outcome in outcomes for exits in outcome.exits if exits)
+    struck, missed = sum(outcome.struck for outcome in outcomes), sum(outcome.missed for outcome in outcomes)
     print(f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]}): {len(seeds) - len(broken) - left_out} ok, {len(broken)} broken, "
-          f"{left_out} left out, {again} commands run again, {time.monotonic() - began:.0f} s")
+          f"{left_out} left out; {struck} faults struck a command at work, {missed} came too late and were drawn anew; "
+          f"{again} commands run again; {time.monotonic() - began:.0f} s")
     if not broken:
         template.remove()
         folder.rmdir()

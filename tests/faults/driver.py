@@ -1,82 +1,142 @@
-"""One seed, one room, one fault: the six commands from split to infer, and what must hold after them.
+"""One seed, one room, one fault: the commands from split to infer, and what must hold after them.
 
-The kind goes round with the seed, so that a soak has them all; the step (of the kind's) and the moment are drawn. The
-command that the fault hits is run again, at most three times, until it succeeds. Then the images are all there, server and
-Nano hold byte by byte what was sent, no half model is listed, nothing of the run is running, and the LEDs' program works.
+The kind and the step go round with the seed, so that a soak has them all; the moment is drawn. A fault counts only when
+the command was still at work when it struck. One that came too late is missed: the same seed draws an earlier moment and
+tries again in a new room, at most four times. The command that was hit is run again, at most three times, until it
+succeeds. Then the images are all there, server and Nano hold byte by byte what was sent, no half model is listed, nothing
+of the run is running, and the LEDs' program works.
 """
 
 import random
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.kinds import CYCLE, PACE, SECONDS, STEPS, Fault, Plan
+from tests.faults.kinds import CYCLE, ON_LAPTOP, PACE, Fault, Plan
 from tests.faults.machines import NotHere
-from tests.faults.room import WORKSPACE, Broken, Laptop, Room, Template
+from tests.faults.moments import PREDICTIONS
+from tests.faults.room import CLASSES, WORKSPACE, Broken, Laptop, Room, Template
 
+STEPS = ("split", "upload", "train", "export", "deploy", "infer")
 RETRIES = 3
+MOMENTS = 4
 
 
 @dataclass(frozen=True)
 class Outcome:
-    seed: int
-    told: str
-    tries: tuple[str, ...]  # how the command that was hit ended, each time
+    """What the seeds' faults hit, and how the commands ended each time. `missed`: moments that came too late."""
+
+    seeds: tuple[int, ...]
+    told: tuple[str, ...]
+    where: str
+    exits: tuple[tuple[str, ...], ...]
+    missed: int
     seconds: float
     problem: str = ""
     left_out: str = ""
 
     @property
     def text(self) -> str:
-        ends = ", ".join(self.tries)
-        end = self.left_out and f"left out: {self.left_out}" or self.problem or "ok"
-        return f"seed {self.seed}: {self.told}; exits {ends or '-'}; {self.seconds:.0f} s; {end}"
+        seeds = "+".join(map(str, self.seeds))
+        if self.left_out:
+            return f"seed {seeds}: left out: {self.left_out}"
+        faults = "; ".join(f"{told}: exit {', '.join(exits) or '-'}" for told, exits in zip(self.told, self.exits, strict=True))
+        missed = f"missed {self.missed} before; " if self.missed else ""
+        return f"seed {seeds}: {faults}; {missed}{self.where}; {self.seconds:.0f} s; {self.problem or 'ok'}"
+
+    @property
+    def struck(self) -> int:
+        return len(self.told) if not self.problem and not self.left_out else 0
 
 
-def plan(seed: int) -> Plan:
-    kind, make, steps = CYCLE[(seed - 1) % len(CYCLE)]
+class _Missed(Exception):
+    """The command had ended, or needed nothing of what the fault took."""
+
+
+@dataclass
+class _Attempt:
+    told: list[str] = field(default_factory=list)
+    exits: list[tuple[str, ...]] = field(default_factory=list)
+    where: str = ""
+
+
+def plan(seed: int, missed: int = 0) -> Plan:
+    """The same for the same seed; the moment is the earlier, the more often it was `missed`."""
+    kind, make, step, later = CYCLE[(seed - 1) % len(CYCLE)]
     rng = random.Random(seed)
-    step = rng.choice(steps)
-    return Plan(seed, kind, make, step, rng.uniform(0.0, SECONDS[step]), rng)
+    if seed > len(CYCLE):
+        step = rng.choice(later)
+    return Plan(seed, kind, make, step, rng.uniform(0.03, 0.97) * 0.6 ** missed, rng)
 
 
-def run(seed: int, template: Template, folder: Path, transfer: str | None = None) -> Outcome:
-    """Never raises Broken: what is wrong is the outcome's. `folder` is made, and removed when all was well."""
-    planned = plan(seed)
-    room = Room(folder, template, nano_embedded=planned.rng.random() < 0.5,
-                transfer=transfer or planned.rng.choice(("auto", "tar", "sftp")))
-    planned.make.prepare(room, planned.step, planned.rng)
-    began = time.monotonic()
-    told, problem = f"{planned.step}, {planned.kind}", ""
-    fault: Fault | None = None
-    try:
-        with room:
-            fault = planned.make(room, planned)
+def run(seeds: Sequence[int], template: Template, folder: Path, transfer: str | None = None) -> Outcome:
+    """The faults of these seeds, each in another step, in one room. Never raises Broken: what is wrong is the outcome's.
+
+    `folder` is made, and removed when all was well.
+    """
+    began, missed = time.monotonic(), dict.fromkeys(seeds, 0)
+    while True:
+        plans = {planned.step: planned for planned in (plan(seed, missed[seed]) for seed in seeds)}
+        assert len(plans) == len(seeds), "two faults in one step"
+        attempt, problem, left_out = _Attempt(), "", ""
+        try:
+            _room(plans, template, folder, transfer, attempt, missed)
+        except _Missed as late:
+            shutil.rmtree(folder)
+            if max(missed.values()) < MOMENTS:
+                continue
+            problem = f"BROKEN: never struck in time: {late}"
+        except NotHere as error:
+            left_out = str(error)
+            shutil.rmtree(folder)
+        except (Broken, AssertionError) as broken:
+            problem = f"BROKEN: {broken} (all is in {folder})"
+        else:
+            shutil.rmtree(folder)
+        return Outcome(tuple(seeds), tuple(attempt.told), attempt.where, tuple(attempt.exits), sum(missed.values()),
+                       time.monotonic() - began, problem, left_out)
+
+
+def _room(plans: dict[str, Plan], template: Template, folder: Path, transfer: str | None, attempt: _Attempt,
+          missed: dict[int, int]) -> None:
+    """One room from its opening to its end."""
+    first = next(iter(plans.values())).rng
+    room = Room(folder, template, nano_embedded=first.random() < 0.5,
+                transfer=transfer or first.choice(("auto", "tar", "sftp")))
+    attempt.where = f"{room.transfer}, Nano {'embedded' if room.nano_embedded else 'OpenSSH'}"
+    for step, planned in plans.items():
+        planned.make.prepare(room, step, planned.rng)
+    faults: list[Fault] = []
+    with room:
+        for step in (*(("import",) if "import" in plans else ()), *STEPS):
+            if step not in plans:
+                _good(room.laptop, step)
+                continue
+            fault = plans[step].make(room, plans[step])
             try:
-                for step in STEPS:
-                    if step != planned.step:
-                        _good(room.laptop, step)
-                        continue
-                    _hit(room, fault, step)
-                room.check(fault.laptops)
+                _hit(room, fault, step)
+            except _Missed:
+                missed[plans[step].seed] += 1
+                raise
             finally:
-                nano = "embedded" if room.nano_embedded else "OpenSSH"
-                told = f"{planned.step}, {planned.kind} {fault.told} ({room.transfer}, Nano {nano})"
-            room.let_go()
-    except NotHere as error:
-        shutil.rmtree(folder)
-        return Outcome(seed, told, (), 0.0, left_out=str(error))
-    except (Broken, AssertionError) as broken:
-        problem = f"BROKEN: {broken} (all is in {folder})"
-    else:
-        shutil.rmtree(folder)
-    tries = tuple(f"{one.code} {one.error}".strip() for one in fault.tries) if fault else ()
-    return Outcome(seed, told, tries, time.monotonic() - began, problem)
+                attempt.told.append(fault.text)
+                attempt.exits.append(tuple(f"{one.code} {one.error}".strip() for one in fault.tries))
+            if step == "import":
+                room.take_in()
+            faults.append(fault)
+        laptops = {laptop.folder: laptop for fault in faults for laptop in fault.laptops}
+        room.check(list(laptops.values()))
+        room.let_go()
 
 
 def _words(step: str) -> tuple[str, ...]:
-    return ("infer", WORKSPACE, "--frames", "150") if step == "infer" else ("run", WORKSPACE, "--from", step, "--to", step)
+    if step == "import":
+        return "import", WORKSPACE, "--class", CLASSES[-1], "show"
+    if step == "infer":
+        return "infer", WORKSPACE, "--frames", str(PREDICTIONS)
+    return "run", WORKSPACE, "--from", step, "--to", step
 
 
 def _good(laptop: Laptop, step: str) -> None:
@@ -88,22 +148,24 @@ def _good(laptop: Laptop, step: str) -> None:
 def _hit(room: Room, fault: Fault, step: str) -> None:
     """Until it succeeds; Broken when it does not. All ends are in `fault.tries`."""
     link = fault.machine.link
-    if fault.rng.random() < 0.7:  # our programs are there: the fault is more likely to hit the step's own work
+    if step not in ON_LAPTOP:  # our programs are there: the fault hits the step's own work
         room.laptop.run("models", *(("--nano", "nano1") if fault.machine is room.nano else ()))
     link.pace(PACE.get(step), fault.rng.uniform(0.002, 0.02))
     fault.begin()
     running = room.laptop.start(*_words(step))
     try:
-        moment = time.monotonic() + fault.plan.after_s
-        while running.runs and time.monotonic() < moment:
-            time.sleep(0.01)
-        fault.strike(running)
+        if fault.wait(running):
+            fault.hit(running)
     finally:
         tried = running.wait()
     tries = fault.tries
     tries.append(tried)
-    fault.judge(tried)
-    fault.mend()
+    if fault.in_time(tried):
+        fault.judge(tried)
+        fault.mend()
+    else:
+        fault.mend()
+        raise _Missed(fault.text)
     link.pace(None)
     while tries[-1].code:
         if len(tries) > RETRIES:

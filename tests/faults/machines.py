@@ -17,6 +17,8 @@ from ssh_servers import REPOSITORY, make_key
 
 READY_S = 15.0
 DISK_BYTES = 160 << 20
+# Short: a second connection over a slow link has to get a word in.
+QUEUE_BYTES = 32 << 10
 _SSHD_CONFIG = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -69,7 +71,7 @@ class Machine:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
-        self.link = Link("127.0.0.1", self.port)
+        self.link = Link("127.0.0.1", self.port, queue_bytes=QUEUE_BYTES)
 
     def _command(self, host_key: Path) -> list[str]:
         raise NotImplementedError

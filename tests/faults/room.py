@@ -8,13 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
-from ssh_servers import make_key
+from ssh_servers import REPOSITORY, make_key
 
 from ai_nano.demo.classroom import nano_python
 from ai_nano.demo.stage_scene import Scene
@@ -26,6 +27,7 @@ LEFT_S = 25.0
 CLASSES = ("cat", "Rubik's cube", "日本")
 CARDS = ("cat", "coffee", "rocket")
 IMAGES = 12
+SHOWN = 16
 WORKSPACE = "w"
 PARTS = ("train", "val", "test")
 
@@ -42,7 +44,7 @@ class Try:
     code: int
     lines: list[dict[str, Any]]
     errors: str
-    seconds: float
+    ended_at: float  # by time.monotonic()
 
     @property
     def error(self) -> str:
@@ -60,7 +62,8 @@ class Laptop:
         self.workspace = folder / WORKSPACE
         self.tries: list[Try] = []
         self._environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "settings"),
-                             "XDG_CACHE_HOME": str(folder / "cache"), "AI_NANO_LANGUAGE": "en", "TMPDIR": str(folder)}
+                             "XDG_CACHE_HOME": str(folder / "cache"), "AI_NANO_LANGUAGE": "en", "TMPDIR": str(folder),
+                             "PYTHONPATH": str(REPOSITORY)}
         self._environment.pop("SSH_AUTH_SOCK", None)
 
     def start(self, *words: str) -> "Running":
@@ -75,20 +78,48 @@ class Laptop:
 
 
 class Running:
-    """A command on its way. Its words go to files: nobody has to read while it runs."""
+    """A command on its way. Its words go to files: nobody has to read while it runs. To be waited for, always."""
 
     def __init__(self, laptop: Laptop, words: tuple[str, ...]) -> None:
         self._laptop, self.words = laptop, words
-        self._began = time.monotonic()
+        self._read, self._said, self._ended_at = 0, b"", 0.0
+        self._began_work: float | None = None
+        self.lines = 0
+        self.last: dict[str, Any] = {}
+        self.seen = ""  # what whoever waits for a moment saw of its work
         self._out, self._errors = laptop.folder / "out.txt", laptop.folder / "errors.txt"
         with self._out.open("wb") as out, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "ai_nano", "--json", "--yes", *words], cwd=laptop.folder, env=laptop.environment,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True)
+        self._watcher = threading.Thread(target=self._watch, name="faults-watch", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        """Knows to the millisecond when the command ended."""
+        self._process.wait()
+        self._ended_at = time.monotonic()
 
     @property
     def runs(self) -> bool:
         return self._process.poll() is None
+
+    def look(self) -> None:
+        """Reads what it has said since: `lines` whole ones, of which `last` is the last."""
+        with self._out.open("rb") as stream:
+            stream.seek(self._read)
+            block = stream.read()
+        self._read += len(block)
+        *lines, self._said = (self._said + block).split(b"\n")
+        if lines:
+            self.lines += len(lines)
+            self.last = json.loads(lines[-1])
+            self._began_work = self._began_work or time.monotonic()
+
+    @property
+    def work_s(self) -> float:
+        """For how long it has been at work, from its first line; 0 before."""
+        return time.monotonic() - self._began_work if self._began_work else 0.0
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -100,13 +131,14 @@ class Running:
             code = self._process.wait(COMMAND_S)
         except subprocess.TimeoutExpired:
             self.kill()
-            self._process.wait()
+            self._watcher.join()
             raise Broken(f"{' '.join(self.words)} hangs: {self._out.read_text()[-1500:]}") from None
+        self._watcher.join()
         said, errors = self._out.read_bytes(), self._errors.read_text(errors="replace")
         if code < 0:  # killed: its last line may be half
             said = said[:said.rfind(b"\n") + 1]
         tried = Try(self.words, code, [json.loads(line) for line in said.splitlines()], errors,
-                    time.monotonic() - self._began)
+                    self._ended_at)
         self._laptop.tries.append(tried)
         if "Traceback" in errors or b"Traceback" in said:
             raise Broken(f"{' '.join(self.words)} shows a traceback: {errors[-1500:]}")
@@ -121,7 +153,7 @@ class Template:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         laptop = Laptop(folder)
-        pictures(folder / "show", "rocket", "show", 16)
+        pictures(folder / "show", "rocket", "show", SHOWN)
         # For a classification that lasts.
         (folder / "long").mkdir()
         shown = sorted((folder / "show").iterdir())
@@ -212,6 +244,18 @@ class Room:
         problems += self._on_server(laptops) + self._on_nano() + self._infer() + self._jobs()
         if problems:
             raise Broken("; ".join(problems))
+
+    def take_in(self) -> None:
+        """An import is done: what was there still is, and what came is whole. Broken."""
+        folder = self.laptop.workspace / "images"
+        now = hashes(folder)
+        if not self.images.items() <= now.items():
+            raise Broken(f"the import changed {sorted(set(self.images.items()) - set(now.items()))}")
+        new = sorted(set(now) - set(self.images))
+        half = [name for name in new if not (folder / name).read_bytes().endswith(b"\xff\xd9")]
+        if half or len(new) < SHOWN:
+            raise Broken(f"the import left {len(new)} images, of these half: {half}")
+        self.images = now
 
     def let_go(self) -> None:
         """All links end, also what was lost unseen; then nothing of the run may be running on the machines. Broken."""

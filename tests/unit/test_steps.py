@@ -178,6 +178,7 @@ def test_a_training_that_died_shows_its_last_lines(uploaded: Room) -> None:
 @pytest.mark.parametrize(("end", "code"), [
     (JobEnd("failed", error=("train.no_images", {"model": "m", "folder": "f"}), exit={"code": 1}), "train.no_images"),
     (JobEnd("failed", exit={"code": 3, "signal": None}), "job.failed"),
+    (JobEnd("failed", exit={"code": 124, "signal": None}), "program.disk_full"),
     (JobEnd("failed", exit=None), "job.vanished"),
     (JobEnd("failed", exit=None, why="rebooted"), "job.rebooted"),
 ])
