@@ -181,7 +181,10 @@ class Incoming:
         if not self.target.is_dir() or not all(self._is(entry, self.target / entry.path) for entry in self._parcel.entries):
             return False
         paths = {entry.path for entry in self._parcel.entries}
-        return all(path in paths for path, _ in files_below(self.target) if path.split("/")[0] in PARTS)
+        try:
+            return all(path in paths for path, _ in files_below(self.target) if path.split("/")[0] in PARTS)
+        except FileNotFoundError:  # somebody has just deleted it
+            return False
 
     def missing(self) -> List[Tuple[Entry, int]]:
         """What is to be sent, each from the offset on; takes over what other models have. Failure `transfer.no_space`."""
@@ -224,9 +227,13 @@ class Incoming:
         found = {}
         for model in self._parcel.like:
             folder = self._models.path / model
-            if model == self.model or not folder.is_dir():
+            if model == self.model:
                 continue
-            for path, stat in files_below(folder):
+            try:
+                files = list(files_below(folder))
+            except OSError:
+                continue  # it is not there, somebody is just deleting it, or it is not ours to read
+            for path, stat in files:
                 found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
         return found
 

@@ -34,6 +34,25 @@ def member(name: str, data: bytes, digest: str | None = None, **fields: Any) -> 
 END = b"\0" * 1024
 
 
+def delete_while_it_is_listed(machine: Machine, model: str) -> None:
+    """Somebody deletes the model just when a program of this machine lists its folder `train`."""
+    site = machine.home.parent / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(f"""
+import os
+scandir = os.scandir
+def deleting(path="."):
+    entries = scandir(path)
+    parts = str(path).split("/")
+    if parts[-3:] == ["models", {model!r}, "train"]:
+        models = "/".join(parts[:-2])
+        os.rename(models + "/" + {model!r}, models + "/.deleted-1-" + {model!r})
+    return entries
+os.scandir = deleting
+""")
+    machine.environment["PYTHONPATH"] = str(site)
+
+
 class Receiver:
     """A running `receive`."""
 

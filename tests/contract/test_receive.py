@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machine import Machine, wait_for
-from receiver import END, MTIME, OWNER, Receiver, member
+from receiver import END, MTIME, OWNER, Receiver, delete_while_it_is_listed, member
 
 FILES = {"train/cat/1.jpg": b"one", "val/cat/é 2.jpg": b"two!", "labels.txt": b"cat"}
 
@@ -181,6 +181,26 @@ def test_another_laptop_with_the_same_name_does_not_get_in_the_way(machine: Mach
     assert other.read("result")["code"] == "store.exists"
     other.close()
     assert models(machine) == {f"m/{path}": data for path, data in FILES.items()}
+
+
+@pytest.mark.parametrize("like", [["m", "doomed"], ["doomed", "m"]], ids=" ".join)
+def test_a_like_model_that_is_deleted_meanwhile_is_passed_over(machine: Machine, like: list[str]) -> None:
+    for model in ("m", "doomed"):
+        receive(machine, whole(), model=model)
+    delete_while_it_is_listed(machine, "doomed")
+    receiver = Receiver(machine)
+    receiver.announce(FILES, like=like)
+    answer = receiver.read("missing")
+    assert (answer["files"], answer["linked"]) == ([], 3)
+    assert receiver.read("result")["differs"] == []
+    receiver.close()
+
+
+def test_a_model_that_is_deleted_meanwhile_is_sent_again(machine: Machine) -> None:
+    receive(machine, whole(), model="doomed")
+    delete_while_it_is_listed(machine, "doomed")
+    assert receive(machine, whole(), model="doomed")["differs"] == []
+    assert {f"doomed/{path}": data for path, data in FILES.items()}.items() <= models(machine).items()
 
 
 def test_links_that_somebody_put_there_are_not_followed(machine: Machine, tmp_path: Path) -> None:
