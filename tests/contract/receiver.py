@@ -34,11 +34,17 @@ def member(name: str, data: bytes, digest: str | None = None, **fields: Any) -> 
 END = b"\0" * 1024
 
 
-def delete_while_it_is_listed(machine: Machine, model: str) -> None:
-    """Somebody deletes the model just when a program of this machine lists its folder `train`."""
+def before_each_program(machine: Machine, text: str) -> None:
+    """The Python text runs in each program of this machine before the program does."""
     site = machine.home.parent / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(f"""
+    (site / "sitecustomize.py").write_text(text, encoding="utf-8")
+    machine.environment["PYTHONPATH"] = str(site)
+
+
+def delete_while_it_is_listed(machine: Machine, model: str) -> None:
+    """Somebody deletes the model just when a program of this machine lists its folder `train`."""
+    before_each_program(machine, f"""
 import os
 scandir = os.scandir
 def deleting(path="."):
@@ -50,7 +56,6 @@ def deleting(path="."):
     return entries
 os.scandir = deleting
 """)
-    machine.environment["PYTHONPATH"] = str(site)
 
 
 class Receiver:
