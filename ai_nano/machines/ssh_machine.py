@@ -119,7 +119,7 @@ class SshMachine(ProgramMachine):
         answer to the request. Nothing has been written to the program before."""
         folder = self._programs.folder(self._config.root)
         command = shlex.join([str(folder / program), "--root", self._config.root, *words])
-        line = f"[ -d {shlex.quote(str(folder))} ] || exit {MISSING}; {self._python_line(command)}"
+        line = f"[ -s {shlex.quote(str(folder / 'shared/runner.py'))} ] || exit {MISSING}; {self._python_line(command)}"
         for _ in range(ATTEMPTS):
             channel = self._exec(shlex.join(["sh", "-c", line]))
             if self._found(channel):

@@ -11,7 +11,10 @@ NO_HARD_LINKS = (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP, errno
 
 
 def files_below(folder: Path) -> Iterator[Tuple[str, os.stat_result]]:
-    """(path relative to the folder with slashes, stat) of each regular file; links are not followed."""
+    """(path relative to the folder with slashes, stat) of each regular file; links are not followed.
+
+    A file that goes meanwhile is passed over; FileNotFoundError for a folder that does.
+    """
     pending = [""]
     while pending:
         prefix = pending.pop()
@@ -20,7 +23,11 @@ def files_below(folder: Path) -> Iterator[Tuple[str, os.stat_result]]:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(f"{prefix}{entry.name}/")
                 elif entry.is_file(follow_symlinks=False):
-                    yield prefix + entry.name, entry.stat(follow_symlinks=False)
+                    try:
+                        stat = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    yield prefix + entry.name, stat
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -114,6 +114,7 @@ class Incoming:
         self._tick = tick
         self.model = parcel.model or ""
         self.linked = 0
+        self.told = False  # whether the laptop knows the name; set by who tells it
 
     @property
     def target(self) -> Path:
@@ -125,38 +126,51 @@ class Incoming:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Reserves a name where there is none, and keeps every other receiver of the same parcel away."""
+        """Reserves a name where there is none, and keeps every other receiver of the same parcel away.
+
+        A name that was reserved here is given back when something fails before the laptop is `told`.
+        """
         os.makedirs(str(self._place), exist_ok=True)
-        if not self.model:
+        reserved = not self.model
+        if reserved:
             assert self._parcel.stem is not None
             self.model = self._models.reserve_next(self._parcel.stem)
-        lock = os.open(str(self.folder) + ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            self._lock(lock)
-            self._tidy()
+            with self._locked():
+                self._tidy()
+                yield
+        except BaseException:
+            if reserved and not self.told:
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
+        try:
+            os.rmdir(str(self.target))
+        except OSError:
+            pass
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Who holds it already is the ghost of a connection that this laptop lost, and is ended. Failure `transfer.busy`."""
+        deadline = time.monotonic() + GHOST_S
+        path = Path(str(self.folder) + ".lock")
+        lock = _take(path)
+        while lock is None:
+            if time.monotonic() > deadline:
+                raise Failure("transfer.busy", model=self.model)
+            _end_ghost(path)
+            time.sleep(0.05)
+            lock = _take(path)
+        try:
+            own = processes.look(os.getpid())
+            assert own is not None
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{own.pid} {own.start_time}".encode("ascii"), 0)
+            os.utime(lock)
             yield
         finally:
             os.close(lock)
-
-    def _lock(self, lock: int) -> None:
-        """Who holds it already is the ghost of a connection that this laptop lost, and is ended. Failure `transfer.busy`."""
-        deadline = time.monotonic() + GHOST_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-            if time.monotonic() > deadline:
-                raise Failure("transfer.busy", model=self.model)
-            _end_ghost(os.pread(lock, 64, 0))
-            time.sleep(0.05)
-        own = processes.look(os.getpid())
-        assert own is not None
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{own.pid} {own.start_time}".encode("ascii"), 0)
-        os.utime(lock)
 
     def _tidy(self) -> None:
         """Parcels that nobody touched for a week go; a lock's time is that of the last try."""
@@ -166,13 +180,20 @@ class Incoming:
             folder = lock.with_suffix("")
             if folder == self.folder:
                 continue
+            locked = lock.exists()
             try:
-                touched = os.stat(str(lock if lock.exists() else folder)).st_mtime
-            except FileNotFoundError:
-                continue
-            if time.time() - touched > KEPT_S:
-                shutil.rmtree(str(folder), ignore_errors=True)
-                _remove(lock)
+                touched = os.stat(str(lock if locked else folder)).st_mtime
+                taken = _take(lock) if time.time() - touched > KEPT_S else None
+            except OSError:
+                continue  # gone, or another user's
+            if taken is None:
+                continue  # young, or at work and only the clock has jumped
+            try:
+                if not locked or time.time() - os.fstat(taken).st_mtime > KEPT_S:
+                    shutil.rmtree(str(folder), ignore_errors=True)
+                    _remove(lock)
+            finally:
+                os.close(taken)
 
     # ---- what is missing ---------------------------------------------------------------------------------------------
 
@@ -181,7 +202,10 @@ class Incoming:
         if not self.target.is_dir() or not all(self._is(entry, self.target / entry.path) for entry in self._parcel.entries):
             return False
         paths = {entry.path for entry in self._parcel.entries}
-        return all(path in paths for path, _ in files_below(self.target) if path.split("/")[0] in PARTS)
+        try:
+            return all(path in paths for path, _ in files_below(self.target) if path.split("/")[0] in PARTS)
+        except FileNotFoundError:  # somebody has just deleted it
+            return False
 
     def missing(self) -> List[Tuple[Entry, int]]:
         """What is to be sent, each from the offset on; takes over what other models have. Failure `transfer.no_space`."""
@@ -224,9 +248,13 @@ class Incoming:
         found = {}
         for model in self._parcel.like:
             folder = self._models.path / model
-            if model == self.model or not folder.is_dir():
+            if model == self.model:
                 continue
-            for path, stat in files_below(folder):
+            try:
+                files = list(files_below(folder))
+            except OSError:
+                continue  # it is not there, somebody is just deleting it, or it is not ours to read
+            for path, stat in files:
                 found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
         return found
 
@@ -297,9 +325,31 @@ class Incoming:
         _remove(Path(str(self.folder) + ".lock"))
 
 
-def _end_ghost(noted: bytes) -> None:
+def _take(path: Path) -> Optional[int]:
+    """The descriptor of the lock file, which is ours until it is closed; None where another has it."""
+    while True:
+        lock = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it before us may have removed the file, and a third have made another.
+            if os.path.samestat(os.fstat(lock), os.lstat(str(path))):
+                return lock
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(lock)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            return None
+        os.close(lock)
+
+
+def _end_ghost(lock: Path) -> None:
     """The start time beside the process id: what is noted may be older than the one who holds the lock."""
-    words = noted.decode("ascii", "replace").split()
+    try:
+        words = lock.read_bytes()[:64].decode("ascii", "replace").split()
+    except FileNotFoundError:
+        return
     if len(words) != 2 or not all(word.isdigit() for word in words):
         return
     process = processes.look(int(words[0]))

@@ -17,6 +17,8 @@ KEPT_S = 24 * 3600
 KEPT_AT_MOST = 200
 RUN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 STARTING = ".starting-"
+# A start takes seconds; in a container the process table may not show another one's.
+GIVEN_UP_S = 3600
 # exit.json is written into space taken at the start: a disk that has become full cannot keep it from being written.
 RESERVED_BYTES = 256
 
@@ -188,7 +190,7 @@ class Runs:
         ended = [run for run in self.listing() if run["state"] != "running"]
         doomed = [run["id"] for run in ended[:-KEPT_AT_MOST]]
         doomed += [run["id"] for run in ended[-KEPT_AT_MOST:-KEPT_RUNS] if not self._wanted(self._folder(run["id"]))]
-        doomed += [folder.id for folder in self._folders() if folder.id.startswith(STARTING) and not folder.supervised()]
+        doomed += [folder.id for folder in self._folders() if self._given_up(folder)]
         for name in doomed:
             shutil.rmtree(str(self.path / name), ignore_errors=True)
 
@@ -198,6 +200,19 @@ class Runs:
         except FileNotFoundError:
             return False
         return age_s < KEPT_S and (folder.spec() or {}).get("lease_s") is None
+
+    def _given_up(self, folder: RunFolder) -> bool:
+        """Whether it is what a start that was killed left behind, and not that of another laptop which is just at it."""
+        if not folder.id.startswith(STARTING) or folder.supervised():
+            return False
+        pid = folder.id[len(STARTING):].partition("-")[0]
+        starter = processes.look(int(pid)) if pid.isdigit() else None
+        if starter is not None and not starter.dead:
+            return False
+        try:
+            return abs(time.time() - os.stat(str(folder.path)).st_mtime) > GIVEN_UP_S
+        except FileNotFoundError:
+            return False
 
     def programs(self) -> List[str]:
         """The programs folders with which the runs that are there were started."""

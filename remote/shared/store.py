@@ -38,12 +38,16 @@ def read_classes(folder: Path) -> List[str]:
 
 
 def describe(folder: Path) -> Optional[Reply]:
-    """What `models` tells of one folder; None when it is no model."""
-    files = dict(files_below(folder))
+    """What `models` tells of one folder; None when it is no model, is just being deleted, or is not ours to read."""
+    try:
+        files = dict(files_below(folder))
+        classes = read_classes(folder)
+    except (FileNotFoundError, PermissionError):
+        return None
     exported = any(name.endswith(".onnx") and "/" not in name for name in files)
     if not exported and "labels.txt" not in files:
         return None
-    return {"model": folder.name, "classes": read_classes(folder), "exported": exported,
+    return {"model": folder.name, "classes": classes, "exported": exported,
             "size": sum(stat.st_size for stat in files.values()),
             "modified": max(int(stat.st_mtime) for stat in files.values())}
 
@@ -66,10 +70,13 @@ class Store:
                 if name.split("/")[0] in DATASET:
                     os.makedirs(str((place / name).parent), exist_ok=True)
                     link_or_copy(source / name, place / name)
+            self._models.existing(model)
             new = self._models.reserve_next(stem)
             self._models.appear(new, place)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(str(place), ignore_errors=True)
+            if isinstance(error, FileNotFoundError):
+                self._models.existing(model)  # store.missing: somebody has just deleted it
             raise
         return {"model": new, "path": str(self._models.path / new)}
 

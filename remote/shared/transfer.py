@@ -116,11 +116,13 @@ def receive(root: Path) -> None:
         if incoming.there_already():
             incoming.leave()
             console.say("missing", model=incoming.model, files=[], linked=0)
+            incoming.told = True
             _tell_result(incoming.model, incoming.target, parcel, [])
             return
         missing = incoming.missing()
         console.say("missing", model=incoming.model, files=[[entry.number, offset] for entry, offset in missing],
                     linked=incoming.linked)
+        incoming.told = True
         differing = _unpack(source, incoming, missing) if missing else []
         path = None if differing else incoming.appear()
         _tell_result(incoming.model, path, parcel, differing)

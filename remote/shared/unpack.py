@@ -1,8 +1,9 @@
 """Puts the programs on a machine that lacks them: the laptop sends this text ahead of them, so it needs nothing but Python.
 
 Run as `python -c 'import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))' BYTES FOLDER SHA256` with this text (BYTES long)
-and then a tar archive on standard input. FOLDER appears when the archive is whole and unpacked, or not at all; several
-laptops may do it at the same time. Prints one JSON line, as the programs do (doc/design/wire.md).
+and then a tar archive on standard input. FOLDER appears when the archive is whole, unpacked and on the disk (a Nano is switched
+off by its plug), or not at all; several laptops may do it at the same time. One whose shared/runner.py is missing or empty is
+what an older version left at such a moment, and gives way. Prints one JSON line, as the programs do (doc/design/wire.md).
 """
 
 import errno
@@ -16,6 +17,7 @@ import tarfile
 import tempfile
 
 MAX_BYTES = 16 << 20
+ATTEMPTS = 10
 
 
 class Refused(Exception):
@@ -34,6 +36,50 @@ def unpack(data: bytes, folder: str) -> None:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "xb") as target:
                 shutil.copyfileobj(source, target)
+                target.flush()
+                os.fsync(target.fileno())
+    for path, _, _ in os.walk(folder, topdown=False):
+        sync(path)
+
+
+def sync(folder: str) -> None:
+    """What is in it has its name on the disk, where the file system can do that for a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def is_whole(folder: str) -> bool:
+    try:
+        return os.path.getsize(os.path.join(folder, "shared", "runner.py")) > 0
+    except OSError:
+        return False
+
+
+def appear(aside: str, folder: str) -> None:
+    """Renames, unless another laptop was quicker. Raises OSError."""
+    for attempt in range(ATTEMPTS):
+        try:
+            os.rename(aside, folder)
+            return
+        except OSError as error:
+            if is_whole(folder):
+                return
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == ATTEMPTS - 1:
+                raise
+        broken = tempfile.mkdtemp(prefix=".gone-", dir=os.path.dirname(folder))
+        try:
+            os.rename(folder, broken)
+            if is_whole(broken):  # another laptop's, from just now
+                os.rename(broken, folder)
+        except OSError:
+            pass  # another laptop is doing the same
+        shutil.rmtree(broken, ignore_errors=True)
 
 
 def receive(folder: str, digest: str) -> None:
@@ -47,11 +93,8 @@ def receive(folder: str, digest: str) -> None:
     try:
         unpack(data, aside)
         os.chmod(aside, 0o755)
-        try:
-            os.rename(aside, folder)
-        except OSError:
-            if not os.path.isdir(folder):  # another laptop was quicker
-                raise
+        appear(aside, folder)
+        sync(parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

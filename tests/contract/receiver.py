@@ -34,6 +34,30 @@ def member(name: str, data: bytes, digest: str | None = None, **fields: Any) -> 
 END = b"\0" * 1024
 
 
+def before_each_program(machine: Machine, text: str) -> None:
+    """The Python text runs in each program of this machine before the program does."""
+    site = machine.home.parent / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(text, encoding="utf-8")
+    machine.environment["PYTHONPATH"] = str(site)
+
+
+def delete_while_it_is_listed(machine: Machine, model: str) -> None:
+    """Somebody deletes the model just when a program of this machine lists its folder `train`."""
+    before_each_program(machine, f"""
+import os
+scandir = os.scandir
+def deleting(path="."):
+    entries = scandir(path)
+    parts = str(path).split("/")
+    if parts[-3:] == ["models", {model!r}, "train"]:
+        models = "/".join(parts[:-2])
+        os.rename(models + "/" + {model!r}, models + "/.deleted-1-" + {model!r})
+    return entries
+os.scandir = deleting
+""")
+
+
 class Receiver:
     """A running `receive`."""
 

@@ -1,5 +1,6 @@
 """transfer.py against laptops that lie, die or come twice: nothing leaves its folder, nothing half appears."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machine import Machine, wait_for
-from receiver import END, MTIME, OWNER, Receiver, member
+from receiver import END, MTIME, OWNER, Receiver, before_each_program, delete_while_it_is_listed, member
 
 FILES = {"train/cat/1.jpg": b"one", "val/cat/é 2.jpg": b"two!", "labels.txt": b"cat"}
 
@@ -183,6 +184,26 @@ def test_another_laptop_with_the_same_name_does_not_get_in_the_way(machine: Mach
     assert models(machine) == {f"m/{path}": data for path, data in FILES.items()}
 
 
+@pytest.mark.parametrize("like", [["m", "doomed"], ["doomed", "m"]], ids=" ".join)
+def test_a_like_model_that_is_deleted_meanwhile_is_passed_over(machine: Machine, like: list[str]) -> None:
+    for model in ("m", "doomed"):
+        receive(machine, whole(), model=model)
+    delete_while_it_is_listed(machine, "doomed")
+    receiver = Receiver(machine)
+    receiver.announce(FILES, like=like)
+    answer = receiver.read("missing")
+    assert (answer["files"], answer["linked"]) == ([], 3)
+    assert receiver.read("result")["differs"] == []
+    receiver.close()
+
+
+def test_a_model_that_is_deleted_meanwhile_is_sent_again(machine: Machine) -> None:
+    receive(machine, whole(), model="doomed")
+    delete_while_it_is_listed(machine, "doomed")
+    assert receive(machine, whole(), model="doomed")["differs"] == []
+    assert {f"doomed/{path}": data for path, data in FILES.items()}.items() <= models(machine).items()
+
+
 def test_links_that_somebody_put_there_are_not_followed(machine: Machine, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -207,6 +228,56 @@ def test_what_nobody_touched_for_a_week_goes(machine: Machine) -> None:
         os.utime(lock, (then, then))
     receive(machine, whole(), model="m")
     assert sorted(path.name for path in place.iterdir()) == [f"new.{OWNER}", f"new.{OWNER}.lock"]
+
+
+def test_an_old_parcel_at_which_somebody_works_stays(machine: Machine) -> None:
+    """A Nano has no clock of its own: its time jumps by years when it finds a network."""
+    other = Receiver(machine)
+    other.announce(FILES, model="other")
+    other.read("missing")
+    place = machine.root / ".ai_nano" / "incoming" / f"other.{OWNER}"
+    other.write(whole()[:len(member("0", b"one")) + 1])
+    wait_for((place / "train/cat/1.jpg").exists, "the first file")
+    os.utime(f"{place}.lock", (0, 0))
+    assert receive(machine, whole(), model="m")["differs"] == []
+    other.write(whole()[len(member("0", b"one")) + 1:])
+    assert other.read("result")["differs"] == []
+    other.close()
+    assert {f"other/{path}": data for path, data in FILES.items()}.items() <= models(machine).items()
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_locks_nothing(machine: Machine) -> None:
+    path = machine.root / ".ai_nano" / "incoming" / f"m.{OWNER}.lock"
+    before_each_program(machine, f"""
+import fcntl, os
+flock = fcntl.flock
+def late(*words):
+    fcntl.flock = flock
+    os.unlink({str(path)!r})
+    flock(*words)
+fcntl.flock = late
+""")
+    receiver = Receiver(machine)
+    receiver.announce(FILES, model="m")
+    receiver.read("missing")
+    with open(path) as again, pytest.raises(BlockingIOError):
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    receiver.close()
+
+
+def test_a_name_that_the_laptop_never_learned_is_free_again(machine: Machine) -> None:
+    assert receive(machine, b"", files=[["labels.txt", 1 << 39, MTIME, None]])["code"] == "transfer.no_space"
+    deaf = Receiver(machine)
+    assert deaf.process.stdout is not None
+    deaf.process.stdout.close()
+    deaf.announce(FILES)
+    deaf.close()
+    assert os.listdir(machine.root / "models") == []
+    cut = Receiver(machine)
+    cut.announce(FILES)
+    assert cut.read("missing")["model"] == "ada-animals-001"
+    cut.close()
+    assert os.listdir(machine.root / "models") == ["ada-animals-001"], "this laptop knows it"
 
 
 def test_send_gives_a_file_from_an_offset_on(machine: Machine) -> None:

@@ -435,12 +435,26 @@ def test_old_runs_are_removed_and_running_ones_are_not(machine: Machine) -> None
     make_run(machine, "running", os.getpid(), process_start(os.getpid()), boot_id(), started=0.5)
     for number in range(23):
         ended(make_run(machine, f"r{number}", 1, 0, boot_id(), started=100.0 + number), age_s=25 * 3600)
-    make_run(machine, ".starting-1-left", 1, 0, boot_id())
     machine.start("new", do="finish")
     machine.follow_all("new")
     kept = [run["id"] for run in machine.call("runner.py", "list")["runs"]]
     assert kept == ["running", *(f"r{number}" for number in range(3, 23)), "new"]
     assert sorted(os.listdir(machine.root / ".ai_nano" / "runs")) == sorted(kept)
+
+
+def test_what_a_killed_start_left_goes_and_a_start_that_is_at_work_stays(machine: Machine) -> None:
+    """Another laptop's start has made its folder and nothing in it yet."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    hours = {f".starting-{dead.pid}-left": 2, f".starting-{dead.pid}-ahead": -2, f".starting-{dead.pid}-young": 0,
+             f".starting-{os.getpid()}-slow": 2}
+    for name, old in hours.items():
+        machine.run_path(name).mkdir(parents=True)
+        os.utime(machine.run_path(name), (time.time() - old * 3600,) * 2)
+    machine.start("new", do="finish")
+    machine.follow_all("new")
+    runs = machine.root / ".ai_nano" / "runs"
+    assert sorted(os.listdir(runs)) == sorted([f".starting-{dead.pid}-young", f".starting-{os.getpid()}-slow", "new"])
 
 
 def test_list_tells_what_was_started(machine: Machine) -> None:

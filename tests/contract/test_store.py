@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from machine import Machine
+from receiver import delete_while_it_is_listed
 
 BAD_NAMES = ["", ".hidden", "..", "a/b", "a b", "é", "a\n", "x" * 101]
 
@@ -91,6 +92,23 @@ def test_delete_never_follows_a_link(machine: Machine) -> None:
     (machine.root / "models" / "m").symlink_to(outside)
     assert machine.store("delete", "m", code=1)["code"] == "store.missing"
     assert sorted(os.listdir(outside)) == ["labels.txt", "test", "train", "val"]
+
+
+def test_a_model_that_is_deleted_meanwhile_is_not_listed(machine: Machine) -> None:
+    for name in ("a", "doomed", "z"):
+        make_model(machine, name, DATASET)
+    delete_while_it_is_listed(machine, "doomed")
+    assert [model["model"] for model in machine.store("models")["models"]] == ["a", "z"]
+
+
+@pytest.mark.parametrize("files", [DATASET, {"train/1.jpg": b"one"}], ids=["many", "one"])
+def test_a_model_that_is_deleted_meanwhile_is_not_cloned_in_part(machine: Machine, files: dict[str, bytes]) -> None:
+    make_model(machine, "doomed", files)
+    delete_while_it_is_listed(machine, "doomed")
+    error = machine.store("clone", "doomed", "m", code=1)
+    assert (error["code"], error["params"]) == ("store.missing", {"model": "doomed"})
+    assert [name for name in os.listdir(machine.root / "models") if name[0] != "."] == []
+    assert os.listdir(machine.root / ".ai_nano" / "incoming") == []
 
 
 def test_free_before_root_exists(machine: Machine) -> None:

@@ -159,11 +159,46 @@ def packed(*members: tuple[str, bytes], kind: bytes = tarfile.REGTYPE) -> bytes:
 
 
 def test_programs_appear_whole(sender: Sender) -> None:
-    archive = packed(("shared/a.py", b"x = 1\n"), ("gpu_server/deep/b.py", b""))
+    archive = packed(("shared/runner.py", b"1"), ("shared/a.py", b"x = 1\n"), ("gpu_server/deep/b.py", b""))
     assert sender.send(archive) == {"v": 1, "type": "result"}
     assert (sender.folder / "shared/a.py").read_bytes() == b"x = 1\n" and (sender.folder / "gpu_server/deep/b.py").exists()
     assert sender.left == [A] and sender.folder.stat().st_mode & 0o777 == 0o755
     assert sender.send(archive)["type"] == "result" and sender.left == [A]
+
+
+@pytest.mark.parametrize("empty", [True, False], ids=["empty", "missing"])
+def test_what_a_power_cut_left_empty_gives_way(sender: Sender, empty: bool) -> None:
+    (sender.folder / "shared").mkdir(parents=True)
+    (sender.folder / "shared" / ("runner.py" if empty else "a.py")).touch()
+    assert sender.send(packed(("shared/runner.py", b"new")))["type"] == "result"
+    assert (sender.folder / "shared/runner.py").read_bytes() == b"new" and sender.left == [A]
+    assert os.listdir(sender.folder / "shared") == ["runner.py"]
+
+
+def test_another_laptop_s_whole_one_is_kept(sender: Sender) -> None:
+    (sender.folder / "shared").mkdir(parents=True)
+    (sender.folder / "shared/runner.py").write_bytes(b"there")
+    assert sender.send(packed(("shared/runner.py", b"mine")))["type"] == "result"
+    assert (sender.folder / "shared/runner.py").read_bytes() == b"there" and sender.left == [A]
+
+
+def test_everything_is_on_the_disk_before_it_appears(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file and folder is synced before the rename, and the folder that it appears in after it."""
+    monkeypatch.chdir(sender._machine.home)
+    log = sender._machine.home / "log"
+    spy = ("import os\nfsync, rename = os.fsync, os.rename\n"
+           "def note(word): open('log', 'ab').write(os.fsencode(word) + b'\\n')\n"
+           "os.fsync = lambda fd: (fsync(fd), note('sync ' + os.readlink('/proc/self/fd/%d' % fd)))\n"
+           "os.rename = lambda a, b: (rename(a, b), note('rename'))\n").encode()
+    archive = packed(("shared/runner.py", b"1"), ("gpu_server/deep/b.py", b"2"))
+    command = sender.command(archive)
+    command[3] = str(len(spy) + len(TEXT))
+    subprocess.run(command, input=spy + TEXT + archive, env=sender._machine.environment, timeout=DEADLINE_S, check=True)
+    lines = log.read_text(encoding="utf-8").splitlines()
+    before, after = lines[:lines.index("rename")], lines[lines.index("rename") + 1:]
+    ends = sorted(line.partition("/.new-")[2].partition("/")[2] for line in before)
+    assert ends == ["", "gpu_server", "gpu_server/deep", "gpu_server/deep/b.py", "shared", "shared/runner.py"]
+    assert after == [f"sync {sender.folder.parent}"]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 512, 1500])
@@ -173,7 +208,7 @@ def test_half_sent_never_appears(sender: Sender, cut: int) -> None:
 
 
 def test_several_laptops_at_the_same_time(sender: Sender) -> None:
-    archive = packed(*((f"shared/{number}.py", b"x" * 500) for number in range(300)))
+    archive = packed(("shared/runner.py", b"1"), *((f"shared/{number}.py", b"x" * 500) for number in range(299)))
     senders = [subprocess.Popen(sender.command(archive), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 env=sender._machine.environment, cwd=sender._machine.home) for _ in range(4)]
     for each in senders:

@@ -143,6 +143,14 @@ def test_programs_that_have_gone_are_sent_again(machine: SshMachine, root: Path)
     assert machine.jobs()[-1]["id"] == job.id
 
 
+def test_programs_that_a_power_cut_left_empty_are_sent_again(machine: SshMachine, root: Path) -> None:
+    machine.store("models")
+    runner, = (root / ".ai_nano" / "programs").glob("*/shared/runner.py")
+    for path in (runner, runner.with_name("store.py")):
+        path.write_bytes(b"")
+    assert machine.store("models")["models"] == [] and runner.stat().st_size > 0
+
+
 def test_two_laptops_send_their_programs_at_the_same_time(machine: SshMachine, root: Path, tmp_path: Path) -> None:
     others = [connect(machine._config, tmp_path) for _ in range(3)]
     threads = [threading.Thread(target=one.store, args=("models",)) for one in others]
