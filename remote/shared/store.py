@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -63,9 +64,12 @@ class Store:
     def clone(self, model: str, stem: str) -> Reply:
         """The dataset alone, whole under a new name: what training and export made stays behind."""
         source = self._models.existing(model)
-        place = self.root / ".ai_nano" / "incoming" / f"{CLONE}{os.getpid()}"
-        os.makedirs(str(place))
+        incoming = self.root / ".ai_nano" / "incoming"
+        os.makedirs(str(incoming), exist_ok=True)
+        self._models.check_disk(incoming)
+        place = Path(tempfile.mkdtemp(prefix=CLONE, dir=str(incoming)))  # a process id may be that of one that was killed
         try:
+            os.chmod(str(place), 0o755)
             for name, _ in files_below(source):
                 if name.split("/")[0] in DATASET:
                     os.makedirs(str((place / name).parent), exist_ok=True)
