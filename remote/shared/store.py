@@ -19,7 +19,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console  # noqa: E402
+from shared import console, versions  # noqa: E402
 from shared.files import files_below, link_or_copy  # noqa: E402
 from shared.models import Models  # noqa: E402
 
@@ -135,6 +135,7 @@ def carry_out(options: argparse.Namespace, store: Store) -> Reply:
 
 
 def main(argv: List[str]) -> int:
+    versions.touch(PROGRAMS)
     options = get_parser().parse_args(argv)
     root = console.absolute_root(options.root)
     return console.answer("shared/store.py", root, lambda: console.say("result", **carry_out(options, Store(root))))
