@@ -1,6 +1,7 @@
-"""Files below a folder: listing, linking, hashing."""
+"""Files below a folder: listing, linking, hashing, locking."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -56,3 +57,22 @@ def sha256(path: Path, tick: Callable[[], None] = lambda: None) -> Optional[str]
 def same_time(stat: os.stat_result, mtime: int) -> bool:
     """In whole seconds, as SFTP counts."""
     return int(stat.st_mtime) == mtime
+
+
+def take_lock(path: Path) -> Optional[int]:
+    """The descriptor of the lock file, which is ours until it is closed; None where another has it."""
+    while True:
+        lock = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Who had it before us may have removed the file, and a third have made another.
+            if os.path.samestat(os.fstat(lock), os.lstat(str(path))):
+                return lock
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(lock)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            return None
+        os.close(lock)

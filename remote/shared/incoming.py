@@ -1,7 +1,6 @@
 """A parcel on its way into ROOT/models/: what is missing of it, its parts, its appearing (doc/design/transfers.md)."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from shared import processes
-from shared.files import files_below, link_or_copy, same_time, sha256
+from shared.files import files_below, link_or_copy, same_time, sha256, take_lock
 from shared.models import MODEL, Models
 from shared.wire import Failure
 
@@ -129,8 +128,10 @@ class Incoming:
         """Reserves a name where there is none, and keeps every other receiver of the same parcel away.
 
         A name that was reserved here is given back when something fails before the laptop is `told`.
+        Failure `transfer.other_disk`.
         """
         os.makedirs(str(self._place), exist_ok=True)
+        self._models.check_disk(self._place)
         reserved = not self.model
         if reserved:
             assert self._parcel.stem is not None
@@ -155,13 +156,13 @@ class Incoming:
         """Who holds it already is the ghost of a connection that this laptop lost, and is ended. Failure `transfer.busy`."""
         deadline = time.monotonic() + GHOST_S
         path = Path(str(self.folder) + ".lock")
-        lock = _take(path)
+        lock = take_lock(path)
         while lock is None:
             if time.monotonic() > deadline:
                 raise Failure("transfer.busy", model=self.model)
             _end_ghost(path)
             time.sleep(0.05)
-            lock = _take(path)
+            lock = take_lock(path)
         try:
             own = processes.look(os.getpid())
             assert own is not None
@@ -183,7 +184,7 @@ class Incoming:
             locked = lock.exists()
             try:
                 touched = os.stat(str(lock if locked else folder)).st_mtime
-                taken = _take(lock) if time.time() - touched > KEPT_S else None
+                taken = take_lock(lock) if time.time() - touched > KEPT_S else None
             except OSError:
                 continue  # gone, or another user's
             if taken is None:
@@ -310,8 +311,10 @@ class Incoming:
         return True
 
     def appear(self) -> Path:
-        """The parcel becomes the model. Failure `store.exists` when another has its name and it does not replace."""
+        """The parcel becomes the model. Failure `store.exists` when another has its name and it does not replace,
+        `transfer.names` {path} where the file system took two names for one (vfat does not tell cases apart)."""
         _remove_empty(self.folder)
+        self._check_names()
         if self._parcel.replaces:
             self._models.replace(self.model, self.folder)
         else:
@@ -319,29 +322,18 @@ class Incoming:
         self.leave()
         return self.target
 
+    def _check_names(self) -> None:
+        for entry in self._parcel.entries:
+            _remove(self.folder / entry.part_path)  # of an earlier try, where another model has it now
+        wanted = [entry.path for entry in self._parcel.entries]
+        there = [path for path, _ in files_below(self.folder)]
+        if any(found < expected for found, expected in zip(_counts(there), _counts(wanted))):
+            raise Failure("transfer.names", path=min(set(wanted) - set(there)))
+
     def leave(self) -> None:
         """Nothing of the parcel is on its way any more."""
         shutil.rmtree(str(self.folder), ignore_errors=True)
         _remove(Path(str(self.folder) + ".lock"))
-
-
-def _take(path: Path) -> Optional[int]:
-    """The descriptor of the lock file, which is ours until it is closed; None where another has it."""
-    while True:
-        lock = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who had it before us may have removed the file, and a third have made another.
-            if os.path.samestat(os.fstat(lock), os.lstat(str(path))):
-                return lock
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            os.close(lock)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            return None
-        os.close(lock)
 
 
 def _end_ghost(lock: Path) -> None:
@@ -358,6 +350,11 @@ def _end_ghost(lock: Path) -> None:
             os.kill(process.pid, signal.SIGTERM)
         except (ProcessLookupError, PermissionError):
             pass
+
+
+def _counts(paths: List[str]) -> Tuple[int, int]:
+    """Of files, and of the folders that they are in."""
+    return len(paths), len({os.path.dirname(path) for path in paths})
 
 
 def _class_and_name(path: str) -> str:

@@ -62,6 +62,12 @@ class Models:
                     raise
         raise Failure("store.exists", model=f"{stem}-{number:03d}")
 
+    def check_disk(self, place: Path) -> None:
+        """What lies in `place` can appear here by a rename. Raises Failure transfer.other_disk {path}."""
+        os.makedirs(str(self.path), exist_ok=True)
+        if os.stat(str(self.path)).st_dev != os.stat(str(place)).st_dev:
+            raise Failure("transfer.other_disk", path=str(self.path))
+
     def appear(self, model: str, whole: Path) -> None:
         """The folder `whole` becomes the model, whose name is free or reserved. Raises Failure store.exists."""
         os.makedirs(str(self.path), exist_ok=True)

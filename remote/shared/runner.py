@@ -127,6 +127,7 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
 
 
 def main(argv: List[str]) -> int:
+    versions.touch(PROGRAMS)
     options = get_parser().parse_args(argv)
     root = console.absolute_root(options.root)
     return console.answer("shared/runner.py", root, lambda: carry_out(options, Runs(root)))

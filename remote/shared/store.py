@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -18,7 +19,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console  # noqa: E402
+from shared import console, versions  # noqa: E402
 from shared.files import files_below, link_or_copy  # noqa: E402
 from shared.models import Models  # noqa: E402
 
@@ -63,9 +64,12 @@ class Store:
     def clone(self, model: str, stem: str) -> Reply:
         """The dataset alone, whole under a new name: what training and export made stays behind."""
         source = self._models.existing(model)
-        place = self.root / ".ai_nano" / "incoming" / f"{CLONE}{os.getpid()}"
-        os.makedirs(str(place))
+        incoming = self.root / ".ai_nano" / "incoming"
+        os.makedirs(str(incoming), exist_ok=True)
+        self._models.check_disk(incoming)
+        place = Path(tempfile.mkdtemp(prefix=CLONE, dir=str(incoming)))  # a process id may be that of one that was killed
         try:
+            os.chmod(str(place), 0o755)
             for name, _ in files_below(source):
                 if name.split("/")[0] in DATASET:
                     os.makedirs(str((place / name).parent), exist_ok=True)
@@ -131,6 +135,7 @@ def carry_out(options: argparse.Namespace, store: Store) -> Reply:
 
 
 def main(argv: List[str]) -> int:
+    versions.touch(PROGRAMS)
     options = get_parser().parse_args(argv)
     root = console.absolute_root(options.root)
     return console.answer("shared/store.py", root, lambda: console.say("result", **carry_out(options, Store(root))))

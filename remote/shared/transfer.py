@@ -20,7 +20,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console  # noqa: E402
+from shared import console, versions  # noqa: E402
 from shared.files import sha256  # noqa: E402
 from shared.incoming import SHA256, Entry, Incoming, Parcel, allowed  # noqa: E402
 from shared.models import Models  # noqa: E402
@@ -204,6 +204,7 @@ def carry_out(options: argparse.Namespace, root: Path) -> None:
 
 
 def main(argv: List[str]) -> int:
+    versions.touch(PROGRAMS)
     options = get_parser().parse_args(argv)
     root = console.absolute_root(options.root)
     return console.answer("shared/transfer.py", root, lambda: carry_out(options, root))

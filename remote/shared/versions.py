@@ -18,6 +18,14 @@ PASSING = re.compile(r"\.(new|gone)-")
 HANDED_OVER = "AI_NANO_HANDED_OVER"
 
 
+def touch(own: Path) -> None:
+    """Notes in the folder's time that the programs are used: nobody prunes them for a while."""
+    try:
+        os.utime(str(own), None)
+    except OSError:
+        pass  # read-only, or another user's
+
+
 def hand_over(own: Path, folder: RunFolder) -> None:
     """Becomes the runner.py that started the run, where that is another one and still there; else returns."""
     other = (folder.spec() or {}).get("programs")
@@ -30,7 +38,7 @@ def hand_over(own: Path, folder: RunFolder) -> None:
 
 
 def prune(own: Path, runs: Runs) -> None:
-    """Removes programs beside our own that no run names and that nothing was started with for 30 days.
+    """Removes programs beside our own that no run names and that nobody used for 30 days.
 
     Only in ROOT's own folder for them: what runs from where it is installed has no older versions beside it.
     """
@@ -47,7 +55,7 @@ def prune(own: Path, runs: Runs) -> None:
             continue
         kept_s = KEPT_S if NAME.match(path.name) else HALF_SENT_S if PASSING.match(path.name) else None
         if kept_s is not None and _age_s(path) > kept_s:
-            _remove(path)
+            _remove(path, kept_s)
 
 
 def _age_s(path: Path) -> float:
@@ -57,11 +65,14 @@ def _age_s(path: Path) -> float:
         return 0.0
 
 
-def _remove(path: Path) -> None:
-    """Gone at once for whoever looks whether it is there, then removed."""
+def _remove(path: Path, kept_s: float) -> None:
+    """Gone at once for whoever looks whether it is there, then removed, unless somebody has just begun to use it."""
     doomed = path if path.name.startswith(".gone-") else path.with_name(f".gone-{os.getpid()}-{path.name}")
     try:
         os.rename(str(path), str(doomed))
+        if _age_s(doomed) <= kept_s:
+            os.rename(str(doomed), str(path))
+            return
     except OSError:
-        return
+        return  # what is still aside goes another time
     shutil.rmtree(str(doomed), ignore_errors=True)

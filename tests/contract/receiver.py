@@ -7,10 +7,14 @@ import os
 import select
 import subprocess
 import tarfile
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 from machine import DEADLINE_S, Machine, Message
 
 OWNER = "0123456789abcdef"
@@ -32,6 +36,18 @@ def member(name: str, data: bytes, digest: str | None = None, **fields: Any) -> 
 
 
 END = b"\0" * 1024
+
+
+@contextmanager
+def models_on_another_disk(machine: Machine) -> Iterator[Path]:
+    """`models` is a link to a folder there, which is given."""
+    machine.root.mkdir()
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == machine.root.stat().st_dev:
+        pytest.skip("there is no other disk")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        (machine.root / "models").symlink_to(folder)
+        yield Path(folder)
 
 
 def before_each_program(machine: Machine, text: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from machine import Machine, wait_for
-from receiver import END, MTIME, OWNER, Receiver, before_each_program, delete_while_it_is_listed, member
+from receiver import END, MTIME, OWNER, Receiver, before_each_program, delete_while_it_is_listed, member, models_on_another_disk
 
 FILES = {"train/cat/1.jpg": b"one", "val/cat/é 2.jpg": b"two!", "labels.txt": b"cat"}
 
@@ -263,6 +263,41 @@ fcntl.flock = late
     with open(path) as again, pytest.raises(BlockingIOError):
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
     receiver.close()
+
+
+def test_models_on_another_disk_are_refused_before_the_first_byte(machine: Machine) -> None:
+    with models_on_another_disk(machine) as folder:
+        for more in ({}, {"model": "m", "replaces": True}):
+            answer = receive(machine, whole(), **more)
+            assert (answer["code"], answer["params"]) == ("transfer.other_disk", {"path": str(machine.root / "models")})
+        assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("names", [("a/cat.jpg", "a/Cat.jpg"), ("cat/1.jpg", "Cat/2.jpg")], ids=["files", "folders"])
+def test_names_that_the_disk_takes_for_one_are_an_error(machine: Machine, names: tuple[str, str]) -> None:
+    """As on vfat: the second file lies where the first one was, or in the first one's folder."""
+    before_each_program(machine, """
+import os
+replace = os.replace
+os.replace = lambda source, target: replace(source, target.replace("Cat", "cat"))
+""")
+    files = {**{f"train/{name}": b"1" for name in names}, "labels.txt": b"a"}
+    answer = receive(machine, whole(files), files, model="m")
+    assert (answer["code"], answer["params"]) == ("transfer.names", {"path": f"train/{names[1]}"})
+    assert models(machine) == {}
+
+
+def test_a_part_that_was_left_does_not_appear(machine: Machine) -> None:
+    """The rest of the file is taken over from another model."""
+    cut = Receiver(machine)
+    large = {"train/cat/1.jpg": b"x" * 500_000}
+    cut.announce(large, model="m")
+    cut.read("missing")
+    cut.write(member("0", large["train/cat/1.jpg"])[:300_000])
+    cut.close()
+    receive(machine, whole(large), large, model="n")
+    assert receive(machine, END, large, model="m", like=["n"])["differs"] == []
+    assert models(machine).keys() == {"m/train/cat/1.jpg", "n/train/cat/1.jpg"}
 
 
 def test_a_name_that_the_laptop_never_learned_is_free_again(machine: Machine) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from machine import Machine
-from receiver import delete_while_it_is_listed
+from receiver import before_each_program, delete_while_it_is_listed, models_on_another_disk
 
 BAD_NAMES = ["", ".hidden", "..", "a/b", "a b", "é", "a\n", "x" * 101]
 
@@ -42,6 +42,21 @@ def test_clone_links_the_dataset_and_nothing_else(machine: Machine) -> None:
     assert all(os.path.samefile(source / name, target / name) for name in DATASET)
     shutil.rmtree(source)
     assert {name: (target / name).read_bytes() for name in DATASET} == DATASET
+
+
+def test_clone_does_not_take_the_folder_that_a_killed_one_left(machine: Machine) -> None:
+    make_model(machine, "m", DATASET)
+    before_each_program(machine, "import os\nos.getpid = lambda: 77\n")
+    (machine.root / ".ai_nano" / "incoming" / "clone.77").mkdir(parents=True)
+    assert machine.store("clone", "m", "n")["model"] == "n-001"
+    assert (machine.root / "models" / "n-001").stat().st_mode & 0o777 == 0o755
+
+
+def test_clone_onto_another_disk_is_refused(machine: Machine) -> None:
+    with models_on_another_disk(machine) as folder:
+        make_model(machine, "m", DATASET)
+        assert machine.store("clone", "m", "n", code=1)["code"] == "transfer.other_disk"
+        assert os.listdir(folder) == ["m"]
 
 
 def test_clone_needs_a_model(machine: Machine) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from machine import DEADLINE_S, REMOTE, Machine, Message, of
+from receiver import before_each_program
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 DAY_S = 24 * 3600
@@ -103,6 +104,33 @@ def test_old_programs_go_once_no_run_names_them(versions: Versions) -> None:
     assert time.time() - (versions.folder / B).stat().st_mtime < DAY_S, "it was used just now"
 
 
+@pytest.mark.parametrize("program, words", [("store.py", ["models"]), ("runner.py", ["list"]), ("transfer.py", ["receive"])],
+                         ids=["store", "runner", "transfer"])
+def test_each_use_keeps_them(versions: Versions, program: str, words: list[str]) -> None:
+    """A server on which somebody only looks at models, or sends them, for a month."""
+    versions.age(A, 31)
+    machine = versions.use(A)
+    subprocess.run(machine.command(program, *words), input=b"", env=machine.environment, capture_output=True,
+                   timeout=DEADLINE_S, check=True)
+    assert time.time() - (versions.folder / A).stat().st_mtime < DAY_S
+
+
+def test_what_somebody_begins_to_use_while_it_is_removed_stays(versions: Versions) -> None:
+    versions.age(A, 31)
+    before_each_program(versions.machine, """
+import os
+rename = os.rename
+def late(source, target):
+    if "/.gone-" in target:
+        os.utime(source)
+    rename(source, target)
+os.rename = late
+""")
+    versions.use(B).start("b", do="finish")
+    versions.machine.follow_all("b")
+    assert versions.names() == [A, B]
+
+
 def test_what_runs_from_elsewhere_removes_nothing(machine: Machine) -> None:
     """The laptop's own programs lie in a folder of its installation."""
     neighbour = machine.programs.parent / A
@@ -186,10 +214,10 @@ def test_everything_is_on_the_disk_before_it_appears(sender: Sender, monkeypatch
     """Every file and folder is synced before the rename, and the folder that it appears in after it."""
     monkeypatch.chdir(sender._machine.home)
     log = sender._machine.home / "log"
-    spy = ("import os\nfsync, rename = os.fsync, os.rename\n"
-           "def note(word): open('log', 'ab').write(os.fsencode(word) + b'\\n')\n"
-           "os.fsync = lambda fd: (fsync(fd), note('sync ' + os.readlink('/proc/self/fd/%d' % fd)))\n"
-           "os.rename = lambda a, b: (rename(a, b), note('rename'))\n").encode()
+    spy = (b"import os\nfsync, rename = os.fsync, os.rename\n"
+           b"def note(word): open('log', 'ab').write(os.fsencode(word) + b'\\n')\n"
+           b"os.fsync = lambda fd: (fsync(fd), note('sync ' + os.readlink('/proc/self/fd/%d' % fd)))\n"
+           b"os.rename = lambda a, b: (rename(a, b), note('rename'))\n")
     archive = packed(("shared/runner.py", b"1"), ("gpu_server/deep/b.py", b"2"))
     command = sender.command(archive)
     command[3] = str(len(spy) + len(TEXT))
