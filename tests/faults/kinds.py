@@ -17,6 +17,7 @@ PACE = {"upload": 3e6, "train": 10e6, "export": 50e6, "deploy": 50e6, "infer": 1
 BYTES = {"upload": 900_000, "train": 17_000, "export": 13_000_000, "deploy": 13_000_000, "infer": 50_000}
 # So much earlier, at most, the other of two laptops starts.
 LEAD_S = 0.1
+# Both take long enough at this to meet.
 SHARED_PACE = 1.2e6
 DOCUMENTED = (0, 1, 3, 5)
 # A full disk is said as itself, by whoever met it.
