@@ -159,13 +159,30 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _report(run: Run, code: str, **params: Any) -> int:
-    """The error event; returns the exit code, which is all that is left where even that cannot be written (a full disk)."""
+    """The error event; where it cannot be written output.log is the next hope.
+
+    Returns the exit code, which is all that is left where a full disk keeps both from being written.
+    """
     try:
         run.emit("error", code=code, params=params)
+        no_room = False
     except OSError as error:
-        print(f"{code} {params}: {error}", file=sys.stderr)
-        return EXIT_NO_ROOM if error.errno in FULL else 1
-    return 1
+        no_room = error.errno in FULL
+        _to_output_log(f"{code} {params}: {error}\n")
+    return EXIT_NO_ROOM if no_room else 1
+
+
+def _to_output_log(text: str) -> None:
+    """Where there is room; else output ends here, since what Python cannot flush at its end changes the exit code."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
 
 
 def _stop(number: int, frame: Any) -> NoReturn:
@@ -196,10 +213,10 @@ def guard(run: Run, function: Callable[[Run], None]) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except MemoryError:
-        traceback.print_exc()
+        _to_output_log(traceback.format_exc())
         return _report(run, "program.out_of_memory", program=program)
     except Exception as error:
-        traceback.print_exc()
+        _to_output_log(traceback.format_exc())
         if isinstance(error, OSError) and error.errno in FULL:
             return _report(run, "program.disk_full", program=program)
         return _report(run, "program.crashed", program=program, error=f"{type(error).__name__}: {error}")
