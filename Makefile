@@ -12,9 +12,10 @@ help: ## this list
 demo: setup ## the embedded classroom, no server, Nano or webcam needed: the window, or the terminal (ARGS=--headless)
 	@$(PYTHON) -m ai_nano demo $(ARGS)
 
-# A file's tests stay together: they share the servers and models that its fixtures make.
+# A file's tests stay together: they share the servers and models that its fixtures make. Three at a time also on two
+# processors: much of the time is waiting for servers and links.
 test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
-	@$(PYTHON) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest -n 3 --dist loadfile $(ARGS)
 
 setup: ## what the demo needs, once: .venv with the packages
 	@bash .make/setup demo
@@ -33,7 +34,7 @@ bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.upload
 	@$(PYTHON) -m tests.bench.window
 
-soak: setup-test ## 20 seeds of real faults, about 12 min: cut links, killed processes, full disks (ARGS="--seeds 3")
+soak: setup-test ## 20 seeds of real faults, about 10 min: cut links, killed processes, full disks (ARGS="--seeds 3")
 	@$(PYTHON) -m tests.faults $(ARGS)
 
 screenshots: setup-test ## doc/screenshots/: all pages from a real run, light and dark, English and French, two sizes

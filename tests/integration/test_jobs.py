@@ -288,7 +288,9 @@ class Terminal:
     @contextmanager
     def start(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
         """With less patience than a person's."""
-        code = "from ai_nano import __main__, lab; lab.build_lab.__defaults__ = (None, 2.0); raise SystemExit(__main__.main())"
+        # Ctrl-C is heard also where whoever runs the tests has been started deaf to it (in the background of a shell).
+        code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+                "from ai_nano import __main__, lab; lab.build_lab.__defaults__ = (None, 2.0); raise SystemExit(__main__.main())")
         with subprocess.Popen([sys.executable, "-c", code, *words], cwd=self.folder, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             yield process
@@ -380,6 +382,7 @@ def _pids(root: Path, run_id: str) -> list[int]:
     return [note["supervisor"], note["pid"]]
 
 
+@both
 def test_who_looks_on_and_leaves_ends_nothing(terminal: Terminal, machine: SshMachine) -> None:
     run = probe(machine, do="wait")
     with terminal.start("--json", "jobs", "--follow", run.id) as process:
