@@ -290,7 +290,8 @@ class Terminal:
         """With less patience than a person's."""
         # Ctrl-C is heard also where whoever runs the tests has been started deaf to it (in the background of a shell).
         code = ("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-                "from ai_nano import __main__, lab\nlab.build_lab.__defaults__ = (None, 2.0)\nraise SystemExit(__main__.main())")
+                "from ai_nano import __main__, lab\nlab.build_lab.__defaults__ = (None, 2.0)\n"
+                "raise SystemExit(__main__.main())")
         with subprocess.Popen([sys.executable, "-c", code, *words], cwd=self.folder, env=self.environment, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             yield process
