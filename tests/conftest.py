@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
+import processes
 import pytest
 
 IN_CI = bool(os.environ.get("CI"))
@@ -91,9 +90,9 @@ def nothing_outlives_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
     left_threads = _wait_until_empty(lambda: [t.name for t in threading.enumerate() if t not in threads])
     left_processes = _wait_until_empty(lambda: sorted(_marked(token) | (_children() - children)))
-    names = [f"{pid}: {_command(pid)}" for pid in left_processes]
+    names = [f"{pid}: {processes.command(pid)[:200]}" for pid in left_processes]
     for pid in left_processes:
-        _kill(pid)
+        processes.kill(pid)
     problems = []
     if left_threads:
         problems.append(f"threads outlived the test: {left_threads}")
@@ -111,40 +110,12 @@ def _wait_until_empty(left: Callable[[], list]) -> list:
     return found
 
 
-def _processes() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and int(entry) != os.getpid()]
-
-
 def _marked(token: str) -> set[int]:
     """The living processes with the test's token in their environment."""
     wanted = f"{_TOKEN}={token}".encode()
-    return {pid for pid in _processes() if wanted in _read(pid, "environ").split(b"\0")}
+    return {pid for pid in processes.others() if wanted in processes.environment(pid)}
 
 
 def _children() -> set[int]:
-    """The living child processes of pytest; a zombie is dead, multiprocessing's tracker lives as long as pytest."""
-    found = set()
-    for pid in _processes():
-        # "pid (command) state ppid ...", where the command may hold spaces and brackets.
-        state, parent = (_read(pid, "stat").rpartition(b")")[2].split() or [b"Z", b"0"])[:2]
-        if int(parent) == os.getpid() and state != b"Z" and "resource_tracker" not in _command(pid):
-            found.add(pid)
-    return found
-
-
-def _command(pid: int) -> str:
-    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()[:200]
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return Path("/proc", str(pid), name).read_bytes()
-    except OSError:  # gone meanwhile, or another user's
-        return b""
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except OSError:
-        pass
+    """Those of pytest; multiprocessing's tracker lives as long as pytest."""
+    return {pid for pid in processes.children(os.getpid()) if "resource_tracker" not in processes.command(pid)}

@@ -17,7 +17,7 @@ from ai_nano.machines import link, reach
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.link import Link
-from ai_nano.machines.login import HungUp, Login, machine_error
+from ai_nano.machines.login import REFUSALS, HungUp, Login, machine_error
 from ai_nano.machines.packets import Packets
 
 CONNECT_TIMEOUT_S = 10.0
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 # Without a handler of its own, paramiko's errors would reach the student's terminal as tracebacks.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
-# What a machine says that is there but does not let us in.
-_REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
 _PROHIBITED = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254, 5.1
 
 
@@ -147,7 +145,7 @@ class Connection:
             state, error = (MachineState.CONNECTED if transport.is_active() else MachineState.LOST), None
         elif error is None:
             state = MachineState.UNKNOWN
-        elif (isinstance(error, HostKeyError) or error.code in _REFUSALS) and not self._is_about_another(error):
+        elif (isinstance(error, HostKeyError) or error.code in REFUSALS) and not self._is_about_another(error):
             state = MachineState.REFUSED
         elif isinstance(error, MachineError):
             state = MachineState.LOST if self._was_connected else MachineState.ABSENT

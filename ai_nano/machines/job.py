@@ -17,6 +17,7 @@ from ai_nano.core.ports import JobEnd, Picture
 from ai_nano.core.wire import check_version
 from ai_nano.machines import frames
 from ai_nano.machines.channel import GREETING_BYTES, Channel
+from ai_nano.machines.login import REFUSALS
 
 # runner.py says something every second; ten of silence are a lost machine.
 SILENCE_S = 10.0
@@ -30,8 +31,7 @@ PATIENCE_S = 20.0
 RETRY_S = 1.0
 RETRY_LATER_S = 5.0
 LATER_S = 60.0
-# A person has to mend these. Not believed the first time: a connection that is cut during the login looks like it.
-REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
+# A refusal is not believed the first time: a connection that is cut during the login looks like one.
 BELIEVED_AFTER = 3
 
 log = logging.getLogger(__name__)

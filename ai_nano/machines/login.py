@@ -16,6 +16,8 @@ from ai_nano.machines.hostkeys import fingerprint
 from ai_nano.machines.keyring_store import KeyringStore, account
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+# What a machine says that is there but does not let us in: a person has to mend these.
+REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
 
 
 class HungUp(Exception):

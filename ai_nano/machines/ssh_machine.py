@@ -2,7 +2,6 @@
 
 import hashlib
 import shlex
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -52,7 +51,6 @@ class SshMachine(ProgramMachine):
         self._config = config
         self._programs = programs
         self._connection = Connection(config, host_keys, ask, keyring, jump)
-        self._lock = threading.RLock()
         self._used: paramiko.Transport | None = None
         transfer = config.transfer if isinstance(config, ServerConfig) else "auto"
         sftp = SftpPeer(config.name, config.root, lambda: open_client(self._connection.transport(), config.name))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ai_nano.core import bundle
-from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite, WorkFailed
+from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite
 from ai_nano.core.events import Log, State
 from ai_nano.core.ports import Machine, Parcel, Sent, StepContext, Upload
 from ai_nano.core.workflow import newest_bundle
@@ -141,7 +141,6 @@ def _summary(failed: dict[str, BaseException], reached: Sequence[str]) -> BaseEx
     assert isinstance(first, AiNanoError)
     if isinstance(first, Cancelled) or (len(failed) == 1 and not reached):
         return first
-    several = type(first) if isinstance(first, AiNanoError) else WorkFailed
     details = [f"{name}: {error.what}" for name, error in failed.items() if isinstance(error, AiNanoError)]
-    return several("deploy.some", details=details, failed=list(failed), reached=list(reached) or "–",
+    return type(first)("deploy.some", details=details, failed=list(failed), reached=list(reached) or "–",
                    what=first.what, hint=first.hint)

@@ -7,9 +7,8 @@ import traceback
 from pathlib import Path
 from typing import Any, Callable
 
-from shared.wire import VERSION, Failure, encode
+from shared.wire import FULL, VERSION, Failure, encode
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -235,15 +236,12 @@ class Incoming:
         return missing
 
     def _is(self, entry: Entry, path: Path) -> bool:
-        try:
-            stat = os.lstat(str(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if stat.st_size != entry.size or not path.is_file() or path.is_symlink():
+        there = _file(path)
+        if there is None or there.st_size != entry.size:
             return False
         if entry.sha256 is not None:
             return sha256(path, self._tick) == entry.sha256
-        return same_time(stat, entry.mtime)
+        return same_time(there, entry.mtime)
 
     def _like(self) -> Dict[Tuple[str, int, int], Path]:
         found = {}
@@ -255,8 +253,8 @@ class Incoming:
                 files = list(files_below(folder))
             except OSError:
                 continue  # it is not there, somebody is just deleting it, or it is not ours to read
-            for path, stat in files:
-                found[(_class_and_name(path), stat.st_size, int(stat.st_mtime))] = folder / path
+            for path, status in files:
+                found[(_class_and_name(path), status.st_size, int(status.st_mtime))] = folder / path
         return found
 
     def _link(self, source: Path, place: Path, entry: Entry) -> bool:
@@ -269,12 +267,9 @@ class Incoming:
 
     def _offset(self, entry: Entry) -> int:
         part = self.folder / entry.part_path
-        try:
-            there = os.lstat(str(part)).st_size
-        except FileNotFoundError:
-            return 0
-        if there <= entry.size and part.is_file() and not part.is_symlink():
-            return there
+        there = _file(part)
+        if there is not None and there.st_size <= entry.size:
+            return there.st_size
         _remove(part)
         return 0
 
@@ -334,6 +329,15 @@ class Incoming:
         """Nothing of the parcel is on its way any more."""
         shutil.rmtree(str(self.folder), ignore_errors=True)
         _remove(Path(str(self.folder) + ".lock"))
+
+
+def _file(path: Path) -> Optional[os.stat_result]:
+    """None for what is no regular file, a link among it."""
+    try:
+        found = os.lstat(str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _end_ghost(lock: Path) -> None:

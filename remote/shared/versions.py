@@ -46,9 +46,8 @@ def prune(own: Path, runs: Runs) -> None:
     try:
         if not os.path.samefile(str(home), str(runs.root / ".ai_nano" / "programs")):
             return
-        os.utime(str(own), None)
     except OSError:
-        return  # read-only, or another user's
+        return
     named = {Path(name).name for name in runs.programs()}
     for path in sorted(home.iterdir()):
         if path.name == own.name or path.name in named:

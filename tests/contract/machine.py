@@ -1,5 +1,6 @@
 """A machine for the contract tests: a login with LANG=C, ROOT, and the programs of remote/ as real processes."""
 
+import contextlib
 import json
 import os
 import select
@@ -51,6 +52,16 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def hang_up(process: "subprocess.Popen[bytes]") -> int:
+    """Ends standard input, as a laptop that goes away does; the exit code."""
+    assert process.stdin is not None and process.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    code = process.wait(DEADLINE_S)
+    process.stdout.close()
+    return code
+
+
 class Follower:
     """A running `follow`; what it prints is read line by line."""
 
@@ -93,12 +104,7 @@ class Follower:
         return messages
 
     def close(self) -> int:
-        """Ends standard input, as a laptop that goes away does; the exit code of `follow`."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        code = self.process.wait(DEADLINE_S)
-        self.process.stdout.close()
-        return code
+        return hang_up(self.process)
 
 
 class Watcher:
@@ -149,15 +155,7 @@ class Watcher:
                 return header, jpeg
 
     def close(self) -> int:
-        """Ends standard input; the exit code of `frames`."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
-        code = self.process.wait(DEADLINE_S)
-        self.process.stdout.close()
-        return code
+        return hang_up(self.process)
 
 
 class Machine:

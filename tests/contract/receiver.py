@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from machine import DEADLINE_S, Machine, Message
+from machine import DEADLINE_S, Machine, Message, hang_up
 
 OWNER = "0123456789abcdef"
 MTIME = 1_700_000_000
@@ -120,9 +120,4 @@ class Receiver:
             self._buffer += block
 
     def close(self) -> int:
-        """The laptop goes; the exit code."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
-        code = self.process.wait(DEADLINE_S)
-        self.process.stdout.close()
-        return code
+        return hang_up(self.process)

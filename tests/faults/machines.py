@@ -4,7 +4,6 @@ import contextlib
 import getpass
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from link import Link
+from processes import children, command, kill, others
 from ssh_servers import REPOSITORY, make_key
 
 READY_S = 15.0
@@ -119,13 +119,13 @@ class Machine:
         assert process.stdin is not None
         process.stdin.close()
         for pid in serving:
-            _kill(pid)
+            kill(pid)
 
     def kill_sessions(self) -> None:
         """-9 to what serves the sessions; the listening process stays."""
         assert self._process is not None
         for pid in self._serving(self._process.pid):
-            _kill(pid)
+            kill(pid)
 
     def _serving(self, listener: int) -> list[int]:
         """sshd's children, and theirs where sshd separates privileges."""
@@ -216,44 +216,12 @@ def _unmount(folder: Path) -> None:
 # ---- processes -------------------------------------------------------------------------------------------------------
 
 
-def children(parent: int) -> list[int]:
-    """The living children."""
-    found = []
-    for pid in _pids():
-        # "pid (command) state ppid ...", where the command may hold spaces and brackets.
-        fields = _read(pid, "stat").rpartition(b")")[2].split()
-        if len(fields) > 1 and int(fields[1]) == parent and fields[0] != b"Z":
-            found.append(pid)
-    return found
-
-
-def command(pid: int) -> str:
-    return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
-
-
 def processes_of(folder: Path) -> Iterator[int]:
     """Those that were started with something below `folder` on their command line; not this one."""
     wanted = str(folder)
-    return (pid for pid in _pids() if pid != os.getpid() and wanted in command(pid))
+    return (pid for pid in others() if wanted in command(pid))
 
 
 def end_all(pids: Iterator[int]) -> None:
     for pid in list(pids):
-        _kill(pid)
-
-
-def _pids() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-
-
-def _read(pid: int, name: str) -> bytes:
-    try:
-        return Path("/proc", str(pid), name).read_bytes()
-    except OSError:  # gone meanwhile, or another user's
-        return b""
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
+        kill(pid)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from processes import command
 from ssh_servers import REPOSITORY, make_key
 
 from ai_nano.demo.classroom import nano_python
 from ai_nano.demo.stage_scene import Scene
-from tests.faults.machines import Embedded, Machine, OpenSsh, command, end_all, processes_of
+from tests.faults.machines import Embedded, Machine, OpenSsh, end_all, processes_of
 
 COMMAND_S = 150.0
 # What a run leaves on the machines has ended by then: a lease is 5 s, a receiver ends with its connection.

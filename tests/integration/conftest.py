@@ -6,10 +6,14 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import paramiko
 import pytest
+from ssh_machines import config_for, connect
 from ssh_servers import SERVERS, SFTP_ONLY, Account, SshServer, make_throwaway_user, start_server
+
+from ai_nano.machines.ssh_machine import SshMachine
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +65,16 @@ def remote_folder(ssh_server: SshServer, ssh_client: paramiko.SSHClient) -> Iter
     assert output.channel.recv_exit_status() == 0
     yield name
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def machine(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> Iterator[SshMachine]:
+    """Connected by the login's password where it has one, else by key; ROOT is an empty folder there."""
+    made = connect(config_for(ssh_server, f"{remote_folder}/ai nano"), tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def root(ssh_server: SshServer, remote_folder: str) -> Path:
+    return ssh_server.home / remote_folder / "ai nano"

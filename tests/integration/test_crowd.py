@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ssh_machines import config_for
 from ssh_servers import Account, SshServer, start_server
-from test_machine import config_for
 from test_states import Worker, at_once, takes, wait_until
 
 from ai_nano.core.config import MachineConfig

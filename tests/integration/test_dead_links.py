@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ssh_machines import config_for
 from ssh_servers import Account, Network, SshServer, make_key, make_network, openssh_server, start_server
-from test_machine import config_for
 from test_states import BOTH, at_once
 
 from ai_nano.core.ports import MachineState

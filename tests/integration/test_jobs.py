@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from link import Link
+from ssh_machines import Heard, connect, probe
 from ssh_servers import SshServer
-from test_machine import Heard, config_for, connect, probe
 
 from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
@@ -26,22 +27,11 @@ from ai_nano.machines import job as job_module
 from ai_nano.machines import ssh_machine as ssh_machine_module
 from ai_nano.machines.ssh_machine import SshMachine
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from link import Link  # noqa: E402
-
 BOTH = ["embedded", "openssh-key"]
 SEEDS = range(int(os.environ.get("AI_NANO_SEEDS", "2")))
 NUMBERS = 300
 
 both = pytest.mark.parametrize("ssh_server", BOTH, indirect=True)
-
-
-@pytest.fixture
-def machine(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> Iterator[SshMachine]:
-    """With a connection of its own, which is not cut."""
-    made = connect(config_for(ssh_server, f"{remote_folder}/ai nano"), tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

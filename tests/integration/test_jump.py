@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ssh_machines import python_of
 from ssh_servers import Account, SshServer, make_key, start_server
-from test_machine import python_of
 from test_states import BOTH, Desk, Person, Worker, at_once, server_config, takes, wait_until
 
 from ai_nano import lab

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from ssh_machines import config_for
 from ssh_servers import PASSWORD_SERVERS, SshServer, make_key
-from test_machine import config_for
 
 from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError, ConfigError, HostKeyError, MachineError

@@ -12,8 +12,8 @@ import paramiko
 import pytest
 from rich.console import Console
 from rich.traceback import Traceback
+from ssh_machines import config_for, connect
 from ssh_servers import PASSWORD_SERVERS, SshServer
-from test_machine import config_for, connect
 
 from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ssh_machines import config_for, python_of
 from ssh_servers import Account, SshServer, embedded_server, make_key
-from test_machine import config_for, python_of
 
 from ai_nano import lab
 from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from link import Link
+from ssh_machines import config_for, connect
 from ssh_servers import SshServer
-from test_machine import config_for, connect
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import ServerConfig
@@ -54,11 +54,6 @@ def far(machine: SshMachine, link: Link, tmp_path: Path) -> Iterator[SshMachine]
     made = connect(replace(machine._config, host=link.host, port=link.port), tmp_path / "far")
     yield made
     made.close()
-
-
-@pytest.fixture
-def root(ssh_server: SshServer, remote_folder: str) -> Path:
-    return ssh_server.home / remote_folder / "ai nano"
 
 
 def write(path: Path, size: int, seed: int = 0) -> None:

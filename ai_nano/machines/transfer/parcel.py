@@ -15,7 +15,6 @@ from ai_nano.core.ports import Delivery, Parcel, Sent
 
 INCOMING = PurePosixPath(".ai_nano/incoming")
 MODELS = PurePosixPath("models")
-PARTS = ("train", "val", "test")
 BLOCK = 1 << 18
 # A file that arrives damaged is sent once more.
 ATTEMPTS = 2

@@ -11,7 +11,8 @@ from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import HostKeyError, MachineError
 from ai_nano.core.ports import Delivery, Parcel, Sent
-from ai_nano.machines.job import BELIEVED_AFTER, REFUSALS
+from ai_nano.machines.job import BELIEVED_AFTER
+from ai_nano.machines.login import REFUSALS
 from ai_nano.machines.transfer.parcel import Peer, Progress
 
 RETRY_S = 1.0

@@ -10,7 +10,8 @@ from ai_nano.core.errors import WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.files import sha256
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.machines.transfer.parcel import INCOMING, MODELS, PARTS, Item, Meter, Progress, changed
+from ai_nano.core.workspace import PARTS
+from ai_nano.machines.transfer.parcel import INCOMING, MODELS, Item, Meter, Progress, changed
 from ai_nano.machines.transfer.sftp_calls import (
     REQUESTS_AT_ONCE,
     TIMES,
@@ -33,7 +34,7 @@ _PART = ".part-"
 
 
 class SftpDelivery:
-    """One parcel over one connection; `space` may be asked afterwards, when the machine refused something."""
+    """One parcel over one connection; `room` may be asked afterwards, when the machine refused something."""
 
     def __init__(self, remote: Remote, machine: str, root: PurePosixPath, parcel: Parcel, found: list[Item],
                  progress: Progress) -> None:

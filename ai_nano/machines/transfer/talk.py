@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.wire import check_version
-from ai_nano.machines.channel import GREETING_BYTES, Channel
+from ai_nano.machines.channel import Channel
 from ai_nano.machines.transfer.parcel import BLOCK
 
 # The other side says something every second, and takes something as long as the network does.
@@ -18,7 +18,6 @@ POLL_S = 0.1
 LAST_WORDS_S = 2.0
 
 Message = Mapping[str, Any]
-T = TypeVar("T")
 
 
 class StreamChannel(Channel, Protocol):
@@ -35,7 +34,6 @@ class Talk:
         self._cancel = cancel
         self._heard = time.monotonic()
         self._polled = 0.0
-        self._greeting = 0
         self._early: Message | None = None
         self.on_received: Callable[[int, int], None] = lambda sent, files: None
 
@@ -83,13 +81,6 @@ class Talk:
             size -= len(block)
             yield block
 
-    def understood(self, read: Callable[..., T], *args: object) -> T:
-        """What `read` makes of an answer; MachineError `machine.nonsense` where it cannot."""
-        try:
-            return read(*args)
-        except (ValueError, TypeError, KeyError, IndexError):
-            raise self.nonsense() from None
-
     def nonsense(self) -> MachineError:
         return MachineError("machine.nonsense", machine=self._machine)
 
@@ -112,34 +103,27 @@ class Talk:
         if line is None:
             self._check_silence()
             return
-        if not line.startswith(b"{") and line.endswith(b"\n"):
-            self._greeting += len(line)  # a login's own
-            if self._greeting > GREETING_BYTES:
-                raise self.nonsense()
-            return
         if not line.endswith(b"\n"):
             raise self._ended(line)
         self._heard = time.monotonic()
         with answers.reading(self._machine):
             message = answers.decode(line)
-            kind = answers.text(message, "type")
-        check_version(message, self._machine)
-        match kind:
-            case "received":
-                self.on_received(*self.understood(lambda told: (whole(told["bytes"]), whole(told["files"])), message))
-            case "alive":
-                pass
-            case "error":
-                raise self._refused(message)
-            case _:
-                self._early = message
+            check_version(message, self._machine)
+            match answers.text(message, "type"):
+                case "received":
+                    self.on_received(answers.count(message, "bytes"), answers.count(message, "files"))
+                case "alive":
+                    pass
+                case "error":
+                    raise self._refused(message)
+                case _:
+                    self._early = message
 
     def _refused(self, message: Message) -> WorkFailed:
-        with answers.reading(self._machine):
-            code, params = answers.code(message), answers.params(message)
+        """Raises Nonsense."""
+        code, params = answers.code(message), answers.params(message)
         if code == "transfer.no_space":
-            sizes = self.understood(lambda told: {key: whole(told[f"{key}_bytes"]) for key in ("needed", "free")}, params)
-            params = {key: amount(size, "bytes") for key, size in sizes.items()}
+            params = {key: amount(answers.count(params, f"{key}_bytes"), "bytes") for key in ("needed", "free")}
         return answers.told(code, params, self._machine)
 
     def _ended(self, rest: bytes) -> MachineError:
@@ -151,9 +135,3 @@ class Talk:
         if status == -1:
             return self._lost()
         return MachineError("machine.no_answer", machine=self._machine, status=status, details=details)
-
-
-def whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(value)
-    return value

@@ -9,13 +9,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.files import sha256, storage_errors
-from ai_nano.core.names import is_model_name
 from ai_nano.core.ports import Delivery, Parcel
 from ai_nano.machines.transfer.parcel import ATTEMPTS, BLOCK, Item, Meter, Progress, changed, items
-from ai_nano.machines.transfer.talk import Message, StreamChannel, Talk, whole
+from ai_nano.machines.transfer.talk import Message, StreamChannel, Talk
 
 DIGEST = "AI_NANO.sha256"
 PROGRAM = "shared/transfer.py"
@@ -35,7 +35,8 @@ class TarPeer:
             with closing(self._start(PROGRAM, "receive")) as channel:
                 talk = Talk(channel, self._machine, cancel)
                 talk.send(_announcement(parcel, found, self._machine))
-                answer = talk.understood(_Missing.read, found, talk.expect("missing"))
+                with answers.reading(self._machine):
+                    answer = _Missing.read(found, talk.expect("missing"))
                 if parcel.model is None:
                     parcel.on_name(answer.model)
                     parcel = replace(parcel, model=answer.model)
@@ -45,8 +46,9 @@ class TarPeer:
                 talk.on_received = meter.arrived
                 if answer.files:
                     _stream(talk, answer.files, self._machine)
-                result = talk.expect("result")
-                differing = talk.understood(_pick, found, result)
+                with answers.reading(self._machine):
+                    result = talk.expect("result")
+                    differing = [_pick(found, index) for index in answers.items(result, "differs")]
             sent, linked = sent + len(answer.files) - len(differing), linked + answer.linked
             if not differing:
                 meter.arrived(sum(item.size - offset for item, offset in answer.files), len(answer.files))
@@ -59,8 +61,9 @@ class TarPeer:
         try:
             with closing(self._start(PROGRAM, "send", model, name)) as channel:
                 talk = Talk(channel, self._machine, cancel)
-                head = talk.expect("file")
-                size, expected = talk.understood(lambda told: (whole(told["size"]), str(told["sha256"])), head)
+                with answers.reading(self._machine):
+                    head = talk.expect("file")
+                    size, expected = answers.count(head, "size"), answers.text(head, "sha256")
                 if size > limit:
                     raise WorkFailed("transfer.too_large", machine=self._machine, file=name, size=size, limit=limit)
                 with storage_errors(target), aside.open("wb") as out:
@@ -84,19 +87,27 @@ class _Missing:
 
     @classmethod
     def read(cls, found: Sequence[Item], told: Message) -> "_Missing":
-        """ValueError and its like for what cannot be."""
-        files = [(found[whole(index)], whole(offset)) for index, offset in told["files"]]
-        model = told["model"]
+        """Raises Nonsense."""
+        files = [_from_offset(found, one) for one in answers.items(told, "files")]
         indices = [item.index for item, _ in files]
-        if not isinstance(model, str) or not is_model_name(model) or indices != sorted(set(indices)) or any(
-                offset > item.size for item, offset in files):
-            raise ValueError(model)
-        return cls(model, files, whole(told["linked"]))
+        if indices != sorted(set(indices)):
+            raise answers.Nonsense("files")
+        return cls(answers.model(told, "model"), files, answers.count(told, "linked"))
 
 
-def _pick(found: Sequence[Item], told: Message) -> list[Item]:
-    """What arrived damaged."""
-    return [found[whole(index)] for index in told["differs"]]
+def _from_offset(found: Sequence[Item], told: object) -> tuple[Item, int]:
+    if not isinstance(told, list) or len(told) != 2:
+        raise answers.Nonsense("files")
+    item, offset = _pick(found, told[0]), told[1]
+    if type(offset) is not int or not 0 <= offset <= item.size:
+        raise answers.Nonsense("files")
+    return item, offset
+
+
+def _pick(found: Sequence[Item], index: object) -> Item:
+    if type(index) is not int or not 0 <= index < len(found):
+        raise answers.Nonsense("files")
+    return found[index]
 
 
 def _announcement(parcel: Parcel, found: Sequence[Item], machine: str) -> bytes:
