@@ -53,7 +53,7 @@ def settle(aside: str, folder: str) -> None:
                 compiled = py_compile.compile(source, dfile=os.path.join(folder, os.path.relpath(source, aside)), doraise=True)
             except (py_compile.PyCompileError, OSError):
                 continue  # it says so when it is started; without room for it, it runs all the same
-            sync(compiled, os.O_RDONLY)
+            sync(compiled or source, os.O_RDONLY)
     for path, _, _ in os.walk(aside, topdown=False):
         sync(path)
 
