@@ -35,7 +35,6 @@ PIECE = 1 << 16
 SILENCE_S = 60.0
 REPORT_S = 0.2
 ALIVE_S = 1.0
-DIGEST = "AI_NANO.sha256"
 # An archive's headers and padding.
 PER_FILE, PER_ARCHIVE = 4096, 1 << 20
 
@@ -142,8 +141,8 @@ def _unpack(source: Input, incoming: Incoming, missing: List[Tuple[Entry, int]])
                 member = archive.next()
                 if member is None:
                     raise Failure("transfer.unexpected", name="")
-                digest = member.pax_headers.get(DIGEST, "")
-                right = member.isreg() and member.name == str(entry.number) and member.size == entry.size - offset
+                number, _, digest = member.name.partition(".")
+                right = member.isreg() and number == str(entry.number) and member.size == entry.size - offset
                 if not right or not SHA256.match(digest):
                     raise Failure("transfer.unexpected", name=member.name[:200])
                 content = archive.extractfile(member)

@@ -23,9 +23,8 @@ MTIME = 1_700_000_000
 
 def member(name: str, data: bytes, digest: str | None = None, **fields: Any) -> bytes:
     """One file of an archive, with its padding and without the archive's end."""
-    info = tarfile.TarInfo(name)
+    info = tarfile.TarInfo(f"{name}.{hashlib.sha256(data).hexdigest() if digest is None else digest}")
     info.size = len(data)
-    info.pax_headers = {"AI_NANO.sha256": hashlib.sha256(data).hexdigest() if digest is None else digest}
     for field, value in fields.items():
         setattr(info, field, value)
     out = io.BytesIO()

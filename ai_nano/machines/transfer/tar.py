@@ -17,7 +17,6 @@ from ai_nano.core.ports import Delivery, Parcel
 from ai_nano.machines.transfer.parcel import ATTEMPTS, BLOCK, Item, Meter, Progress, changed, items
 from ai_nano.machines.transfer.talk import Message, StreamChannel, Talk
 
-DIGEST = "AI_NANO.sha256"
 PROGRAM = "shared/transfer.py"
 
 
@@ -141,7 +140,7 @@ class _Outlet:
 
 
 def _stream(talk: Talk, missing: Sequence[tuple[Item, int]], machine: str) -> None:
-    """The archive of what is missing; names are numbers, so that nothing there depends on a name in it."""
+    """The archive of what is missing; a name in it is number and hash, on which no path depends."""
     outlet = _Outlet(talk)
     archive = tarfile.open(fileobj=outlet, mode="w|", format=tarfile.PAX_FORMAT, bufsize=BLOCK)  # type: ignore[call-overload]
     try:
@@ -161,9 +160,8 @@ def _add(archive: tarfile.TarFile, item: Item, offset: int, machine: str) -> Non
             if (status.st_size, int(status.st_mtime)) != (item.size, item.mtime):
                 raise changed(machine, item)
             stream.seek(offset)
-            member = tarfile.TarInfo(str(item.index))
+            member = tarfile.TarInfo(f"{item.index}.{whole_file}")
             member.size = item.size - offset
-            member.pax_headers = {DIGEST: whole_file}
             archive.addfile(member, stream)
     except OSError as error:  # it has gone, or has become shorter
         raise changed(machine, item) from error
