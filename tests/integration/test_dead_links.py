@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,13 +49,18 @@ def lost_after(connection: Connection) -> float:
 @contextmanager
 def stopped(*pids: int) -> Iterator[None]:
     """Processes that do nothing more, while the kernel goes on acknowledging what is sent to them."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
     try:
+        for pid in pids:
+            _tell(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            _tell(pid, signal.SIGCONT)
+
+
+def _tell(pid: int, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # the session of a connection of before has just ended
+        os.kill(pid, what)
 
 
 def processes_of(server: SshServer) -> list[int]:

@@ -71,6 +71,11 @@ def test_a_connection_that_is_cut_while_it_is_made_is_tried_again() -> None:
     assert send(ScriptedPeer([error("machine.lost")], [WHOLE])) == WHOLE
 
 
+def test_a_machine_that_broke_off_before_the_first_progress_is_waited_for() -> None:
+    peer = ScriptedPeer([error("machine.lost")], [error("machine.refused")], [error("machine.unreachable")], [WHOLE])
+    assert send(peer) == WHOLE
+
+
 @pytest.mark.parametrize("code", ["machine.refused", "machine.unreachable", "machine.unknown_host", "machine.auth"])
 def test_a_machine_that_is_not_there_at_the_beginning_is_not_waited_for(code: str) -> None:
     peer = ScriptedPeer([error(code)])

@@ -68,7 +68,7 @@ class Sender:
                 lost_since = lost_since or now
                 refused = refused + 1 if error.code in REFUSALS else 0
                 # What is not there at the beginning is not waited for; what breaks off, at whatever moment, is.
-                there = furthest >= 0 or error.code == "machine.lost"
+                there = lost or furthest >= 0 or error.code == "machine.lost"
                 if error.code in _FINAL or refused == BELIEVED_AFTER or not there or (
                         patience is not None and now - lost_since >= patience):
                     raise
