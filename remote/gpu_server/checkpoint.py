@@ -34,7 +34,7 @@ def save(folder: Path, classifier: Classifier, **facts: Any) -> None:
     """Writes the whole state_dict of `classifier` and `facts`, which are the other keys; no time of day goes in."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
     content = {**facts, "state_dict": state}
-    if content.keys() != _KEYS:
+    if content.keys() - {"temperature"} != _KEYS:
         raise ValueError(f"keys of a checkpoint: {sorted(content.keys() ^ _KEYS)}")
     buffer = io.BytesIO()
     torch.save(content, buffer)

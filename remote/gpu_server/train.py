@@ -19,7 +19,7 @@ from shared.preprocess import imagenet_input
 from shared.wire import Failure, Run, guard
 
 if TYPE_CHECKING:
-    from gpu_server import head
+    from gpu_server import evaluation, head, networks
     from gpu_server.features import Features
 
 RECIPES = ("quick",)
@@ -58,7 +58,7 @@ def train(run: Run) -> None:
 
     import torch
 
-    from gpu_server import checkpoint, evaluation, features, networks
+    from gpu_server import calibration, checkpoint, evaluation, features, networks
     from gpu_server.dataset import SPLITS, model_folder, read_dataset, require_every_class, warn_of_gaps
     from gpu_server.files import write_json
     from shared.files import sha256
@@ -84,7 +84,9 @@ def train(run: Run) -> None:
     classifier.set_head(*fitted.head)
     head_end = time.monotonic()
 
-    figures = evaluation.figures(classifier, extracted, dataset.classes)
+    answers = {split: answers_of(classifier, by_split[split]) for split in ("val", "test")}
+    temperature = calibration.temperature(answers["val"])
+    figures = evaluation.figures(answers["val"], answers["test"], dataset.classes, temperature)
     counts = {split: len(by_split[split].images) for split in SPLITS}
     checkpoint.save(
         folder,
@@ -101,6 +103,7 @@ def train(run: Run) -> None:
         recipe=asked.recipe,
         seed=asked.seed,
         images=counts,
+        temperature=temperature,
     )
     total = time.monotonic() - start
     seconds = {"features": head_start - features_start, "head": head_end - head_start, "total": total}
@@ -127,6 +130,17 @@ def train(run: Run) -> None:
         seconds=round(time.monotonic() - start, 3),
         checkpoint_sha256=sha256(folder / checkpoint.FILE),
     )
+
+
+def answers_of(classifier: networks.Classifier, features: Features) -> evaluation.Answers:
+    """What the last layer says of the features."""
+    import torch
+
+    from gpu_server.evaluation import Answers
+
+    with torch.inference_mode():
+        logits = classifier.network.classifier(features.matrix)
+    return Answers(logits.clone(), features.labels, features.images)
 
 
 def fit_head(run: Run, train: Features, val: Features, classes: int, epochs: Optional[int]) -> head.Fit:
