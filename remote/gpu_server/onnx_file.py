@@ -35,7 +35,7 @@ def to_onnx(folded: nn.Module, spec: Dict[str, Any], output: str, opset: int) ->
         **options,
     )
     model = onnx.load_from_string(buffer.getvalue())
-    _constants_to_initializers(model.graph)
+    _plain_constants(model.graph)
     return model
 
 
@@ -94,15 +94,29 @@ def _problem(node: onnx.NodeProto, stored: Set[str]) -> Optional[str]:
     return None
 
 
-def _constants_to_initializers(graph: onnx.GraphProto) -> None:
-    """Constants as stored tensors instead of nodes, which old parsers handle best; a shared one is stored once."""
+def _plain_constants(graph: onnx.GraphProto) -> None:
+    """Constants as stored tensors instead of nodes, which old parsers handle best.
+
+    Of tensors with the same numbers PyTorch stores one and lets Identity nodes give it other names.
+    """
+    stored = {tensor.name for tensor in graph.initializer}
+    other_names: Dict[str, str] = {}
     kept = []
     for node in graph.node:
         if node.op_type == "Constant" and len(node.attribute) == 1 and node.attribute[0].name == "value":
             tensor = graph.initializer.add()
             tensor.CopyFrom(node.attribute[0].t)
             tensor.name = node.output[0]
+            stored.add(tensor.name)
+        elif node.op_type == "Identity" and node.input[0] in stored:
+            other_names[node.output[0]] = node.input[0]
+            stored.add(node.output[0])
         else:
             kept.append(node)
+    for node in kept:
+        for position, name in enumerate(node.input):
+            while name in other_names:
+                name = other_names[name]
+            node.input[position] = name
     del graph.node[:]
     graph.node.extend(kept)

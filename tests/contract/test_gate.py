@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,36 @@ def published(trained: tuple[Path, Ended], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def root(published: Path, tmp_path: Path) -> Path:
-    copy_of(published, tmp_path)
+    """A copy with two test images of each class."""
+    folder = copy_of(published, tmp_path)
+    for number, path in enumerate(sorted(folder.glob("test/*/*.jpg"))):
+        if number % 6 > 1:
+            path.unlink()
     return tmp_path
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run in a process of their own elsewhere; here their start would be most of the time."""
+    monkeypatch.setattr(export.libraries, "quiet", lambda: None)
+
+
+def export_here(root: Path) -> dict[str, Any]:
+    """The result of an export in this process. Raises Failure."""
+    run = server_data.run_folder(root, "export", model="photos")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        export.export(Run(str(run)))
+    return server_data.read_events(run)[-1]
+
+
+@pytest.fixture(scope="module")
+def network(published: Path) -> export.Exported:
+    """What an export computes before it writes; the same for all that follows."""
+    run = Run(str(server_data.run_folder(published, "export", model="photos")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return export.write_network(run, published / "models" / "photos", 13)
 
 
 def keep_promise(place: Path) -> None:
@@ -139,19 +168,26 @@ def change_input(place: Path, **changes: Any) -> None:
     change_bundle(place, input={**given, **changes})
 
 
-def export_with(root: Path, change: Change, monkeypatch: pytest.MonkeyPatch) -> Failure:
+Spoilt = Callable[[Path, Change], Failure]
+
+
+@pytest.fixture
+def export_with(network: export.Exported, in_this_process: None, monkeypatch: pytest.MonkeyPatch) -> Spoilt:
     """The failure of an export whose files are changed after they were written and before the gate reads them."""
     write = export.write_files
+    monkeypatch.setattr(export, "write_network", lambda run, folder, opset: network)
 
-    def write_and_change(place: Path, exported: export.Exported) -> None:
-        write(place, exported)
-        change(place)
+    def with_change(root: Path, change: Change) -> Failure:
+        def write_and_change(place: Path, exported: export.Exported) -> None:
+            write(place, exported)
+            change(place)
 
-    monkeypatch.setattr(export, "write_files", write_and_change)
-    monkeypatch.setattr(export.libraries, "quiet", lambda: None)
-    with pytest.warns(DeprecationWarning), pytest.raises(Failure) as raised:
-        export.export(Run(str(server_data.run_folder(root, "export", model="photos"))))
-    return raised.value
+        monkeypatch.setattr(export, "write_files", write_and_change)
+        with pytest.raises(Failure) as raised:
+            export_here(root)
+        return raised.value
+
+    return with_change
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -164,10 +200,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     lambda place: change_input(place, mean=[0.485, 0.456, 0.42]), lambda place: change_input(place, std=[0.25, 0.224, 0.225]),
     lambda place: change_input(place, range=[0, 255])],
     ids=["head", "convolution", "weight and hash", "labels", "labels.txt alone", "mean", "std", "range"])
-def test_what_answers_otherwise_is_refused(change: Change, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_answers_otherwise_is_refused(change: Change, root: Path, export_with: Spoilt) -> None:
     folder = root / "models" / "photos"
     before = contents(folder)
-    failure = export_with(root, change, monkeypatch)
+    failure = export_with(root, change)
     assert failure.code == "export.differs" and failure.params["count"] > 0
     noted = json.loads((folder / "report.json").read_text())["export"]
     assert len(noted["refused"]) == failure.params["count"] and noted["refused"][0] in failure.params["images"]
@@ -185,19 +221,19 @@ def test_what_answers_otherwise_is_refused(change: Change, root: Path, monkeypat
     # Too little for any answer to change, and still not what was trained.
     (lambda place: change_input(place, mean=[0.485, 0.456, 0.406 + 1e-9]), "bundle.json"),
     (lambda place: change_bundle(place, sha256={"model.onnx": "0" * 64, "labels.txt": "0" * 64}), "model.onnx")])
-def test_what_does_not_fit_together_is_refused(change: Change, file: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_together_is_refused(change: Change, file: str, root: Path, export_with: Spoilt) -> None:
     folder = root / "models" / "photos"
     before = contents(folder)
-    failure = export_with(root, change, monkeypatch)
+    failure = export_with(root, change)
     assert (failure.code, failure.params["file"]) == ("export.damaged", file)
     assert contents(folder) == before and list(folder.glob(".export-*")) == []
 
 
 def test_a_first_export_that_is_refused_publishes_nothing(
-    trained: tuple[Path, Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: tuple[Path, Ended], tmp_path: Path, export_with: Spoilt
 ) -> None:
     folder = copy_of(trained[0], tmp_path)
-    export_with(tmp_path, lambda place: change_weight(place, "Gemm"), monkeypatch)
+    export_with(tmp_path, lambda place: change_weight(place, "Gemm"))
     assert not (folder / "model.onnx").exists() and not (folder / "bundle.json").exists()
 
 
@@ -219,13 +255,13 @@ def test_the_report_and_the_bundle_tell_what_the_gate_found(published: Path) -> 
     assert bundle["temperature"] == report["calibration"]["temperature"]
 
 
-def test_the_temperature_is_in_the_model(root: Path) -> None:
+def test_the_temperature_is_in_the_model(root: Path, in_this_process: None) -> None:
     """60 % on the Nano means 60 %: the file gives softmax(logits / temperature)."""
     folder = root / "models" / "photos"
     content = torch.load(folder / "checkpoint.pth", weights_only=True)
     content["temperature"] = 3.0
     torch.save(content, folder / "checkpoint.pth")
-    assert run_program(root, "export", model="photos").code == 0
+    export_here(root)
     classifier = checkpoint.classifier_of(content, "photos")
     written = gate.read_back(folder)
     frame = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
@@ -235,30 +271,32 @@ def test_the_temperature_is_in_the_model(root: Path) -> None:
     assert written.bundle["temperature"] == 3.0
 
 
-def test_without_test_images_others_are_compared(root: Path) -> None:
+def test_without_test_images_others_are_compared(root: Path, in_this_process: None) -> None:
     folder = root / "models" / "photos"
     for path in folder.glob("test/*/*.jpg"):
         path.unlink()
-    assert run_program(root, "export", model="photos").result["images"] == 9
+    assert export_here(root)["images"] == 9
     for path in folder.glob("*/*/*.jpg"):
         path.write_bytes(b"no image")
-    assert run_program(root, "export", model="photos").error[0] == "export.no_images"
+    with pytest.raises(Failure) as raised:
+        export_here(root)
+    assert raised.value.code == "export.no_images"
 
 
-def test_a_report_of_a_better_checkpoint_is_not_touched(root: Path) -> None:
+def test_a_report_of_a_better_checkpoint_is_not_touched(root: Path, in_this_process: None) -> None:
     """Training goes on while the export runs, and has written its next best model's report."""
     path = root / "models" / "photos" / "report.json"
     report = json.loads(path.read_text())
     report["checkpoint_sha256"], report["export"] = "another", None
     path.write_text(json.dumps(report))
     before = path.read_bytes()
-    assert run_program(root, "export", model="photos").code == 0
+    export_here(root)
     assert path.read_bytes() == before
     bundle = json.loads(path.with_name("bundle.json").read_text())
     assert bundle["metrics"]["test_accuracy"] is None and bundle["training"]["test_accuracy"] is None
 
 
-def test_what_a_killed_export_left_goes_and_another_one_at_work_stays(root: Path) -> None:
+def test_what_a_killed_export_left_goes_and_another_one_at_work_stays(root: Path, in_this_process: None) -> None:
     folder = root / "models" / "photos"
     for name in ("killed", "running"):
         (folder / f".export-{name}").mkdir()
@@ -266,16 +304,16 @@ def test_what_a_killed_export_left_goes_and_another_one_at_work_stays(root: Path
     lock = os.open(folder / ".export-running", os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert run_program(root, "export", model="photos").code == 0
+        export_here(root)
     finally:
         os.close(lock)
     assert [path.name for path in folder.glob(".export-*")] == [".export-running"]
 
 
-def test_labels_are_those_of_the_checkpoint(root: Path) -> None:
+def test_labels_are_those_of_the_checkpoint(root: Path, in_this_process: None) -> None:
     """An editor's line ends and empty line are no part of a class's name."""
     path = root / "models" / "photos" / "labels.txt"
     path.write_bytes(b"\xef\xbb\xbfcat\r\ncoffee\r\nrocket\r\n")
-    result = run_program(root, "export", model="photos").result
+    result = export_here(root)
     assert path.read_bytes() == b"cat\ncoffee\nrocket"
     assert result["sha256"]["labels.txt"] == hashlib.sha256(path.read_bytes()).hexdigest()
