@@ -3,7 +3,8 @@
 Batch normalisation becomes part of the convolution before it, and TensorFlow's SAME convolutions become ordinary ones:
 timm computes their padding from the image's size while it runs, which exports as a chain of Shape, Ceil and Pad nodes
 that the Nano's TensorRT does not like. For one fixed size the padding is known. Where it is uneven, the kernel is
-extended by rows and columns of zeros until even padding means the same: the sums stay the same.
+extended by rows and columns of zeros until even padding means the same: the sums stay the same. A temperature becomes part
+of the last layer.
 """
 
 from __future__ import annotations
@@ -70,6 +71,32 @@ def fold(network: Network, resolution: int) -> Network:
         _replace(folded, name, convolution)
     folded.requires_grad_(False).eval()
     return folded
+
+
+def divide_logits(network: nn.Module, temperature: float, resolution: int) -> None:
+    """Makes the network's outputs those of now divided by `temperature`, in the last linear layer or convolution alone.
+
+    What stands behind it may be a ReLU, a mean or a flattening (SqueezeNet), which all keep a positive factor. ValueError
+    where it does not come out.
+    """
+    image = torch.randn(1, 3, resolution, resolution, generator=torch.Generator().manual_seed(0))
+    last: List[nn.Module] = []
+    handles = [
+        module.register_forward_hook(lambda module, inputs, output: last.append(module))
+        for module in network.modules()
+        if isinstance(module, (nn.Linear, nn.Conv2d))
+    ]
+    with torch.no_grad():
+        before = network(image)
+        for handle in handles:
+            handle.remove()
+        layer: Any = last[-1]
+        layer.weight.div_(temperature)
+        if layer.bias is not None:
+            layer.bias.div_(temperature)
+        after = network(image)
+    if not torch.allclose(after * temperature, before, rtol=1e-4, atol=1e-5 * float(before.abs().max())):
+        raise ValueError(f"the last layer does not carry a temperature: {layer}")
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> Tuple[int, int]:
