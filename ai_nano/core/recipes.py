@@ -1,0 +1,24 @@
+"""The recipes of step 5: what each begins with and which settings it has; doc/design/training.md says what they do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ARCHITECTURES = ("efficientnet_lite0", "resnet18", "mobilenet_v2", "mobilenet_v3_large", "squeezenet1_1")
+SETTINGS = ("epochs", "lr", "batch", "minutes")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`arch`: the network where none is chosen. `settings`: those that it has, with their usual values; None is the
+    server's own choice."""
+
+    name: str
+    arch: str
+    settings: Mapping[str, float | None] = field(default_factory=dict)
+
+
+RECIPES: Mapping[str, Recipe] = {one.name: one for one in (
+    Recipe("quick", "efficientnet_lite0"),
+    Recipe("fine", "efficientnet_lite0", {"epochs": None, "lr": None, "batch": None, "minutes": None}),
+    Recipe("classic", "resnet18", {"epochs": 35, "lr": 0.1, "batch": 8}),
+)}
