@@ -12,6 +12,7 @@ from ai_nano.core.texts import t
 from ai_nano.gui import style
 
 MOST_POINTS = 5000
+MOST_STAGES = 8
 
 
 class Curves(QWidget):
@@ -30,6 +31,8 @@ class Curves(QWidget):
         self._plots: dict[str, Any] = {}
         self._lines: dict[tuple[str, str], Any] = {}
         self._legends: list[Any] = []
+        self._marks: list[tuple[Any, Any]] = []
+        self._pyqtgraph: Any = None
 
     @property
     def epochs(self) -> Sequence[int]:
@@ -40,6 +43,7 @@ class Curves(QWidget):
         if self._plots:
             return
         self._words.hide()
+        self._pyqtgraph = pyqtgraph
         for name in ("loss", "accuracy"):
             plot = pyqtgraph.PlotWidget()
             plot.setMenuEnabled(False)
@@ -82,6 +86,7 @@ class Curves(QWidget):
         for legend in self._legends:
             for _, label in legend.items:
                 label.setText(label.text, color=tokens.text)
+        self._mark_stages()
 
     def show_words(self, words: str) -> None:
         self._words.setText(words)
@@ -100,3 +105,20 @@ class Curves(QWidget):
             points = [(one.epoch, getattr(one, f"{part}_{name}")) for one in self._metrics]
             points = [(epoch, value) for epoch, value in points if value is not None]
             line.setData([epoch for epoch, _ in points], [value for _, value in points])
+        self._mark_stages()
+
+    def _mark_stages(self) -> None:
+        """A thin line where each stage of the training begins, with its name at the accuracy's."""
+        for plot, mark in self._marks:
+            plot.removeItem(mark)
+        self._marks = []
+        tokens = style.tokens()
+        pairs = list(zip(self._metrics, self._metrics[1:], strict=False))
+        begun = [later for earlier, later in pairs if later.stage != earlier.stage][-MOST_STAGES:]
+        for one in [*self._metrics[:1], *begun] if begun else []:
+            for name, plot in self._plots.items():
+                told = {"label": one.stage, "labelOpts": {"position": 0.06, "color": tokens.muted, "anchors": [(0, 1), (0, 1)]}}
+                mark = self._pyqtgraph.InfiniteLine(one.epoch, angle=90, **(told if name == "accuracy" else {}),
+                                                    pen=self._pyqtgraph.mkPen(QColor(tokens.border), width=1))
+                plot.addItem(mark, ignoreBounds=True)
+                self._marks.append((plot, mark))
