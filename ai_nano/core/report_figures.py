@@ -1,26 +1,110 @@
-"""The figures of a report.json (doc/design/wire.md), typed: for the window, which shows them without a browser."""
+"""What a training measured: report.json, read as what another machine says.
 
-from collections.abc import Mapping
+A report of an older server lacks some of it; that is None or empty here, and the page and the window leave it out.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ai_nano.core import answers, bundle, names
 from ai_nano.core.answers import Nonsense, optional
-from ai_nano.core.workspace import PARTS
 
 MOST_CLASSES = 1000
-MOST_SAMPLES = 400
+MOST_EPOCHS = 10_000
 MOST_STAGES = 100
 MOST_BINS = 100
+MOST_REFUSED = 1000
+# As many as the training chooses of a few classes: pictures in the page, each of some 10 kB.
+MOST_SAMPLES = 400
+LARGEST_SEED = 2 ** 63
+PARTS = ("train", "val", "test")
+SETTINGS = ("epochs", "lr", "batch", "minutes", "seed")
 
 
 @dataclass(frozen=True)
-class OfClass:
-    """`images`: of this class in test."""
+class Epoch:
+    """One epoch of one stage; losses in nats, accuracies as fractions."""
 
-    name: str
+    epoch: int
+    stage: str | None
+    train_loss: float | None
+    train_accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    lr: float | None
+    images_per_s: float | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the recipe; `taken` when its model became the best."""
+
+    stage: str
+    seconds: float | None
+    epochs: int | None
+    val_accuracy: float | None
+    val_loss: float | None
+    taken: bool
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Images whose confidence is in low..high: how many, how sure on average, which share of them right."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Expected calibration error and negative log-likelihood; None without test images."""
+
+    ece: float | None
+    nll: float | None
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    temperature: float
+    before: Reliability
+    after: Reliability
+
+
+@dataclass(frozen=True)
+class Half:
+    """The rehearsal of the Nano's half precision, against single precision."""
+
+    images: int
+    accuracy: float
+    max_difference: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Export:
+    """What the export's gate found; `refused` are the files of images that kept the model from being published."""
+
+    created: str
+    opset: int
+    bytes: int
+    images: int
+    max_difference: float
+    agreement: float
+    refused: tuple[str, ...]
+    milliseconds: float | None
+    fp16: Half | None
+
+
+@dataclass(frozen=True)
+class OfAClass:
+    """Precision is None for a class that was never predicted, recall for one without test images."""
+
     precision: float | None
     recall: float | None
     images: int
@@ -28,150 +112,169 @@ class OfClass:
 
 @dataclass(frozen=True)
 class Sample:
-    """A test image: `file` relative to the split, its class, what the network says and how sure it is."""
+    """One test image (`file` below the model's folder), its class and what the network took it for."""
 
     file: str
-    class_name: str
+    name: str
     predicted: str
     confidence: float | None
 
     @property
     def right(self) -> bool:
-        return self.class_name == self.predicted
+        return self.name == self.predicted
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Images whose confidence lies from `low` to `high`: how many, how sure it is of them, and how often right."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Expected calibration error before and after the temperature, and the bins after it."""
-
-    temperature: float
-    before: float | None
-    after: float | None
-    bins: tuple[Bin, ...]
-
-
-@dataclass(frozen=True)
-class Stage:
-    name: str
-    seconds: float | None
-    epochs: int | None
-    val_accuracy: float | None
-    taken: bool
-
-
-@dataclass(frozen=True)
-class Half:
-    """The rehearsal in half precision, as the Nano computes."""
-
-    images: int
-    accuracy: float | None
-    max_difference: float | None
-    agreement: float | None
-
-
-@dataclass(frozen=True)
-class Exported:
-    """`refused`: images on which the exported model answers otherwise; then it was not published."""
-
-    images: int
-    max_difference: float | None
-    agreement: float | None
-    refused: tuple[str, ...]
-    milliseconds: float | None
-    half: Half | None
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Fractions and seconds; None is what the report does not tell.
-
-    `created` is the unix time of the model; `confusion` goes by true class, then predicted class.
-    """
+class Report:
+    """All of report.json. Accuracies are fractions of val and test, None without images there; `interval` is the
+    95 % one of test_accuracy; `first_image_s` counts from the first image read to this model; `confusion` has the true
+    classes as rows. `images` and `data` count train, val and test."""
 
     model: str
     recipe: str
     arch: str
-    stage: str
-    device: str
+    stage: str | None
+    created: str | None
+    checkpoint_sha256: str | None
+    device: str | None
     classes: tuple[str, ...]
     images: Mapping[str, int]
+    settings: Mapping[str, float | None]
+    stages: tuple[Stage, ...]
+    start_s: float | None
+    first_image_s: float | None
+    total_s: float | None
+    history: tuple[Epoch, ...]
     val_accuracy: float | None
     test_accuracy: float | None
     interval: tuple[float, float] | None
-    seconds: float | None
+    calibration: Calibration | None
     parameters: int | None
     bytes: int | None
     milliseconds: float | None
-    seed: int | None
-    created: float
+    data: Mapping[str, Mapping[str, int]]
+    width: int | None
+    height: int | None
+    export: Export | None
     confusion: tuple[tuple[int, ...], ...]
-    per_class: tuple[OfClass, ...]
+    per_class: Mapping[str, OfAClass]
     samples: tuple[Sample, ...]
-    stages: tuple[Stage, ...]
-    calibration: Calibration | None
-    export: Exported | None
 
     @property
-    def mistakes(self) -> list[Sample]:
-        """The most confident first."""
-        return sorted((one for one in self.samples if not one.right), key=lambda one: -(one.confidence or 0.0))
+    def tested(self) -> int:
+        """Test images; those that could be read."""
+        return sum(map(sum, self.confusion))
+
+    @property
+    def right(self) -> int:
+        """Test images that the network named rightly."""
+        return sum(row[number] for number, row in enumerate(self.confusion))
 
 
-def load(folder: Path) -> Figures:
-    """Of report.json in the model's folder. Raises WorkFailed `bundle.damaged`, OSError."""
+def load(folder: Path) -> Report:
+    """report.json in `folder`; WorkFailed `bundle.damaged` for what is not of its shape."""
     raw = bundle.read_json(folder, bundle.REPORT_JSON)
     try:
-        return _figures(raw, folder)
+        return read(raw)
     except Nonsense as error:
         raise bundle.damaged(folder, bundle.REPORT_JSON) from error
 
 
-def _figures(raw: Mapping[str, Any], folder: Path) -> Figures:
-    classes = tuple(answers.texts(raw, "classes", MOST_CLASSES, names.LONGEST_LABEL))
-    images, per_class = answers.mapping(raw, "images"), answers.mapping(raw, "per_class", MOST_CLASSES)
-    seconds, size, settings = (optional(answers.mapping, raw, key) or {} for key in ("seconds", "size", "settings"))
-    return Figures(
-        folder.name, answers.text(raw, "recipe", 40), answers.text(raw, "arch", 60), optional(answers.text, raw, "stage") or "",
-        optional(answers.text, raw, "device") or "", classes, {part: answers.count(images, part) for part in PARTS},
-        optional(answers.fraction, raw, "val_accuracy"), optional(answers.fraction, raw, "test_accuracy"), _interval(raw),
-        optional(answers.number, seconds, "total", low=0), optional(answers.count, size, "parameters"),
-        optional(answers.count, size, "bytes"), optional(answers.number, raw, "milliseconds", low=0),
-        optional(answers.count, settings, "seed"), _time(raw, folder), _matrix(raw, len(classes)),
-        tuple(_of_class(answers.shown(name, names.LONGEST_LABEL), answers.mapping(per_class, name)) for name in per_class),
-        tuple(_sample(one) for one in answers.objects(raw, "samples")[:MOST_SAMPLES]),
-        tuple(_stage(one) for one in (answers.objects(raw, "stages")[:MOST_STAGES] if "stages" in raw else ())),
-        _calibration(optional(answers.mapping, raw, "calibration")), _exported(optional(answers.mapping, raw, "export")))
+def read(raw: Mapping[str, Any]) -> Report:
+    """The content of a report.json. Raises Nonsense."""
+    classes = answers.texts(raw, "classes", MOST_CLASSES, names.LONGEST_LABEL)
+    images, seconds = answers.mapping(raw, "images"), answers.mapping(raw, "seconds")
+    size, data = optional(answers.mapping, raw, "size") or {}, optional(answers.mapping, raw, "data") or {}
+    settings = optional(answers.mapping, raw, "settings") or {}
+    per_class = answers.mapping(raw, "per_class", MOST_CLASSES)
+    counted = optional(answers.mapping, data, "classes", most=MOST_CLASSES) or {}
+    return Report(
+        model=answers.text(raw, "model"), recipe=answers.text(raw, "recipe"), arch=answers.text(raw, "arch"),
+        stage=optional(answers.text, raw, "stage"), created=optional(answers.text, raw, "created"),
+        checkpoint_sha256=optional(answers.text, raw, "checkpoint_sha256"), device=optional(answers.text, raw, "device"),
+        classes=tuple(classes), images=_parts(images),
+        settings={name: optional(answers.number, settings, name, low=0, high=LARGEST_SEED) for name in SETTINGS},
+        stages=tuple(map(_stage, _objects(raw, "stages", MOST_STAGES))),
+        start_s=_positive(seconds, "start"), first_image_s=_positive(seconds, "first_image"),
+        total_s=_positive(seconds, "total"), history=tuple(map(_epoch, answers.objects(raw, "history", MOST_EPOCHS))),
+        val_accuracy=_fraction(raw, "val_accuracy"), test_accuracy=_fraction(raw, "test_accuracy"),
+        interval=_interval(raw), calibration=_calibration(optional(answers.mapping, raw, "calibration")),
+        parameters=optional(answers.count, size, "parameters"), bytes=optional(answers.count, size, "bytes"),
+        milliseconds=_positive(raw, "milliseconds"),
+        data={answers.shown(name): _parts(answers.mapping(counted, name)) for name in counted},
+        width=optional(answers.count, data, "width"), height=optional(answers.count, data, "height"),
+        export=_export(optional(answers.mapping, raw, "export")), confusion=_matrix(raw, len(classes)),
+        per_class={answers.shown(name): _of_a_class(answers.mapping(per_class, name)) for name in per_class},
+        samples=tuple(map(_sample, answers.objects(raw, "samples")[:MOST_SAMPLES])))
+
+
+def _positive(raw: Mapping[str, Any], key: str) -> float | None:
+    return optional(answers.number, raw, key, low=0)
+
+
+def _fraction(raw: Mapping[str, Any], key: str) -> float | None:
+    return optional(answers.fraction, raw, key)
+
+
+def _objects(raw: Mapping[str, Any], key: str, most: int) -> Sequence[Mapping[str, Any]]:
+    return optional(answers.objects, raw, key, most=most) or []
+
+
+def _parts(raw: Mapping[str, Any]) -> Mapping[str, int]:
+    return {part: answers.count(raw, part) for part in PARTS}
+
+
+def _epoch(raw: Mapping[str, Any]) -> Epoch:
+    return Epoch(answers.count(raw, "epoch", 0, 1_000_000), optional(answers.text, raw, "stage"),
+                 *(_positive(raw, key) for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr",
+                                                   "images_per_s")))
+
+
+def _stage(raw: Mapping[str, Any]) -> Stage:
+    return Stage(answers.text(raw, "stage"), _positive(raw, "seconds"), optional(answers.count, raw, "epochs"),
+                 _fraction(raw, "val_accuracy"), _positive(raw, "val_loss"), bool(optional(answers.flag, raw, "taken")))
 
 
 def _interval(raw: Mapping[str, Any]) -> tuple[float, float] | None:
-    told = optional(answers.items, raw, "interval", most=2)
-    if not told:
+    ends = optional(answers.items, raw, "interval", most=2)
+    if ends is None:
         return None
-    if len(told) != 2:
+    if len(ends) != 2:
         raise Nonsense("interval")
-    low, high = (answers.fraction({"value": value}, "value") for value in told)
+    low, high = (answers.fraction({"end": end}, "end") for end in ends)
+    if low > high:
+        raise Nonsense("interval")
     return low, high
 
 
-def _time(raw: Mapping[str, Any], folder: Path) -> float:
-    """By the server's clock, where it says so; else the file's."""
-    told = optional(answers.text, raw, "created", longest=40)
-    try:
-        at = datetime.strptime(told or "", "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return (folder / bundle.REPORT_JSON).stat().st_mtime
-    return at.timestamp()
+def _calibration(raw: Mapping[str, Any] | None) -> Calibration | None:
+    if raw is None:
+        return None
+    before, after = (_reliability(answers.mapping(raw, key)) for key in ("before", "after"))
+    return Calibration(answers.number(raw, "temperature", 1e-3, 1e3), before, after)
+
+
+def _reliability(raw: Mapping[str, Any]) -> Reliability:
+    bins = [Bin(answers.fraction(one, "low"), answers.fraction(one, "high"), answers.count(one, "count"),
+                _fraction(one, "confidence"), _fraction(one, "accuracy"))
+            for one in answers.objects(raw, "bins", MOST_BINS)]
+    return Reliability(_fraction(raw, "ece"), _positive(raw, "nll"), tuple(bins))
+
+
+def _export(raw: Mapping[str, Any] | None) -> Export | None:
+    if raw is None:
+        return None
+    return Export(answers.text(raw, "created"), answers.count(raw, "opset"), answers.count(raw, "bytes"),
+                  answers.count(raw, "images"), answers.fraction(raw, "max_difference"), answers.fraction(raw, "agreement"),
+                  tuple(answers.texts(raw, "refused", MOST_REFUSED, answers.LONGEST_PATH)), _positive(raw, "milliseconds"),
+                  _half(optional(answers.mapping, raw, "fp16")))
+
+
+def _half(raw: Mapping[str, Any] | None) -> Half | None:
+    if raw is None:
+        return None
+    return Half(answers.count(raw, "images"), *(answers.fraction(raw, key) for key in ("accuracy", "max_difference",
+                                                                                       "agreement")))
 
 
 def _matrix(raw: Mapping[str, Any], size: int) -> tuple[tuple[int, ...], ...]:
@@ -181,42 +284,10 @@ def _matrix(raw: Mapping[str, Any], size: int) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(answers.count({"cell": cell}, "cell") for cell in row) for row in rows)
 
 
-def _of_class(name: str, raw: Mapping[str, Any]) -> OfClass:
-    return OfClass(name, optional(answers.fraction, raw, "precision"), optional(answers.fraction, raw, "recall"),
-                   answers.count(raw, "images"))
+def _of_a_class(raw: Mapping[str, Any]) -> OfAClass:
+    return OfAClass(_fraction(raw, "precision"), _fraction(raw, "recall"), answers.count(raw, "images"))
 
 
 def _sample(raw: Mapping[str, Any]) -> Sample:
     return Sample(answers.text(raw, "file", answers.LONGEST_PATH), answers.text(raw, "class", names.LONGEST_LABEL),
-                  answers.text(raw, "predicted", names.LONGEST_LABEL), optional(answers.fraction, raw, "confidence"))
-
-
-def _stage(raw: Mapping[str, Any]) -> Stage:
-    return Stage(answers.text(raw, "stage", 40), optional(answers.number, raw, "seconds", low=0),
-                 optional(answers.count, raw, "epochs"), optional(answers.fraction, raw, "val_accuracy"),
-                 bool(optional(answers.flag, raw, "taken")))
-
-
-def _calibration(raw: Mapping[str, Any] | None) -> Calibration | None:
-    if raw is None:
-        return None
-    before, after = (optional(answers.mapping, raw, key) or {} for key in ("before", "after"))
-    told = answers.objects(after, "bins", MOST_BINS) if "bins" in after else []
-    bins = tuple(Bin(answers.fraction(one, "low"), answers.fraction(one, "high"), answers.count(one, "count"),
-                     optional(answers.fraction, one, "confidence") or 0.0, optional(answers.fraction, one, "accuracy") or 0.0)
-                 for one in told)
-    return Calibration(answers.number(raw, "temperature", 0), optional(answers.number, before, "ece", low=0),
-                       optional(answers.number, after, "ece", low=0), bins)
-
-
-def _exported(raw: Mapping[str, Any] | None) -> Exported | None:
-    if raw is None:
-        return None
-    half = optional(answers.mapping, raw, "fp16")
-    return Exported(answers.count(raw, "images"), optional(answers.number, raw, "max_difference"),
-                    optional(answers.fraction, raw, "agreement"),
-                    tuple(answers.texts(raw, "refused", 1000, answers.LONGEST_PATH)) if "refused" in raw else (),
-                    optional(answers.number, raw, "milliseconds", low=0),
-                    None if half is None else Half(answers.count(half, "images"), optional(answers.fraction, half, "accuracy"),
-                                                   optional(answers.number, half, "max_difference"),
-                                                   optional(answers.fraction, half, "agreement")))
+                  answers.text(raw, "predicted", names.LONGEST_LABEL), _fraction(raw, "confidence"))

@@ -16,7 +16,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, CameraError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Listener, Log, Prediction, Progress, State
 from ai_nano.core.figures import percent
-from ai_nano.core.files import write_atomically, write_json
+from ai_nano.core.files import write_json
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Running, Workflow
@@ -26,7 +26,7 @@ from ai_nano.demo.verdict import EMPTY, SETTLE_S, Verdict, judge, read_lines
 from ai_nano.lab import Lab, build_lab, build_workflow
 from ai_nano.steps import project
 from ai_nano.steps.deploy import DeployOptions
-from ai_nano.steps.export import ExportOptions, tested_image
+from ai_nano.steps.export import ExportOptions, write_page
 from ai_nano.steps.infer import InferOptions
 from ai_nano.steps.record import RecordOptions
 from ai_nano.steps.split import SplitOptions
@@ -231,7 +231,7 @@ class Journey:
         figures = self._write_report(workspace, lab, model, verdict)
         self.emit(Log("demo.figures", {
             "frames": verdict.frames, "accuracy": percent(verdict.accuracy), "leds": percent(verdict.led_share),
-            "test": percent(figures["test_accuracy"]), "images": figures["images"]["test"]}))
+            "test": percent(figures.test_accuracy), "images": figures.images["test"]}))
         details = [t("demo.row", name=row.showing.card, expected=sorted(row.expected) or "-", share=percent(row.led_share),
                      seen=[f"{name} {count}" for name, count in row.seen.items()]) for row in verdict.rows]
         if not verdict.leds_agree:
@@ -239,21 +239,12 @@ class Journey:
                              stage=self.classroom.stage.record)
         if not verdict.accurate:
             raise WorkFailed("demo.inaccurate", details=details, accuracy=percent(verdict.accuracy), frames=verdict.frames)
-        return Outcome(self.folder, workspace.model_folder(model) / bundle.REPORT_HTML, verdict, figures["test_accuracy"])
+        return Outcome(self.folder, workspace.model_folder(model) / bundle.REPORT_HTML, verdict, figures.test_accuracy)
 
-    def _write_report(self, workspace: Workspace, lab: Lab, model: str, verdict: Verdict) -> dict[str, Any]:
+    def _write_report(self, workspace: Workspace, lab: Lab, model: str, verdict: Verdict) -> report.Report:
         """The training's report again, with the figure of the fresh takes beside the split's."""
-        folder = workspace.model_folder(model)
-        figures = report.load(folder)
         fresh = report.Fresh(verdict.accuracy, verdict.frames, verdict.confusion(CLASSES))
-
-        def thumbnail(file: str) -> bytes | None:
-            path = tested_image(workspace, file)
-            return None if path is None else lab.images.thumbnail(path, 200)
-
-        page = report.render(figures, thumbnail, fresh)
-        write_atomically(folder / bundle.REPORT_HTML, page.encode("utf-8"))
-        return figures
+        return write_page(workspace, workspace.model_folder(model), lab.images, fresh)
 
 
 class _Watch:

@@ -2,20 +2,24 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ai_nano.core import answers, bundle, report, trained, wire
 from ai_nano.core.answers import optional
-from ai_nano.core.errors import AiNanoError, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.files import is_image_name, storage_errors, write_atomically
-from ai_nano.core.ports import StepContext
+from ai_nano.core.ports import Images, StepContext
 from ai_nano.core.workspace import Receipt, Workspace
 
 # In the workspace's models/, while a model comes.
 FETCHED = ".fetched"
+# The gate of the export found that the exported file answers otherwise than the trained network.
+REFUSED = "export.differs"
+THUMBNAIL_WIDTH = 320
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,14 @@ class ExportStep:
         assert chosen is not None, "check() looked"
         model, server = chosen.model, context.lab.server
         job = server.start("export", "gpu_server/export.py", {"model": model})
-        result = wire.follow(job, self.name, server.name, context.emit, context.cancel)
+        try:
+            result = wire.follow(job, self.name, server.name, context.emit, context.cancel)
+        except WorkFailed as error:
+            if error.code == REFUSED:
+                # What fails about the report is less than what it is about.
+                with suppress(AiNanoError):
+                    self._fetch_report(workspace, model, context)
+            raise
         with answers.reading(server.name):
             facts, checkpoint = _facts(result), optional(answers.text, result, "checkpoint_sha256")
         folder = workspace.model_folder(model)
@@ -47,7 +58,7 @@ class ExportStep:
             for name in (*bundle.FILES, bundle.REPORT_JSON):
                 server.download(PurePosixPath("models") / model / name, fetched / name, context.cancel)
             checked = bundle.load(fetched)
-            write_atomically(fetched / bundle.REPORT_HTML, self._report(workspace, fetched, context).encode("utf-8"))
+            write_page(workspace, fetched, context.lab.images)
             # The one before stays until this one is whole.
             with workspace.publishing:
                 if folder.exists():
@@ -60,14 +71,26 @@ class ExportStep:
                        facts={"model": model, "classes": list(checked.classes), "sha256": checked.sha256[bundle.MODEL],
                               **facts})
 
-    def _report(self, workspace: Workspace, folder: Path, context: StepContext) -> str:
-        images = context.lab.images
+    def _fetch_report(self, workspace: Workspace, model: str, context: StepContext) -> None:
+        """The report alone, which names the images on which the export was refused; what was exported before stays."""
+        folder = workspace.model_folder(model)
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            context.lab.server.download(PurePosixPath("models") / model / bundle.REPORT_JSON, folder / bundle.REPORT_JSON,
+                                        context.cancel)
+            write_page(workspace, folder, context.lab.images)
 
-        def thumbnail(file: str) -> bytes | None:
-            path = tested_image(workspace, file)
-            return None if path is None else images.thumbnail(path, 200)
 
-        return report.render(report.load(folder), thumbnail)
+def write_page(workspace: Workspace, folder: Path, images: Images, fresh: report.Fresh | None = None) -> report.Report:
+    """report.html of the report.json in a model's folder, with the workspace's pictures. WorkFailed `bundle.damaged`."""
+
+    def thumbnail(file: str) -> bytes | None:
+        path = tested_image(workspace, file)
+        return None if path is None else images.thumbnail(path, THUMBNAIL_WIDTH)
+
+    figures = report.load(folder)
+    write_atomically(folder / bundle.REPORT_HTML, report.render(figures, thumbnail, fresh).encode("utf-8"))
+    return figures
 
 
 def _facts(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</sty
            "&lt;b&gt;", "javascript:alert(1)", "]]>", "\x1b[2J", "{machine}")
 
 
-def loaded(figures: object, folder: Path) -> dict[str, Any]:
+def loaded(figures: object, folder: Path) -> report.Report:
     (folder / "report.json").write_text(json.dumps(figures))
     return report.load(folder)
 
@@ -104,8 +104,8 @@ def test_names_are_words_in_the_page(name: str, tmp_path: Path) -> None:
     figures["samples"] = [{"file": name, "class": name, "predicted": name, "confidence": 0.5}]
     page = report.render(loaded(figures, tmp_path), lambda file: b"jpeg")
     tags = read(page).tags
-    assert {tag for tag, _ in tags} <= set("html meta title style body h1 h2 p div b svg text line polyline table tr th td "
-                                           "figure figcaption img".split())
+    assert {tag for tag, _ in tags} <= set("html meta title style body header section h1 h2 p div b i ul li svg text line "
+                                           "polyline circle rect table tr th td figure figcaption img".split())
     assert not any(key.startswith("on") for _, attributes in tags for key in attributes)
     assert not re.search(r'(src|href)="(?!data:)', page) and "default-src 'none'" in page and "\x1b" not in page
 
@@ -130,7 +130,7 @@ def test_a_report_that_lies(change: Callable[[dict[str, Any]], object], tmp_path
 @given(st.sampled_from(sorted(FIGURES)), JSON)
 def test_any_value_is_drawn_or_refused(key: str, value: object) -> None:
     try:
-        figures = report._figures(answers.decode(json.dumps({**FIGURES, key: value}).encode()))
+        figures = report.read(answers.decode(json.dumps({**FIGURES, key: value}).encode()))
     except answers.Nonsense:
         return
     report.render(figures, lambda file: None).encode("utf-8")
