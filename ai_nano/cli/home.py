@@ -29,11 +29,11 @@ def runs(args: argparse.Namespace, console: Console) -> int:
 
 def line(run: ModelRun) -> str:
     """One model in a line, for a person."""
-    told = run.figures
-    seconds = "–" if told.seconds is None else duration(told.seconds)
+    told = run.report
+    seconds = "–" if told.total_s is None else duration(told.total_s)
     place = t("runs.on", nanos=run.nanos) if run.nanos else "" if run.exported else t("runs.not_exported")
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(told.created))
-    return (f"{told.model:<30} {told.recipe:<8} {told.arch:<18} {with_interval(told):<22} "
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.at))
+    return (f"{run.model:<30} {told.recipe:<8} {told.arch:<18} {with_interval(told):<22} "
             f"{amount(sum(told.images.values()), 'images'):<12} {seconds:<10} {when}  {place}").rstrip()
 
 
@@ -63,7 +63,7 @@ def open_file(args: argparse.Namespace, console: Console) -> int:
     images = sum(workspace.count(name) for name in workspace.classes)
     found = model_runs.runs(workspace)
     console.result({"step": "open", "workspace": str(workspace.path), "classes": workspace.classes, "images": images,
-                    "models": [run.figures.model for run in found]},
+                    "models": [run.model for run in found]},
                    t("project_pack.opened", folder=workspace.path, images=images, models=len(found)))
     return 0
 

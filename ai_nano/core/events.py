@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ai_nano.core import texts
+from ai_nano.core import recipes, texts
 from ai_nano.core.figures import amount, duration, percent
 
 WIRE_VERSION = 1
@@ -111,7 +111,8 @@ class Best(Event):
     @property
     def text(self) -> str:
         """For example `best so far: quick, 97.9 % on val, 96.2 % on test`."""
-        return texts.t("train.best", stage=self.stage, val=percent(self.val_accuracy), test=percent(self.test_accuracy))
+        return texts.t("train.best", stage=recipes.word(self.stage), val=percent(self.val_accuracy),
+                       test=percent(self.test_accuracy))
 
     def to_json(self) -> dict[str, object]:
         told = {key: value for key, value in self.__dict__.items() if key != "machine"}

@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-ARCHITECTURES = ("efficientnet_lite0", "resnet18", "mobilenet_v2", "mobilenet_v3_large", "squeezenet1_1")
+from ai_nano.core.texts import known, t
+
+# Under the names that their authors write.
+NETWORKS = {"efficientnet_lite0": "EfficientNet-Lite0", "resnet18": "ResNet-18", "mobilenet_v2": "MobileNetV2",
+            "mobilenet_v3_large": "MobileNetV3-Large", "squeezenet1_1": "SqueezeNet 1.1"}
+ARCHITECTURES = tuple(NETWORKS)
 SETTINGS = ("epochs", "lr", "batch", "minutes")
 
 
@@ -22,3 +27,8 @@ RECIPES: Mapping[str, Recipe] = {one.name: one for one in (
     Recipe("fine", "efficientnet_lite0", {"epochs": None, "lr": None, "batch": None, "minutes": None}),
     Recipe("classic", "resnet18", {"epochs": 35, "lr": 0.1, "batch": 8}),
 )}
+
+
+def word(stage: str) -> str:
+    """A recipe or a stage of one within a sentence; one that this version does not know keeps its name."""
+    return t(f"recipe.{stage}").lower() if known(f"recipe.{stage}") else stage

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ai_nano.core import bundle, names, report
+from ai_nano.core import bundle, names
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.files import storage_errors, write_atomically
+from ai_nano.core.files import storage_errors
 from ai_nano.core.ports import Images
 from ai_nano.core.workspace import Workspace
-from ai_nano.steps.export import tested_image
+from ai_nano.steps.export import tested_image, write_page
 
 PIXELS = 200
 
@@ -18,8 +18,7 @@ def page(workspace: Workspace, model: str, images: Images) -> Path:
     told, path = folder / bundle.REPORT_JSON, folder / bundle.REPORT_HTML
     with storage_errors(folder):
         if not path.is_file() or (told.is_file() and told.stat().st_mtime_ns > path.stat().st_mtime_ns):
-            text = report.render(report.load(folder), lambda file: thumbnail(workspace, file, images))
-            write_atomically(path, text.encode("utf-8"))
+            write_page(workspace, folder, images)
     return path
 
 

@@ -6,14 +6,13 @@ from PyQt5.QtCore import QUrl
 from PyQt5.QtGui import QDesktopServices, QImage
 from PyQt5.QtWidgets import QPushButton, QScrollArea
 
-from ai_nano.core import report_figures
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.report_figures import Figures
+from ai_nano.core.report import Report, load
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session
 from ai_nano.gui.shell import Shell
-from ai_nano.gui.widgets.mistake_list import MOST
+from ai_nano.gui.widgets.mistake_list import MOST, mistakes
 from ai_nano.gui.widgets.report_view import ReportView
 from ai_nano.steps import report
 
@@ -29,7 +28,7 @@ class ReportPage(Page):
         super().__init__(session)
         self._window = window
         self._model = self._from = ""
-        self._told: tuple[Figures, dict[str, QImage]] | None = None
+        self._told: tuple[Report, dict[str, QImage]] | None = None
         self.view = ReportView()
         self.area.setWidget(self.view)
         self.back.clicked.connect(lambda: window.show_page(self._from or "train"))
@@ -48,12 +47,12 @@ class ReportPage(Page):
         if workspace is None or lab is None:
             return
 
-        def work() -> tuple[Figures, dict[str, QImage]]:
-            told = report_figures.load(workspace.model_folder(model))
-            found = ((one.file, report.thumbnail(workspace, one.file, lab.images)) for one in told.mistakes[:MOST])
+        def work() -> tuple[Report, dict[str, QImage]]:
+            told = load(workspace.model_folder(model))
+            found = ((one.file, report.thumbnail(workspace, one.file, lab.images)) for one in mistakes(told)[:MOST])
             return told, {file: QImage.fromData(jpeg) for file, jpeg in found if jpeg is not None}
 
-        def done(told: tuple[Figures, dict[str, QImage]]) -> None:
+        def done(told: tuple[Report, dict[str, QImage]]) -> None:
             if model == self._model:
                 self._told = told
                 self.redraw()

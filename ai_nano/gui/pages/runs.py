@@ -1,18 +1,18 @@
 """All models of the project that have a report: listed, compared side by side, deployed again."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
+from PyQt5.QtCore import QItemSelectionModel
 from PyQt5.QtWidgets import QLabel, QPushButton
 
 from ai_nano.core import model_runs
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.figures import amount, duration, percent
 from ai_nano.core.model_runs import ModelRun
+from ai_nano.core.recipes import NETWORKS, word
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
-from ai_nano.gui.pages.train import stage_name
-from ai_nano.gui.pages.train_settings import NAMES
 from ai_nano.gui.session import Session
 from ai_nano.gui.shell import Shell
 from ai_nano.gui.widgets.figure_table import FigureTable
@@ -75,20 +75,24 @@ class RunsPage(Page):
 
     def _show(self, found: Sequence[ModelRun]) -> None:
         if found != self._runs:
-            kept = {run.figures.model for run in self.chosen}
+            kept = {run.model for run in self.chosen}
             self._runs = found
-            self.redraw()
-            for row, run in enumerate(found):
-                if run.figures.model in kept:
-                    self.table.selectRow(row)
-        self.none.setVisible(not found)
-        self.table.setVisible(bool(found))
+            self._draw(kept)
 
     def redraw(self) -> None:
+        self._draw({run.model for run in self.chosen})
+
+    def _draw(self, chosen: Collection[str]) -> None:
+        """The list anew; what was chosen stays so."""
         self.table.show_rows([t(f"window.runs.{name}") for name in COLUMNS],
                              [[cell(run, name) for name in COLUMNS] for run in self._runs])
         self.none.setVisible(not self._runs)
         self.table.setVisible(bool(self._runs))
+        model, selection = self.table.model(), self.table.selectionModel()
+        selection.clearSelection()
+        for row, run in enumerate(self._runs):
+            if run.model in chosen:
+                selection.select(model.index(row, 0), QItemSelectionModel.Select | QItemSelectionModel.Rows)
         self._show_chosen()
 
     def _show_chosen(self) -> None:
@@ -100,24 +104,24 @@ class RunsPage(Page):
         self.compared.setVisible(several)
         if several:
             rows = [[t(f"window.runs.{name}"), *(cell(run, name) for run in chosen)] for name in COMPARED]
-            self.compared.show_rows(["", *(run.figures.model for run in chosen)], rows, fit=False)
+            self.compared.show_rows(["", *(run.model for run in chosen)], rows, fit=False)
 
     def _with_chosen(self, do: OnModel) -> None:
         chosen = self.chosen
         if len(chosen) == 1:
-            do(chosen[0].figures.model)
+            do(chosen[0].model)
 
 
 def cell(run: ModelRun, name: str) -> str:
     """What a table says of a run."""
-    told = run.figures
+    told = run.report
     match name:
         case "model":
-            return told.model
+            return run.model
         case "recipe":
-            return stage_name(told.recipe)
+            return word(told.recipe)
         case "arch":
-            return NAMES.get(told.arch, told.arch)
+            return NETWORKS.get(told.arch, told.arch)
         case "test":
             return model_runs.with_interval(told)
         case "val":
@@ -126,19 +130,19 @@ def cell(run: ModelRun, name: str) -> str:
             return "–" if told.interval is None else t("window.runs.between", low=percent(told.interval[0]),
                                                        high=percent(told.interval[1]))
         case "ece":
-            return percent(told.calibration.after if told.calibration is not None else None)
+            return percent(run.ece)
         case "images":
             return str(sum(told.images.values()))
         case "seconds":
-            return "–" if told.seconds is None else duration(told.seconds)
+            return "–" if told.total_s is None else duration(told.total_s)
         case "milliseconds":
             return "–" if told.milliseconds is None else f"{told.milliseconds:.1f} ms"
         case "bytes":
             return "–" if told.bytes is None else amount(told.bytes, "bytes")
         case "seed":
-            return "–" if told.seed is None else str(told.seed)
+            return "–" if told.settings.get("seed") is None else f"{told.settings['seed']:.0f}"
         case "when":
-            return time.strftime("%d.%m. %H:%M", time.localtime(told.created))
+            return time.strftime("%d.%m. %H:%M", time.localtime(run.at))
         case "where":
             if run.nanos or run.exported:
                 return ", ".join(run.nanos)

@@ -9,8 +9,9 @@ from PyQt5.QtWidgets import QButtonGroup, QFrame, QLabel, QPushButton, QRadioBut
 from ai_nano.core import bundle, trained
 from ai_nano.core.events import Best, Metric
 from ai_nano.core.figures import percent
-from ai_nano.core.recipes import RECIPES
-from ai_nano.core.texts import known, t
+from ai_nano.core.recipes import RECIPES, word
+from ai_nano.core.report import Report, load
+from ai_nano.core.texts import t
 from ai_nano.core.workflow import STEPS
 from ai_nano.gui import style
 from ai_nano.gui.inbox import Batch
@@ -47,6 +48,8 @@ class TrainPage(StepPage):
         self._pyqtgraph: Any = None
         self._last: Metric | None = None
         self._best: Best | None = None
+        # The model whose curves are shown while nothing runs.
+        self._drawn = ""
         self._stopping = False
         self._recipes = QButtonGroup(self)
         for name in RECIPES:
@@ -94,6 +97,21 @@ class TrainPage(StepPage):
         self.report.setEnabled(self._has_report)
         self._show_best()
         self._show_figures()
+        self._show_last_curves()
+
+    def _show_last_curves(self) -> None:
+        """Of the model that there is, from its report: a reopened project shows how it was trained."""
+        workspace, model = self.session.workspace, self._model
+        if self.active is not None or workspace is None or model == self._drawn or not self._has_report:
+            return
+        self._drawn = model
+
+        def done(told: Report) -> None:
+            if self.active is None and self._drawn == model:
+                self.curves.clear()
+                self.curves.add(told.history)
+
+        self.session.look(lambda: load(workspace.model_folder(model)), done)
 
     @property
     def _model(self) -> str:
@@ -117,7 +135,7 @@ class TrainPage(StepPage):
         self.best.setVisible(facts is not None)
         self.goOn.setVisible(facts is not None)
         if facts is not None:
-            self.best.setText(t("window.train.best", stage=stage_name(str(facts.get("stage") or "")),
+            self.best.setText(t("window.train.best", stage=word(str(facts.get("stage") or "")),
                                 val=percent(facts.get("val_accuracy"))))
             following = f"{STEPS.index('export') + 1} {t('window.step.export')}"
             self.goOn.setText(t("window.train.go_on", step=following))
@@ -130,7 +148,7 @@ class TrainPage(StepPage):
             words = epoch_words(self._last)
         elif receipt is not None and self.active is None:
             facts = receipt.facts
-            words = t("window.train.result", model=facts["model"], recipe=stage_name(facts.get("recipe") or ""),
+            words = t("window.train.result", model=facts["model"], recipe=word(facts.get("recipe") or ""),
                       val=percent(facts.get("val_accuracy")), test=percent(facts.get("test_accuracy")),
                       seconds=round(facts.get("seconds") or 0, 1))
         self.figures.setText(words)
@@ -146,6 +164,7 @@ class TrainPage(StepPage):
 
     def reset(self) -> None:
         self._last = self._best = None
+        self._drawn = ""
         self.curves.clear()
 
     # ---- what comes --------------------------------------------------------------------------------------------------
@@ -159,6 +178,8 @@ class TrainPage(StepPage):
 
     def over(self, step: str, outcome: object) -> None:
         self._best = None
+        # What was seen live stays.
+        self._drawn = self._model
         self._stopping = False
 
     def take(self, batch: Batch) -> None:
@@ -185,17 +206,12 @@ class TrainPage(StepPage):
         self.redraw()
 
 
-def stage_name(stage: str) -> str:
-    """A stage of a training; those that are named after recipes have words."""
-    return t(f"recipe.{stage}").lower() if known(f"recipe.{stage}") else stage
-
-
 def epoch_words(metric: Metric) -> str:
     """For example `fine: Epoch 3 of 30: 93.0 % right on train, 90.0 % on val  ·  312 images/s`."""
     words = t("window.train.now", epoch=metric.epoch, epochs=metric.epochs, train=percent(metric.train_accuracy),
               val=percent(metric.val_accuracy))
     if metric.stage:
-        words = t("window.train.stage", stage=stage_name(metric.stage), words=words)
+        words = t("window.train.stage", stage=word(metric.stage), words=words)
     speed = [] if metric.images_per_s is None else [t("window.train.speed", rate=round(metric.images_per_s))]
     rate = [] if metric.lr is None else [t("window.train.rate", lr=f"{metric.lr:.2g}")]
     return "  ·  ".join([words, *rate, *speed])

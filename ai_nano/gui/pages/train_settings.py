@@ -4,13 +4,9 @@ from typing import Protocol
 
 from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QSpinBox
 
-from ai_nano.core.recipes import ARCHITECTURES, RECIPES, SETTINGS
+from ai_nano.core.recipes import ARCHITECTURES, NETWORKS, RECIPES, SETTINGS
 from ai_nano.core.texts import t
 from ai_nano.steps.train import TrainOptions
-
-# As their authors write them.
-NAMES = {"efficientnet_lite0": "EfficientNet-Lite0", "resnet18": "ResNet-18", "mobilenet_v2": "MobileNetV2",
-         "mobilenet_v3_large": "MobileNetV3-Large", "squeezenet1_1": "SqueezeNet 1.1"}
 
 
 class Form(Protocol):
@@ -30,8 +26,8 @@ class TrainSettings:
     def __init__(self, form: object) -> None:
         self._form: Form = form  # type: ignore[assignment]
         self._recipe = ""
-        for name in ARCHITECTURES:
-            self._form.arch.addItem(NAMES[name], name)
+        for name, shown in NETWORKS.items():
+            self._form.arch.addItem(shown, name)
         self.show_recipe("quick")
 
     def show_recipe(self, recipe: str) -> None:

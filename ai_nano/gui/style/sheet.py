@@ -62,6 +62,7 @@ QListWidget[role="choice"]::item { padding: 8px 10px; border-radius: 6px; }
 QListWidget[role="choice"]::item:selected { background: $accent_soft; color: $text; }
 QTableWidget { background: $surface; alternate-background-color: $window; padding: 0; border-color: $border; }
 QTableWidget::item { padding: 6px 10px; border: none; }
+QTableWidget::item:selected { background: $accent_soft; color: $text; }
 QHeaderView { background: $surface; }
 QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $border;
     padding: 8px 10px; font-weight: 600; }
@@ -74,6 +75,7 @@ QRadioButton::indicator { width: 14px; height: 14px; border: 1px solid $strong_b
 QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $accent; border-radius: 8px;
     background: $on_accent; }
 QRadioButton::indicator:disabled { border-color: $border; }
+QRadioButton::indicator:checked:disabled { border-color: $muted; }
 QRadioButton:disabled { color: $muted; }
 QToolButton[role="fold"] { border: none; background: transparent; color: $accent; padding: 4px 8px; }
 QToolButton[role="fold"]:focus { border: 1px solid $accent; padding: 3px 7px; }

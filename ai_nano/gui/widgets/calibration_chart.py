@@ -11,7 +11,7 @@ from ai_nano.core.report_figures import Bin
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 
-LEFT, BOTTOM, TOP, RIGHT = 46, 34, 8, 10
+LEFT, BOTTOM, TOP, RIGHT = 46, 34, 8, 26
 
 
 class CalibrationChart(QWidget):
@@ -53,7 +53,7 @@ class CalibrationChart(QWidget):
             if one.count:
                 left = area.left() + one.low * area.width() + 2
                 wide = max(2.0, (one.high - one.low) * area.width() - 4)
-                high = one.accuracy * area.height()
+                high = (one.accuracy or 0.0) * area.height()
                 painter.drawRect(QRectF(left, area.bottom() - high, wide, high))
         painter.setPen(QPen(QColor(tokens.text), 1.5, Qt.DashLine))
         painter.drawLine(area.bottomLeft(), area.topRight())

@@ -8,6 +8,8 @@ from PyQt5.QtGui import QColor, QFont
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Metric
+from ai_nano.core.recipes import word
+from ai_nano.core.report import Epoch
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 
@@ -27,7 +29,7 @@ class Curves(QWidget):
         self._words.setAlignment(Qt.AlignCenter)
         self._words.setProperty("role", "note")
         self._layout.addWidget(self._words)
-        self._metrics: list[Metric] = []
+        self._metrics: list[Metric | Epoch] = []
         self._plots: dict[str, Any] = {}
         self._lines: dict[tuple[str, str], Any] = {}
         self._legends: list[Any] = []
@@ -95,7 +97,7 @@ class Curves(QWidget):
         self._metrics = []
         self._draw()
 
-    def add(self, metrics: Sequence[Metric]) -> None:
+    def add(self, metrics: Sequence[Metric | Epoch]) -> None:
         self._metrics += metrics
         del self._metrics[:-MOST_POINTS]
         self._draw()
@@ -117,7 +119,8 @@ class Curves(QWidget):
         begun = [later for earlier, later in pairs if later.stage != earlier.stage][-MOST_STAGES:]
         for one in [*self._metrics[:1], *begun] if begun else []:
             for name, plot in self._plots.items():
-                told = {"label": one.stage, "labelOpts": {"position": 0.06, "color": tokens.muted, "anchors": [(0, 1), (0, 1)]}}
+                beside = {"position": 0.06, "color": tokens.muted, "anchors": [(0, 1), (0, 1)]}
+                told = {"label": word(one.stage or ""), "labelOpts": beside}
                 mark = self._pyqtgraph.InfiniteLine(one.epoch, angle=90, **(told if name == "accuracy" else {}),
                                                     pen=self._pyqtgraph.mkPen(QColor(tokens.border), width=1))
                 plot.addItem(mark, ignoreBounds=True)

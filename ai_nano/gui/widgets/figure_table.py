@@ -2,9 +2,17 @@
 
 from collections.abc import Sequence
 
-from PyQt5.QtCore import Qt
-from PyQt5.QtGui import QColor
-from PyQt5.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from PyQt5.QtCore import QModelIndex, Qt
+from PyQt5.QtGui import QColor, QPainter, QResizeEvent
+from PyQt5.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
 
 from ai_nano.gui import style
 
@@ -26,6 +34,7 @@ class FigureTable(QTableWidget):
         self.setShowGrid(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollPerPixel)
         self.setVerticalScrollMode(QAbstractItemView.ScrollPerPixel)
+        self._fits = False
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(ROW)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
@@ -52,12 +61,33 @@ class FigureTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeToContents)
         if width:
             header.setSectionResizeMode(width - 1, QHeaderView.Stretch)
-        if fit:
-            self.fit()
+        self._fits = fit
+        self._fit()
 
-    def fit(self) -> None:
-        head = self.horizontalHeader().sizeHint().height() if self.horizontalHeader().isVisibleTo(self) else 0
-        self.setFixedHeight(min(TALLEST, head + self.rowCount() * ROW + 4))
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Also the bar below it, where it is wider than its place."""
+        if not self._fits:
+            return
+        header = self.horizontalHeader()
+        head = header.sizeHint().height() if header.isVisibleTo(self) else 0
+        bar = self.horizontalScrollBar().sizeHint().height() if header.length() > self.width() - 4 else 0
+        height = min(TALLEST, head + self.rowCount() * ROW + bar + 4)
+        if self.height() != height or self.maximumHeight() != height:
+            self.setFixedHeight(height)
+
+
+class _Tinted(QStyledItemDelegate):
+    """Paints the background that an item has; with a stylesheet for items, Qt passes over it."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        brush = index.data(Qt.BackgroundRole)
+        if brush is not None:
+            painter.fillRect(option.rect.adjusted(1, 1, -1, -1), brush)
+        super().paint(painter, option, index)
 
 
 class ConfusionTable(FigureTable):
@@ -65,9 +95,11 @@ class ConfusionTable(FigureTable):
     deeper the larger their share of the row."""
 
     def show_matrix(self, classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> None:
+        self.setItemDelegate(_Tinted(self))
         rows = [[name, *(str(count) for count in row)] for name, row in zip(classes, matrix, strict=True)]
-        self.show_rows(["", *classes], rows, fit=False)
+        self.show_rows(["", *classes], rows)
         header = self.horizontalHeader()
+        header.setMinimumSectionSize(NARROWEST // 2)
         header.setSectionResizeMode(QHeaderView.ResizeToContents)
         tokens = style.tokens()
         for place, row in enumerate(matrix):
@@ -80,4 +112,3 @@ class ConfusionTable(FigureTable):
                 colour = QColor(tokens.ok if place == column else tokens.bad)
                 colour.setAlphaF(0.6 * count / total if count else 0.0)
                 item.setBackground(colour)
-        self.fit()

@@ -7,13 +7,19 @@ from PyQt5.QtGui import QIcon, QImage, QPixmap, QResizeEvent
 from PyQt5.QtWidgets import QAbstractItemView, QListView, QListWidget, QListWidgetItem, QWidget
 
 from ai_nano.core.figures import percent
-from ai_nano.core.report_figures import Sample
+from ai_nano.core.report import Report, Sample
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 
 PICTURE = QSize(160, 90)
 CELL = QSize(182, 146)
 MOST = 24
+NO_BREAK = "\u00a0"
+
+
+def mistakes(told: Report) -> list[Sample]:
+    """The most confident first."""
+    return sorted((one for one in told.samples if not one.right), key=lambda one: -(one.confidence or 0.0))
 
 
 class MistakeList(QListWidget):
@@ -36,8 +42,8 @@ class MistakeList(QListWidget):
         """`pictures` by file; one that is not there has its words alone."""
         self.clear()
         for sample in samples[:MOST]:
-            item = QListWidgetItem(t("window.report.mistake", name=sample.class_name, predicted=sample.predicted,
-                                     confidence=percent(sample.confidence, 0)))
+            item = QListWidgetItem(t("window.report.mistake", name=sample.name, predicted=sample.predicted,
+                                     confidence=percent(sample.confidence, 0).replace(" ", NO_BREAK)))
             item.setToolTip(style.plain(sample.file))
             item.setTextAlignment(int(Qt.AlignHCenter | Qt.AlignTop))
             if sample.file in pictures:

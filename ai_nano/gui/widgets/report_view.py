@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QImage
-from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.figures import amount, duration, percent
-from ai_nano.core.report_figures import Figures
+from ai_nano.core.recipes import NETWORKS, word
+from ai_nano.core.report import Report
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 from ai_nano.gui.widgets.calibration_chart import CalibrationChart
 from ai_nano.gui.widgets.figure_table import ConfusionTable, FigureTable
-from ai_nano.gui.widgets.mistake_list import MistakeList
+from ai_nano.gui.widgets.mistake_list import MistakeList, mistakes
 
 
 class ReportView(QWidget):
@@ -29,7 +30,7 @@ class ReportView(QWidget):
                 old.hide()
                 old.deleteLater()
 
-    def show_figures(self, told: Figures, pictures: Mapping[str, QImage]) -> None:
+    def show_figures(self, told: Report, pictures: Mapping[str, QImage]) -> None:
         """`pictures` of the mistakes, by file."""
         self.clear()
         self._rows.addWidget(self._chips(told))
@@ -39,14 +40,14 @@ class ReportView(QWidget):
         self._rows.addWidget(_side_by_side(self._calibration(told), _column(right)))
         self._rows.addStretch(1)
 
-    def _chips(self, told: Figures) -> QWidget:
-        seconds = "–" if told.seconds is None else duration(told.seconds)
+    def _chips(self, told: Report) -> QWidget:
+        seconds = "–" if told.total_s is None else duration(told.total_s)
         chips = [(percent(told.test_accuracy), "test"), (percent(told.val_accuracy), "val"),
                  (" / ".join(str(count) for count in told.images.values()), "images"), (seconds, "seconds"),
-                 (f"{told.recipe}, {told.arch}", "recipe")]
+                 (f"{word(told.recipe)}, {NETWORKS.get(told.arch, told.arch)}", "recipe")]
         around, column = _card()
         row = QHBoxLayout()
-        row.setSpacing(26)
+        row.setSpacing(18)
         for value, name in chips:
             pair = QVBoxLayout()
             pair.setSpacing(0)
@@ -58,54 +59,54 @@ class ReportView(QWidget):
         column.addWidget(_label(_in_words(told), "", wrap=True))
         return around
 
-    def _confusion(self, told: Figures) -> QWidget:
+    def _confusion(self, told: Report) -> QWidget:
         table = ConfusionTable()
         table.show_matrix(told.classes, told.confusion)
         return _section("window.report.confusion", [_label(t("window.report.confusion.how"), "note", wrap=True), table])
 
-    def _per_class(self, told: Figures) -> QWidget:
+    def _per_class(self, told: Report) -> QWidget:
         table = FigureTable()
         columns = [t(f"window.report.{name}") for name in ("class", "precision", "recall", "count")]
-        table.show_rows(columns, [(one.name, percent(one.precision, 0), percent(one.recall, 0), str(one.images))
-                                  for one in told.per_class])
+        table.show_rows(columns, [(name, percent(one.precision, 0), percent(one.recall, 0), str(one.images))
+                                  for name, one in told.per_class.items()])
         return _section("window.report.classes", [table])
 
-    def _mistakes(self, told: Figures, pictures: Mapping[str, QImage]) -> QWidget:
-        mistakes = told.mistakes
-        if not mistakes:
+    def _mistakes(self, told: Report, pictures: Mapping[str, QImage]) -> QWidget:
+        wrong = mistakes(told)
+        if not wrong:
             return _section("window.report.mistakes", [_label(t("window.report.mistakes.none"), "note")])
         pictured = MistakeList()
-        pictured.show_samples(mistakes, pictures)
+        pictured.show_samples(wrong, pictures)
         return _section("window.report.mistakes", [pictured])
 
-    def _calibration(self, told: Figures) -> QWidget:
+    def _calibration(self, told: Report) -> QWidget:
         if told.calibration is None:
             return _section("window.report.calibration", [_label("–", "note")])
         chart = CalibrationChart()
-        chart.show_bins(told.calibration.bins)
-        words = t("window.report.calibration.how", after=percent(told.calibration.after),
-                  before=percent(told.calibration.before), temperature=f"{told.calibration.temperature:.2f}")
+        chart.show_bins(told.calibration.after.bins)
+        words = t("window.report.calibration.how", after=percent(told.calibration.after.ece),
+                  before=percent(told.calibration.before.ece), temperature=f"{told.calibration.temperature:.2f}")
         return _section("window.report.calibration", [chart, _label(words, "note", wrap=True)])
 
-    def _export(self, told: Figures) -> QWidget:
+    def _export(self, told: Report) -> QWidget:
         done = told.export
         if done is None:
             return _section("window.report.export", [_label(t("window.report.export.none"), "note", wrap=True)])
         rows = [(t("window.report.export.same"), t("window.report.export.same.value", share=percent(done.agreement, 0),
                                                    images=done.images)),
-                (t("window.report.export.difference"), "–" if done.max_difference is None else f"{done.max_difference:.1g}")]
+                (t("window.report.export.difference"), f"{done.max_difference:.1g}")]
         if done.refused:
             rows.append((t("window.report.export.refused"), ", ".join(done.refused)))
-        if done.half is not None:
+        if done.fp16 is not None:
             rows.append((t("window.report.export.half"), t("window.report.export.half.value",
-                                                           accuracy=percent(done.half.accuracy),
-                                                           share=percent(done.half.agreement, 0))))
+                                                           accuracy=percent(done.fp16.accuracy),
+                                                           share=percent(done.fp16.agreement, 0))))
         if done.milliseconds is not None:
             rows.append((t("window.report.onnx_milliseconds"), f"{done.milliseconds:.1f} ms"))
-        return _section("window.report.export", [_table(rows)])
+        return _section("window.report.export", [_pairs(rows)])
 
-    def _numbers(self, told: Figures) -> QWidget:
-        rows = [(t("window.report.stage", stage=one.name),
+    def _numbers(self, told: Report) -> QWidget:
+        rows = [(t("window.report.stage", stage=word(one.stage)),
                  t("window.report.stage.value", seconds="–" if one.seconds is None else duration(one.seconds),
                    val=percent(one.val_accuracy))) for one in told.stages]
         if told.parameters is not None:
@@ -114,15 +115,13 @@ class ReportView(QWidget):
             rows.append((t("window.report.bytes"), amount(told.bytes, "bytes")))
         if told.milliseconds is not None:
             rows.append((t("window.report.milliseconds", device=told.device or "?"), f"{told.milliseconds:.1f} ms"))
-        return _section("window.report.numbers", [_table(rows)] if rows else [_label("–", "note")])
+        return _section("window.report.numbers", [_pairs(rows)] if rows else [_label("–", "note")])
 
 
-def _in_words(told: Figures) -> str:
-    images = sum(sum(row) for row in told.confusion)
-    if not images or told.interval is None:
-        return t("window.report.no_test") if not images else ""
-    right = sum(row[place] for place, row in enumerate(told.confusion))
-    return t("window.report.between", images=images, right=right, low=percent(told.interval[0], 0),
+def _in_words(told: Report) -> str:
+    if not told.tested or told.interval is None:
+        return t("window.report.no_test") if not told.tested else ""
+    return t("window.report.between", images=told.tested, right=told.right, low=percent(told.interval[0], 0),
              high=percent(told.interval[1], 0))
 
 
@@ -136,10 +135,18 @@ def _label(text: str, role: str, wrap: bool = False) -> QLabel:
     return label
 
 
-def _table(rows: Sequence[Sequence[str]]) -> FigureTable:
-    table = FigureTable()
-    table.show_rows((), rows)
-    return table
+def _pairs(rows: Sequence[tuple[str, str]]) -> QWidget:
+    """What is measured, and its value, one below the other; long ones are wrapped."""
+    around = QWidget()
+    grid = QGridLayout(around)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setHorizontalSpacing(14)
+    grid.setVerticalSpacing(7)
+    for place, (name, value) in enumerate(rows):
+        for column, label in enumerate((_label(name, "note", wrap=True), _label(value, "figure", wrap=True))):
+            grid.addWidget(label, place, column, Qt.AlignTop)
+            grid.setColumnStretch(column, 1)
+    return around
 
 
 def _card() -> tuple[QFrame, QVBoxLayout]:
