@@ -23,8 +23,8 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {one.name: one for one in (
-    Recipe("quick", "efficientnet_lite0"),
-    Recipe("fine", "efficientnet_lite0", {"epochs": None, "lr": None, "batch": None, "minutes": None}),
+    Recipe("quick", "efficientnet_lite0", {"epochs": None}),
+    Recipe("fine", "efficientnet_lite0", {"epochs": None, "lr": None, "batch": 32, "minutes": None}),
     Recipe("classic", "resnet18", {"epochs": 35, "lr": 0.1, "batch": 8}),
 )}
 

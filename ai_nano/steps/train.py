@@ -15,7 +15,7 @@ from ai_nano.core.report_fetch import ReportFetch
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
 
 MOST_EPOCHS = 1000
-LARGEST_BATCH = 4096
+LARGEST_BATCH = 1024
 LONGEST_MINUTES = 24 * 60
 LARGEST_SEED = 2 ** 32 - 1
 # A command (doc/design/wire.md): end at the next batch, and keep the best model so far.

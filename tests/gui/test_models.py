@@ -46,6 +46,7 @@ def test_a_training_with_settings_shows_its_best_and_is_stopped(shown: Shown) ->
     window, lab, user = shown
     user.click("Fine")
     user.click("More settings")
+    user.wait_for("How long it may take, all in all.")
     user.fill("Minutes", "3")
     user.fill("Seed", "7")
     user.click("Train", nth=1)
@@ -79,7 +80,7 @@ def test_each_recipe_has_its_own_settings(shown: Shown) -> None:
     window, _, user = shown
     user.click("More settings")
     every = ("Network", "Epochs", "Learning rate", "Batch", "Minutes", "Seed")
-    for recipe, hidden in (("Quick", every[1:5]), ("Fine", ()), ("Classic", ("Minutes",))):
+    for recipe, hidden in (("Quick", every[2:5]), ("Fine", ()), ("Classic", ("Minutes",))):
         user.click(recipe)
         user.wait(0.1)
         assert [name for name in every if not user.sees(name)] == list(hidden)
