@@ -60,11 +60,13 @@ def _curve(history: Sequence[Epoch], title: str, top: float | None,
         value = highest * share
         lines.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         lines.append(_words(_LEFT - 6, y(value) + 4, percent(value, 0) if top else f"{value:.2f}", "end"))
-    for before, one in zip(history, history[1:], strict=False):
-        if one.stage != before.stage:
-            middle = x((before.epoch + one.epoch) / 2)
-            lines.append(f'<line class="stage" x1="{middle:.1f}" x2="{middle:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
-            lines.append(_words(middle + 4, _TOP + 12, one.stage or "", "start"))
+    for before, one in zip((None, *history), history, strict=False):
+        if before is None or one.stage != before.stage:
+            middle = x(one.epoch if before is None else (before.epoch + one.epoch) / 2)
+            if before is not None:
+                lines.append(f'<line class="stage" x1="{middle:.1f}" x2="{middle:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
+            # Losses fall and accuracies rise: there is room at the bottom of the one and at the top of the other.
+            lines.append(_words(middle + 4, HEIGHT - _BOTTOM - 6 if top else _TOP + 12, one.stage or "", "start"))
     for number, (kind, name) in enumerate((("train", t("report.train")), ("val", t("report.val")))):
         points = [(x(one.epoch), y(value)) for one in history for value in (values_of(one)[number],) if value is not None]
         drawn = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)

@@ -89,13 +89,14 @@ def _headline(report: Report) -> str:
             sentences.append(_text(code, low=percent(low, 0), high=percent(high, 0)))
         chance = 1 / len(report.classes)
         sentences.append(_text("report.chance", share=percent(chance, 0)))
-        words = (f'<div class="headline"><b>{percent(report.test_accuracy)}</b><p>{" ".join(sentences)}</p></div>'
+        words = (f'<div class="headline"><div><b>{percent(report.test_accuracy)}</b>{_text("report.test_accuracy")}</div>'
+                 f'<p>{" ".join(sentences)}</p></div>'
                  + report_charts.interval(report.test_accuracy, report.interval, chance))
     images = " / ".join(str(report.images[part]) for part in PARTS)
     facts = [(percent(report.val_accuracy), "report.val_accuracy"), (images, "report.images"),
              ("–" if report.total_s is None else f"{report.total_s:.1f} s", "report.seconds")]
     boxes = "".join(f"<div><b>{html.escape(value)}</b>{_text(code)}</div>" for value, code in facts)
-    return _section("report.test_accuracy", words, f'<div class="facts">{boxes}</div>')
+    return _section("report.headline", words, f'<div class="facts">{boxes}</div>')
 
 
 def _fresh(report: Report, fresh: Fresh | None) -> str:
@@ -146,7 +147,7 @@ def _kind(right: bool, count: int) -> str:
 
 def _per_class(report: Report) -> str:
     def bar(share: float | None) -> str:
-        return f'<div class="bar"><i style="width:{100 * (share or 0):.0f}%"></i></div> {percent(share)}'
+        return f'<div class="bar"><i style="width:{100 * (share or 0):.0f}%"></i></div><span>{percent(share)}</span>'
 
     head = ("", *map(_text, ("report.recall", "report.precision", "report.count")))
     rows = [(html.escape(name), bar(one.recall), bar(one.precision), str(one.images)) for name, one in report.per_class.items()]

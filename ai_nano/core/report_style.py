@@ -12,19 +12,20 @@ h1{font-size:1.7rem;line-height:1.25;margin:0 0 .2rem;overflow-wrap:anywhere}h2{
 p{margin:.5rem 0;max-width:46rem}.quiet{color:var(--quiet);margin:0;overflow-wrap:anywhere}
 section{margin-top:2.2rem;padding-top:1.4rem;border-top:1px solid var(--line)}header+section{border:0;padding-top:0}
 .headline{display:flex;align-items:center;gap:1.4rem;flex-wrap:wrap}
-.headline b{font-size:3.2rem;line-height:1.1;color:var(--blue);white-space:nowrap}.headline p{flex:1;min-width:16rem}
+.headline div{color:var(--quiet);font-size:.9rem}.headline b{display:block;font-size:3.2rem;line-height:1.1;color:var(--blue);
+white-space:nowrap}.headline p{flex:1;min-width:16rem}
 .facts{display:flex;flex-wrap:wrap;gap:.8rem;margin:1rem 0 0}
 .facts div{background:var(--card);border-radius:10px;padding:.6rem 1rem;color:var(--quiet);font-size:.9rem}
 .facts b{display:block;font-size:1.25rem;color:var(--text)}
 .wide{overflow-x:auto}table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}
 td,th{padding:.35rem .8rem;text-align:right;border-bottom:1px solid var(--line)}th{font-weight:600}
 tr th:first-child{text-align:left}tr:first-child th{color:var(--quiet);font-size:.9rem}
-.confusion td{border:2px solid var(--back);border-radius:6px;text-align:center;min-width:3.4rem}
-.confusion .hit{background:rgba(var(--bluergb),calc(.1 + .6*var(--share)))}
+.confusion td{border:2px solid var(--back);border-radius:6px;text-align:center;min-width:5rem}.confusion th{text-align:center}
+.confusion .hit{background:rgba(var(--bluergb),calc(.1 + .42*var(--share)))}
 .confusion .miss{background:rgba(var(--redrgb),calc(.18 + .6*var(--share)));font-weight:600}
 .confusion .empty{color:var(--quiet)}
 .bar{display:inline-block;width:7rem;height:.6rem;border-radius:.3rem;background:var(--line);overflow:hidden;margin-right:.4rem}
-.bar i{display:block;height:100%;background:var(--blue)}
+td span{display:inline-block;min-width:4.4rem}.bar i{display:block;height:100%;background:var(--blue)}
 .samples{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:1rem}
 .samples figure{margin:0;break-inside:avoid}.samples img,.none{width:100%;aspect-ratio:16/9;object-fit:cover;display:block;
 border-radius:8px;background:var(--card)}

@@ -73,12 +73,18 @@ class ExportStep:
 
     def _fetch_report(self, workspace: Workspace, model: str, context: StepContext) -> None:
         """The report alone, which names the images on which the export was refused; what was exported before stays."""
-        folder = workspace.model_folder(model)
+        folder, source = workspace.model_folder(model), PurePosixPath("models") / model / bundle.REPORT_JSON
         with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            context.lab.server.download(PurePosixPath("models") / model / bundle.REPORT_JSON, folder / bundle.REPORT_JSON,
-                                        context.cancel)
-            write_page(workspace, folder, context.lab.images)
+            fetched = workspace.model_folder(FETCHED) / model
+            shutil.rmtree(fetched.parent, ignore_errors=True)
+            fetched.mkdir(parents=True)
+            context.lab.server.download(source, fetched / bundle.REPORT_JSON, context.cancel)
+            write_page(workspace, fetched, context.lab.images)
+            with workspace.publishing:
+                folder.mkdir(exist_ok=True)
+                for name in (bundle.REPORT_JSON, bundle.REPORT_HTML):
+                    (fetched / name).replace(folder / name)
+            shutil.rmtree(fetched.parent, ignore_errors=True)
 
 
 def write_page(workspace: Workspace, folder: Path, images: Images, fresh: report.Fresh | None = None) -> report.Report:

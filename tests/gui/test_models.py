@@ -46,7 +46,7 @@ def test_a_training_with_settings_shows_its_best_and_is_stopped(shown: Shown) ->
     window, lab, user = shown
     user.click("Fine")
     user.click("More settings")
-    user.wait_for("How long it may take, all in all.")
+    user.wait_for(re.compile("^How long it may take, all in all;"))
     user.fill("Minutes", "3")
     user.fill("Seed", "7")
     user.click("Train", nth=1)

@@ -104,7 +104,7 @@ def test_names_are_words_in_the_page(name: str, tmp_path: Path) -> None:
     figures["samples"] = [{"file": name, "class": name, "predicted": name, "confidence": 0.5}]
     page = report.render(loaded(figures, tmp_path), lambda file: b"jpeg")
     tags = read(page).tags
-    assert {tag for tag, _ in tags} <= set("html meta title style body header section h1 h2 p div b i ul li svg text line "
+    assert {tag for tag, _ in tags} <= set("html meta title style body header section h1 h2 p div span b i ul li svg text line "
                                            "polyline circle rect table tr th td figure figcaption img".split())
     assert not any(key.startswith("on") for _, attributes in tags for key in attributes)
     assert not re.search(r'(src|href)="(?!data:)', page) and "default-src 'none'" in page and "\x1b" not in page

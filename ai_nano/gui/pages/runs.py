@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from PyQt5.QtCore import QItemSelectionModel
-from PyQt5.QtWidgets import QLabel, QPushButton
+from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 
 from ai_nano.core import model_runs
 from ai_nano.core.errors import AiNanoError
@@ -30,6 +30,7 @@ class RunsPage(Page):
     comparing: QLabel
     compared: FigureTable
     none: QLabel
+    filler: QWidget
     report: QPushButton
     deploy: QPushButton
     back: QPushButton
@@ -102,6 +103,7 @@ class RunsPage(Page):
         several = len(chosen) > 1
         self.comparing.setVisible(several)
         self.compared.setVisible(several)
+        self.filler.setVisible(not several)
         if several:
             rows = [[t(f"window.runs.{name}"), *(cell(run, name) for run in chosen)] for name in COMPARED]
             self.compared.show_rows(["", *(run.model for run in chosen)], rows, fit=False)
