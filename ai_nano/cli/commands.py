@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ai_nano.cli import room
+from ai_nano.cli import home, room
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
@@ -93,13 +93,13 @@ def _options(args: argparse.Namespace, step: str) -> Any:
         case "upload":
             return UploadOptions()
         case "train":
-            return TrainOptions(args.recipe, args.arch, args.epochs, args.seed)
+            return TrainOptions(args.recipe, args.arch, args.epochs, args.seed, args.lr, args.batch, args.minutes)
         case "export":
             return ExportOptions()
         case "try":
             return TryOptions(args.camera, args.frames, args.seconds, args.threshold)
         case "deploy":
-            return DeployOptions(tuple(args.nano))
+            return DeployOptions(tuple(args.nano), getattr(args, "model", None))
         case "infer":
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
             return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold)
@@ -169,6 +169,8 @@ def summary(workspace: Workspace, receipt: Receipt) -> str:
             facts[key] = percent(facts[key])
     if receipt.step == "export":
         facts["report"] = workspace.model_folder(str(facts["model"])) / "report.html"
+    if facts.get("stopped"):
+        return t("summary.train.stopped", **facts)
     return t(f"summary.{receipt.step}", **facts)
 
 
@@ -226,6 +228,6 @@ def _demo(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
-    "pack": room.pack, "open": room.open_pack,
+    "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,
     **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy"), _step),
 }

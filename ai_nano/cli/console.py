@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.events import Event, Log, Metric, Prediction, Progress, State
+from ai_nano.core.events import Best, Event, Log, Metric, Prediction, Progress, State
 from ai_nano.core.figures import amount, percent
 from ai_nano.core.texts import known, t
 
@@ -83,6 +83,9 @@ class TextConsole:
                     self._show_progress(event)
                 case Metric():
                     self._show_metric(event)
+                case Best():
+                    self._end_full_bar()
+                    self._print("  " + event.text, "green")
                 case Prediction():
                     self._show_prediction(event)
                 case Log(level="output"):

@@ -8,16 +8,17 @@ from ai_nano.cli.console import Console
 from ai_nano.cli.waiting import wait
 from ai_nano.core import runs, wire
 from ai_nano.core.errors import AiNanoError, Detached, MachineError, MissingPrerequisite, WorkFailed
-from ai_nano.core.events import Log
+from ai_nano.core.events import Log, ignore
 from ai_nano.core.figures import duration
 from ai_nano.core.ports import Machine
 from ai_nano.core.texts import t
 from ai_nano.lab import Lab
+from ai_nano.steps.train import STOP
 
 
 def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
     machines = runs.machines(lab)
-    wanted = args.cancel or args.follow
+    wanted = args.cancel or args.follow or args.stop
     if not wanted:
         return _list(machines, console)
     machine, run = _find(machines, wanted, console)
@@ -26,6 +27,14 @@ def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         if not job.cancel():
             raise WorkFailed("job.not_cancelled", machine=machine.name, run=wanted)
         console.result({"step": "jobs", "machine": machine.name, "cancelled": wanted}, t("jobs.cancelled", run=wanted))
+    elif args.stop:
+        if run["state"] != "running" or run["step"] != "train":
+            raise MissingPrerequisite("jobs.no_stop", run=wanted)
+        job.send(STOP)
+        # A command goes out with the following, and it ends in a moment.
+        result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, ignore, cancel), letting_go=True)
+        console.result({"step": "jobs", "machine": machine.name, "stopped": wanted, "result": dict(result)},
+                       t("jobs.stopped", run=wanted))
     else:
         try:
             result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, console.emit, cancel), letting_go=True)

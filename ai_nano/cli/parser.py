@@ -8,7 +8,8 @@ from ai_nano import __version__
 from ai_nano.core.errors import BadInput
 from ai_nano.core.texts import t
 
-COMMANDS_WITH_WORKSPACE = ("new", "record", "import", "split", "upload", "train", "export", "try", "deploy", "run", "status")
+COMMANDS_WITH_WORKSPACE = ("new", "record", "import", "split", "upload", "train", "export", "try", "deploy", "run", "status",
+                           "runs", "save")
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,7 +73,9 @@ def get_parser() -> Parser:
     preview.add_argument("--frames", type=int, metavar="N", help=t("cli.infer.frames"))
     preview.add_argument("--seconds", type=float, metavar="S", help=t("cli.infer.seconds"))
     preview.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))
-    command("deploy").add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
+    deploy = command("deploy")
+    deploy.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
+    deploy.add_argument("--model", metavar="NAME", help=t("cli.deploy.model"))
 
     infer = command("infer")
     infer.add_argument("workspace", type=Path, nargs="?", metavar="WORKSPACE", help=t("cli.workspace"))
@@ -96,8 +99,13 @@ def get_parser() -> Parser:
     which = jobs.add_mutually_exclusive_group()
     which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))
     which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
-    for name in ("pack", "open"):
-        command(name).add_argument("file", type=Path, metavar="FILE", help=t(f"cli.{name}.file"))
+    which.add_argument("--stop", metavar="ID", help=t("cli.jobs.stop"))
+    command("runs")
+    command("save").add_argument("file", type=Path, metavar="FILE.zip", help=t("cli.save.file"))
+    command("pack").add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
+    opened = command("open")
+    opened.add_argument("file", type=Path, metavar="FILE", help=t("cli.open.file"))
+    opened.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help=t("cli.open.folder"))
     return parser
 
 
@@ -114,8 +122,11 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
 def _add_train(parser: argparse.ArgumentParser, seed: bool = True) -> None:
     parser.add_argument("--recipe", default="quick", help=t("cli.train.recipe"))
-    parser.add_argument("--arch", default="efficientnet_lite0", help=t("cli.train.arch"))
+    parser.add_argument("--arch", help=t("cli.train.arch"))
     parser.add_argument("--epochs", type=int, metavar="N", help=t("cli.train.epochs"))
+    parser.add_argument("--lr", type=float, metavar="RATE", help=t("cli.train.lr"))
+    parser.add_argument("--batch", type=int, metavar="N", help=t("cli.train.batch"))
+    parser.add_argument("--minutes", type=float, metavar="M", help=t("cli.train.minutes"))
     if seed:
         parser.add_argument("--seed", type=int, default=0, help=t("cli.seed"))
 

@@ -31,6 +31,11 @@ class Bundle:
     raw: Mapping[str, Any]
 
 
+def is_there(folder: Path) -> bool:
+    """Whether the folder has all files of a bundle; `load` says whether they are right."""
+    return all((folder / name).is_file() for name in FILES)
+
+
 def load(folder: Path) -> Bundle:
     """The bundle in `folder`, checked: every file there, hashes right, labels.txt and bundle.json of one opinion.
 

@@ -8,7 +8,7 @@ from ai_nano.core import answers, names
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
-from ai_nano.core.events import WIRE_VERSION, Event, Listener, Log, Metric, Prediction, Progress, State
+from ai_nano.core.events import WIRE_VERSION, Best, Event, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
 
 WHYS = ("rebooted", "vanished")
@@ -16,6 +16,7 @@ MOST_EPOCHS = 1_000_000
 MOST_CLASSES = 1000
 MOST_PINS = 40
 MOST_MODELS = 10_000
+LONGEST_STAGE = 40
 LONGEST_LOG = 64 << 10
 LONGEST_LOG_LINE = 2000
 
@@ -47,7 +48,13 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
             return Metric(answers.count(raw, "epoch", 0, MOST_EPOCHS), answers.count(raw, "epochs", 0, MOST_EPOCHS),
                           answers.number(raw, "train_loss"), answers.fraction(raw, "train_accuracy"),
                           optional(answers.number, raw, "val_loss"), optional(answers.fraction, raw, "val_accuracy"),
-                          optional(answers.number, raw, "lr"), optional(answers.number, raw, "images_per_s", low=0))
+                          optional(answers.number, raw, "lr"), optional(answers.number, raw, "images_per_s", low=0),
+                          optional(answers.text, raw, "stage", longest=LONGEST_STAGE) or "")
+        case "best":
+            return Best(answers.text(raw, "stage", LONGEST_STAGE), answers.count(raw, "epoch", 0, MOST_EPOCHS),
+                        optional(answers.fraction, raw, "val_accuracy"), optional(answers.number, raw, "val_loss"),
+                        optional(answers.fraction, raw, "test_accuracy"), optional(answers.number, raw, "seconds", low=0),
+                        answers.text(raw, "checkpoint_sha256", 64), machine)
         case "prediction":
             return _prediction(raw, machine)
         case _:

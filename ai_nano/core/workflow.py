@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ai_nano.core import bundle
+from ai_nano.core import bundle, names, trained
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
 from ai_nano.core.dataset import FEWEST_IMAGES
@@ -23,8 +23,9 @@ STEPS = ("project", "record", "split", "upload", "train", "export", "deploy", "i
 # What a step reads must not change under it: it does not start while one of these is running.
 EXCLUDES = {
     "record": ("record", "import", "split"), "import": ("record", "import", "split"),
-    "split": ("record", "import", "upload"), "upload": ("split",), "train": ("upload",), "export": ("train",),
-    "deploy": ("export",),
+    "split": ("record", "import", "upload"), "upload": ("split",), "train": ("upload",),
+    # Not while "train" runs: what it has as its best model so far is whole.
+    "deploy": ("export",), "try": ("export",),
 }
 
 
@@ -261,13 +262,15 @@ class Workflow:
         return StepStatus("train", Status.DONE, "status.train.done", receipt.facts)
 
     def _export_status(self) -> StepStatus:
-        train, receipt = self.workspace.done("train"), self.workspace.done("export")
-        if train is None:
+        newest, receipt = trained.newest(self.workspace), self.workspace.done("export")
+        if newest is None:
             return StepStatus("export", Status.BLOCKED, "status.export.blocked")
         if receipt is None:
-            return StepStatus("export", Status.READY, "status.export.ready", train.facts)
-        if receipt.facts["model"] != train.facts["model"]:
-            return StepStatus("export", Status.STALE, "status.export.stale", train.facts)
+            return StepStatus("export", Status.READY, "status.export.ready", newest.facts)
+        if receipt.facts["model"] != newest.model:
+            return StepStatus("export", Status.STALE, "status.export.stale", newest.facts)
+        if newest.checkpoint and receipt.inputs and receipt.inputs != newest.checkpoint:
+            return StepStatus("export", Status.STALE, "status.export.better", newest.facts)
         return StepStatus("export", Status.DONE, "status.export.done", receipt.facts)
 
     def _deploy_status(self) -> StepStatus:
@@ -276,15 +279,22 @@ class Workflow:
             return StepStatus("deploy", Status.BLOCKED, "status.deploy.blocked")
         if receipt is None:
             return StepStatus("deploy", Status.READY, "status.deploy.ready", {"model": model})
+        exported = self.workspace.done("export")
+        there = exported.facts.get("sha256") if exported is not None else None
+        if there is not None and receipt.facts.get("instead_of") == there:  # an earlier one, which a person preferred
+            return StepStatus("deploy", Status.DONE, "status.deploy.done", receipt.facts)
         if receipt.facts["model"] != model:
             return StepStatus("deploy", Status.STALE, "status.deploy.stale", {"model": model})
+        if there is not None and receipt.inputs != there:
+            return StepStatus("deploy", Status.STALE, "status.deploy.better", {"model": model})
         return StepStatus("deploy", Status.DONE, "status.deploy.done", receipt.facts)
 
     def _infer_status(self) -> StepStatus:
         deploy, receipt = self.workspace.done("deploy"), self.workspace.done("infer")
         if deploy is None:
             return StepStatus("infer", Status.BLOCKED, "status.infer.blocked")
-        if receipt is not None and receipt.facts.get("model") == deploy.facts["model"]:
+        same = receipt is not None and receipt.facts.get("model") == deploy.facts["model"]
+        if receipt is not None and same and receipt.inputs in ("", deploy.inputs):
             return StepStatus("infer", Status.DONE, "status.infer.done", receipt.facts)
         return StepStatus("infer", Status.READY, "status.infer.ready", deploy.facts)
 
@@ -313,7 +323,24 @@ def newest_bundle(workspace: Workspace) -> str | None:
     if receipt is None:
         return None
     model = str(receipt.facts["model"])
-    return model if all((workspace.model_folder(model) / name).is_file() for name in bundle.FILES) else None
+    return model if bundle.is_there(workspace.model_folder(model)) else None
+
+
+def where_deployed(workspace: Workspace) -> dict[str, str]:
+    """The model that each Nano got last from this workspace, by the Nano's name."""
+    receipt = workspace.done("deploy")
+    if receipt is None:
+        return {}
+    where = receipt.facts.get("where")
+    told = {str(nano): str(model) for nano, model in where.items()} if isinstance(where, dict) else {}
+    return told or dict.fromkeys((str(name) for name in receipt.facts["nanos"]), str(receipt.facts["model"]))
+
+
+def exported_models(workspace: Workspace) -> list[str]:
+    """All models of the workspace that can be deployed, by name."""
+    folder = workspace.path / "models"
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(one.name for one in found if names.is_model_name(one.name) and bundle.is_there(one))
 
 
 def split_size(workspace: Workspace) -> tuple[int, int]:

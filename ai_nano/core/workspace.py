@@ -67,6 +67,8 @@ class Workspace:
         # Held by as many steps of this process as are running; against other windows and commands it is one lock.
         self._lock = filelock.FileLock(str(self.hidden / "lock"), thread_local=False)
         self._mutex = threading.RLock()
+        # Held while something in models/ takes the place of something else.
+        self.publishing = threading.Lock()
         self._stamp: tuple[int, int] | None = None
 
     # ---- opening -----------------------------------------------------------------------------------------------------

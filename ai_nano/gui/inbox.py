@@ -5,7 +5,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from ai_nano.core.events import Event, Log, Metric, Prediction, Progress, State
+from ai_nano.core.events import Best, Event, Log, Metric, Prediction, Progress, State
 
 KEPT_LINES = 500
 KEPT_METRICS = 500
@@ -18,7 +18,7 @@ class LogLine:
     """`t`: unix time of its arrival. `event` makes the sentence when it is shown, in the language of that moment."""
 
     t: float
-    event: Log | Prediction
+    event: Log | Prediction | Best
 
 
 @dataclass
@@ -29,12 +29,13 @@ class Batch:
     dropped: int = 0
     progress: dict[str, Progress] = field(default_factory=dict)
     metrics: list[Metric] = field(default_factory=list)
+    best: Best | None = None
     predictions: dict[str, Prediction] = field(default_factory=dict)
     prediction_count: int = 0
     states: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.lines or self.progress or self.metrics or self.predictions or self.states)
+        return bool(self.lines or self.progress or self.metrics or self.best or self.predictions or self.states)
 
 
 class Inbox:
@@ -56,6 +57,9 @@ class Inbox:
                 case Metric():
                     self._batch.metrics.append(event)
                     del self._batch.metrics[:-KEPT_METRICS]
+                case Best():
+                    self._batch.best = event
+                    self._line(event)
                 case Prediction():
                     self._batch.predictions[event.machine] = event
                     self._batch.prediction_count += 1
@@ -70,7 +74,7 @@ class Inbox:
             self._lines.clear()
         return batch
 
-    def _line(self, event: Log | Prediction) -> None:
+    def _line(self, event: Log | Prediction | Best) -> None:
         self._lines.append(LogLine(time.time(), event))
         if len(self._lines) > KEPT_LINES:
             self._lines.popleft()

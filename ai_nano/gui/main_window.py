@@ -28,6 +28,8 @@ from ai_nano.gui.pages.infer import InferPage
 from ai_nano.gui.pages.machines import MachinesPage
 from ai_nano.gui.pages.project import ProjectPage
 from ai_nano.gui.pages.record import RecordPage
+from ai_nano.gui.pages.report import ReportPage
+from ai_nano.gui.pages.runs import RunsPage
 from ai_nano.gui.pages.split import SplitPage
 from ai_nano.gui.pages.train import TrainPage
 from ai_nano.gui.pages.upload import UploadPage
@@ -36,6 +38,7 @@ from ai_nano.gui.practice_room import PracticeRoom
 from ai_nano.gui.questions import WindowQuestions
 from ai_nano.gui.session import Session
 from ai_nano.gui.settings import Settings
+from ai_nano.gui.taking_home import TakingHome
 from ai_nano.gui.widgets.log_panel import LogPanel
 from ai_nano.gui.widgets.machine_chips import MachineChips
 from ai_nano.gui.widgets.rail import Rail
@@ -75,6 +78,7 @@ class MainWindow(QMainWindow):
         self._current = ""
         self.has_left = self._leaving = self._arrived = False
         self._keep: tuple[str, ...] = ()
+        self.taking_home = TakingHome(self.session, self, lambda error: self.page.show_problem(error), self._open_project)
         self.main_menu = MainMenu(self, self.menu)
         self.rail.chosen.connect(self.show_page)
         for number, step in enumerate(STEPS, 1):
@@ -192,8 +196,15 @@ class MainWindow(QMainWindow):
                 return ProjectPage(session, self.cameras, self._go_from_project, self._use_model)
             case "record":
                 return RecordPage(session, go, self.cameras)
-        kinds = {"split": SplitPage, "upload": UploadPage, "train": TrainPage, "export": ExportPage, "deploy": DeployPage,
-                 "infer": InferPage}
+            case "train":
+                return TrainPage(session, go, self._show_report)
+            case "export":
+                return ExportPage(session, go, self._show_report)
+            case "report":
+                return ReportPage(session, self)
+            case "runs":
+                return RunsPage(session, self, self._show_report, self._deploy_again)
+        kinds = {"split": SplitPage, "upload": UploadPage, "deploy": DeployPage, "infer": InferPage}
         return kinds[name](session, go)
 
     def _build_next(self) -> None:
@@ -218,13 +229,28 @@ class MainWindow(QMainWindow):
         self.show_page("infer")
         page.propose(nano, model, there)
 
+    def _show_report(self, model: str) -> None:
+        page, came_from = self._page("report"), self._current
+        assert isinstance(page, ReportPage)
+        page.show_model(model, came_from)
+        self.show_page("report")
+
+    def _deploy_again(self, model: str) -> None:
+        page = self._page("deploy")
+        assert isinstance(page, DeployPage)
+        self.show_page("deploy")
+        page.propose(model)
+
+    def _open_project(self, folder: Path) -> None:
+        self._propose(folder, 3)
+
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
     def _on_arrived(self, batch: Batch) -> None:
         self.log.add(batch)
         for page in self._pages.values():
             page.take(batch)
-        if batch.states:
+        if batch.states or batch.best is not None:
             self.session.refresh()
 
     def _redraw(self) -> None:
@@ -305,6 +331,7 @@ class MainWindow(QMainWindow):
         self.statusBar().showMessage(t("window.closing"))
         self.settings.geometry = self.saveGeometry()
         self.questions.close()
+        self.taking_home.close()
         self.cameras.stop()
         self._waited = 0
         self._leave_when_done()

@@ -29,6 +29,13 @@ class MainMenu:
             old.deleteLater()
         self._project = menu.addAction(t("window.menu.project"))
         self._project.triggered.connect(lambda: window.show_page("project"))
+        self._of_project = [menu.addAction(t(f"window.menu.{name}")) for name in ("runs", "save")]
+        for action, do in zip(self._of_project, (lambda: window.show_page("runs"), window.taking_home.ask_where_to_save),
+                              strict=True):
+            action.triggered.connect(lambda _checked, do=do: do())
+        self._open = menu.addAction(t("window.menu.open"))
+        self._open.triggered.connect(lambda: window.taking_home.ask_what_to_open())
+        menu.addSeparator()
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
         self._practice = menu.addAction(t("window.menu.practice"))
         self._practice.triggered.connect(lambda: window.start_practice(window.opening.practice_folder))
@@ -64,4 +71,7 @@ class MainMenu:
         in_room = self._window.session.lab is not None
         busy = bool(self._window.session.running_steps)
         self._project.setEnabled(in_room)
+        self._open.setEnabled(in_room and not busy)
+        for action in self._of_project:
+            action.setEnabled(self._window.session.workspace is not None)
         self._practice.setEnabled(not busy and not self._window.in_practice)

@@ -8,12 +8,14 @@ from ai_nano.core.ports import Questions
 from ai_nano.gui.opening import Opening
 from ai_nano.gui.session import Session
 from ai_nano.gui.settings import Settings
+from ai_nano.gui.taking_home import TakingHome
 
 
 class Shell(Protocol):
     opening: Opening
     settings: Settings
     session: Session
+    taking_home: TakingHome
 
     @property
     def asker(self) -> Questions:

@@ -10,16 +10,17 @@ from ai_nano.core import bundle
 from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite
 from ai_nano.core.events import Log, State
 from ai_nano.core.ports import Machine, Parcel, Sent, StepContext, Upload
-from ai_nano.core.workflow import newest_bundle
+from ai_nano.core.workflow import exported_models, newest_bundle, where_deployed
 from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps.upload import contact, progress, sender_of
 
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """Names of Nanos; none: the first of the config."""
+    """Names of Nanos; none: the first of the config. `model`: an earlier one of the workspace; None: the last export."""
 
     nanos: tuple[str, ...] = ()
+    model: str | None = None
 
 
 class DeployStep:
@@ -27,11 +28,17 @@ class DeployStep:
     lane: str | None = "nano"
 
     def check(self, workspace: Workspace, options: DeployOptions) -> list[AiNanoError]:
-        return [] if newest_bundle(workspace) is not None else [MissingPrerequisite("deploy.no_export")]
+        if options.model is None:
+            return [] if newest_bundle(workspace) is not None else [MissingPrerequisite("deploy.no_export")]
+        if options.model in (known := exported_models(workspace)):
+            return []
+        return [MissingPrerequisite("deploy.no_model", model=options.model, known=known or "–")]
 
     def run(self, workspace: Workspace, options: DeployOptions, context: StepContext) -> Receipt:
-        model = newest_bundle(workspace)
+        newest = newest_bundle(workspace)
+        model = options.model or newest
         assert model is not None, "check() looked"
+        earlier = _instead_of(workspace) if model != newest else {}
         checked = bundle.load(workspace.model_folder(model))
         nanos = [context.lab.nano_config(name) for name in dict.fromkeys(options.nanos or (None,))]
         without_pin = checked.classes[min(len(nano.pins) for nano in nanos):]
@@ -41,6 +48,7 @@ class DeployStep:
         parcel = Parcel(files, sender_of(workspace), checked.model, replaces=True, compares=True)
         asked, reached = [nano.name for nano in nanos], list[str]()
         inputs = checked.sha256["model.onnx"]
+        before = where_deployed(workspace)
         others = [name for name in _have_it(workspace, model, inputs) if name not in asked]
 
         def arrived(name: str) -> None:
@@ -51,13 +59,21 @@ class DeployStep:
             workspace.note(receipt())
 
         def receipt() -> Receipt:
-            return Receipt(self.name, "done", inputs, facts={"model": model, "nanos": [*reached, *others]})
+            where = {**before, **dict.fromkeys([*reached, *others], model)}
+            return Receipt(self.name, "done", inputs, facts={"model": model, "nanos": [*reached, *others], "where": where,
+                                                             **earlier})
 
         failed = push([context.lab.nano(nano.name) for nano in nanos], parcel, context, arrived)
         if failed:
             raise _summary(failed, reached)
         context.emit(Log("deploy.end", {"nanos": list(reached)}))
         return receipt()
+
+
+def _instead_of(workspace: Workspace) -> dict[str, str]:
+    """Which newer model was there and was not wanted: as long as it is the newest, the earlier one is the right one."""
+    exported = workspace.done("export")
+    return {"instead_of": exported.facts["sha256"]} if exported is not None and "sha256" in exported.facts else {}
 
 
 def _have_it(workspace: Workspace, model: str, inputs: str) -> list[str]:

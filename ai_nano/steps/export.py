@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ai_nano.core import answers, bundle, report, wire
+from ai_nano.core import answers, bundle, report, trained, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
@@ -32,12 +32,12 @@ class ExportStep:
     lane: str | None = None
 
     def check(self, workspace: Workspace, options: ExportOptions) -> list[AiNanoError]:
-        return [] if workspace.done("train") is not None else [MissingPrerequisite("export.no_training")]
+        return [] if trained.newest(workspace) is not None else [MissingPrerequisite("export.no_training")]
 
     def run(self, workspace: Workspace, options: ExportOptions, context: StepContext) -> Receipt:
-        train = workspace.done("train")
-        assert train is not None, "check() looked"
-        model, server = str(train.facts["model"]), context.lab.server
+        chosen = trained.newest(workspace)
+        assert chosen is not None, "check() looked"
+        model, server = chosen.model, context.lab.server
         job = server.start("export", "gpu_server/export.py", {"model": model})
         try:
             result = wire.follow(job, self.name, server.name, context.emit, context.cancel)
@@ -48,7 +48,7 @@ class ExportStep:
                     self._fetch_report(workspace, model, context)
             raise
         with answers.reading(server.name):
-            facts = _facts(result)
+            facts, checkpoint = _facts(result), optional(answers.text, result, "checkpoint_sha256")
         folder = workspace.model_folder(model)
         with storage_errors(folder):
             # Of the model's own name, which is what an error about it says.
@@ -60,13 +60,16 @@ class ExportStep:
             checked = bundle.load(fetched)
             write_page(workspace, fetched, context.lab.images)
             # The one before stays until this one is whole.
-            if folder.exists():
-                folder.rename(fetched.with_name(f"{model}.before"))
-            fetched.rename(folder)
+            with workspace.publishing:
+                if folder.exists():
+                    folder.rename(fetched.with_name(f"{model}.before"))
+                fetched.rename(folder)
             shutil.rmtree(fetched.parent, ignore_errors=True)
         context.emit(Log("export.end", machine=server.name))
-        return Receipt(self.name, "done", str(train.facts.get("checkpoint_sha256", "")),
-                       facts={"model": model, "classes": list(checked.classes), **facts})
+        # Its own word for which checkpoint it read: a training that goes on may have a better one meanwhile.
+        return Receipt(self.name, "done", checkpoint or chosen.checkpoint,
+                       facts={"model": model, "classes": list(checked.classes), "sha256": checked.sha256[bundle.MODEL],
+                              **facts})
 
     def _fetch_report(self, workspace: Workspace, model: str, context: StepContext) -> None:
         """The report alone, which names the images on which the export was refused; what was exported before stays."""
@@ -77,9 +80,10 @@ class ExportStep:
             fetched.mkdir(parents=True)
             context.lab.server.download(source, fetched / bundle.REPORT_JSON, context.cancel)
             write_page(workspace, fetched, context.lab.images)
-            folder.mkdir(exist_ok=True)
-            for name in (bundle.REPORT_JSON, bundle.REPORT_HTML):
-                (fetched / name).replace(folder / name)
+            with workspace.publishing:
+                folder.mkdir(exist_ok=True)
+                for name in (bundle.REPORT_JSON, bundle.REPORT_HTML):
+                    (fetched / name).replace(folder / name)
             shutil.rmtree(fetched.parent, ignore_errors=True)
 
 

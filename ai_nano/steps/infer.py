@@ -92,7 +92,9 @@ class InferStep:
                   "frames": options.frames, "seconds": options.seconds}
         tally = Tally()
         run_session(machine, nano.name, self.name, params, context, tally, options.on_picture)
-        return Receipt(self.name, "done", "", facts={"model": model, "nano": nano.name, **tally.facts()})
+        deployed = workspace.done("deploy") if workspace is not None else None
+        inputs = deployed.inputs if deployed is not None and deployed.facts["model"] == model else ""
+        return Receipt(self.name, "done", inputs, facts={"model": model, "nano": nano.name, **tally.facts()})
 
     def _deployed(self, workspace: Workspace | None) -> str:
         receipt = workspace.done("deploy") if workspace is not None else None

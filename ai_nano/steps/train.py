@@ -1,28 +1,43 @@
 """Step 5: training on the GPU server, followed live."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_nano.core import answers, names, wire
+from ai_nano.core import answers, names, trained, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
-from ai_nano.core.events import Log
+from ai_nano.core.events import Best, Event, Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
+from ai_nano.core.recipes import ARCHITECTURES, RECIPES, SETTINGS
+from ai_nano.core.report_fetch import ReportFetch
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
 
-RECIPES = ("quick",)
-ARCHITECTURES = ("efficientnet_lite0",)
+MOST_EPOCHS = 1000
+LARGEST_BATCH = 1024
+LONGEST_MINUTES = 24 * 60
+LARGEST_SEED = 2 ** 32 - 1
+# A command (doc/design/wire.md): end at the next batch, and keep the best model so far.
+STOP = {"type": "stop"}
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """`epochs` None: as many as the recipe takes."""
+    """`arch` and the settings: None is the recipe's own (core/recipes.py). `minutes` is the time that `fine` may take."""
 
     recipe: str = "quick"
-    arch: str = "efficientnet_lite0"
+    arch: str | None = None
     epochs: int | None = None
     seed: int = 0
+    lr: float | None = None
+    batch: int | None = None
+    minutes: float | None = None
+
+    def params(self) -> dict[str, Any]:
+        """As doc/design/wire.md has them, without the model and the weights."""
+        return {"recipe": self.recipe, "arch": self.arch or RECIPES[self.recipe].arch, "epochs": self.epochs,
+                "seed": self.seed, "lr": self.lr, "batch": self.batch, "minutes": self.minutes}
 
 
 class TrainStep:
@@ -34,61 +49,113 @@ class TrainStep:
         if workspace.done("upload") is None:
             problems.append(MissingPrerequisite("train.no_upload"))
         if options.recipe not in RECIPES:
-            problems.append(BadInput("train.recipe", recipe=options.recipe, known=RECIPES))
-        if options.arch not in ARCHITECTURES:
+            problems.append(BadInput("train.recipe", recipe=options.recipe, known=tuple(RECIPES)))
+        if options.arch is not None and options.arch not in ARCHITECTURES:
             problems.append(BadInput("train.arch", arch=options.arch, known=ARCHITECTURES))
-        if options.epochs is not None and options.epochs < 1:
-            problems.append(BadInput("train.epochs", epochs=options.epochs))
-        return problems
+        return problems + _check_settings(options)
 
     def run(self, workspace: Workspace, options: TrainOptions, context: StepContext) -> Receipt:
         upload = workspace.done("upload")
         assert upload is not None, "check() looked"
-        server = context.lab.server
-        job, model = self._taken_up(workspace, upload, server, context)
+        server, asked = context.lab.server, options.params()
+
+        def note(facts: Mapping[str, Any]) -> None:
+            workspace.note(Receipt(self.name, "running", upload.inputs, facts=dict(facts)))
+
+        job, facts = self._taken_up(workspace, upload, server, context)
         if job is None:
-            model = self._model(workspace, upload, server, context.lab.config.student)
-            params = {"model": model, "recipe": options.recipe, "arch": options.arch, "epochs": options.epochs,
-                      "seed": options.seed, "weights": context.lab.server_config.weights}
+            model = self._model(workspace, upload, server, context.lab.config.student, asked)
+            facts = {"model": model, "asked": asked, **_kept_best(workspace, model)}
+            self._say_unused(options, context)
             # Noted before it starts: a laptop that goes away at any moment finds its training again.
-            job = server.start("train", "gpu_server/train.py", params, on_id=lambda run: workspace.note(
-                Receipt(self.name, "running", upload.inputs, facts={"model": model, "run": run})))
-        result: Mapping[str, Any] = wire.follow(job, self.name, server.name, context.emit, context.cancel)
+            job = server.start("train", "gpu_server/train.py",
+                               {"model": model, **asked, "weights": context.lab.server_config.weights},
+                               on_id=lambda run: note({**facts, "run": run}))
+        model, facts = str(facts["model"]), {**facts, "run": job.id}
+        context.commands.connect(job.send)
+        with ReportFetch(workspace, server, model, context.emit) as reports:
+
+            def heard(event: Event) -> None:
+                """Noted before anybody else hears of it: who asks for the status then is told that export is ready."""
+                if isinstance(event, Best):
+                    note({**facts, trained.BEST: trained.noted(model, event)})
+                    reports.want()
+                context.emit(event)
+
+            result: Mapping[str, Any] = wire.follow(job, self.name, server.name, heard, context.cancel)
+            # Once more: it tells now how the training went on after its best model.
+            reports.want()
         context.emit(Log("train.end", machine=server.name))
         with answers.reading(server.name):
-            facts = _facts(result)
-        return Receipt(self.name, "done", upload.inputs, facts={"model": model, "run": job.id, **facts})
+            told = _facts(result)
+        return Receipt(self.name, "done", upload.inputs, facts={"model": model, "run": job.id, **told})
+
+    def _say_unused(self, options: TrainOptions, context: StepContext) -> None:
+        """A setting that the recipe has not is no reason to stop a class; that it changes nothing is said."""
+        unused = [name for name in SETTINGS
+                  if getattr(options, name) is not None and name not in RECIPES[options.recipe].settings]
+        if unused:
+            context.emit(Log("train.unused", {"settings": unused, "recipe": options.recipe}, "warning"))
 
     def _taken_up(self, workspace: Workspace, upload: Receipt, server: Machine,
-                  context: StepContext) -> tuple[RemoteJob | None, str]:
-        """The training that an earlier start of ours left there, whatever became of watching it: only one that its student
-        cancelled and that ended all the same is not wanted."""
+                  context: StepContext) -> tuple[RemoteJob | None, dict[str, Any]]:
+        """The training that an earlier start of ours left there, and what was noted of it, whatever became of watching it:
+        only one that its student cancelled and that ended all the same is not wanted."""
         noted = workspace.attempt(self.name, upload.inputs)
         if noted is None or "run" not in noted.facts:
-            return None, ""
+            return None, {}
         run, wanted = str(noted.facts["run"]), ("running",) if noted.outcome == "cancelled" else ("running", "done")
         if not any(one["id"] == run and one["state"] in wanted for one in server.jobs()):
-            return None, ""
+            return None, {}
         context.emit(Log("job.taken_up", {"run": run}, machine=server.name))
-        return server.attach(run), str(noted.facts["model"])
+        return server.attach(run), {key: value for key, value in noted.facts.items() if key not in ("error", "what")}
 
-    def _model(self, workspace: Workspace, upload: Receipt, server: Machine, student: str) -> str:
-        """The uploaded model's folder; for another training, a new one whose images are hard links."""
+    def _model(self, workspace: Workspace, upload: Receipt, server: Machine, student: str, asked: Mapping[str, Any]) -> str:
+        """The uploaded model's folder; for another training, a new one whose images are hard links.
+
+        One that was killed goes on in its own folder, where the server finds how far it was. A best model that was kept (of
+        a training that was cancelled, or was asked for otherwise) stays as it is.
+        """
         uploaded = str(upload.facts["model"])
-        unfinished, trained = workspace.attempt(self.name, upload.inputs), workspace.done(self.name)
+        unfinished, done = workspace.attempt(self.name, upload.inputs), workspace.done(self.name)
         if unfinished is not None and "model" in unfinished.facts and unfinished.facts.get("error") != "model.missing":
-            return str(unfinished.facts["model"])
-        if trained is None or trained.inputs != upload.inputs:
+            kept = trained.best_of(unfinished) is not None
+            if not kept or (unfinished.outcome != "cancelled" and unfinished.facts.get("asked") == asked):
+                return str(unfinished.facts["model"])
+        elif done is None or done.inputs != upload.inputs:
             return uploaded
         clone = server.store("clone", uploaded, names.model_stem(student, workspace.name))
         with answers.reading(server.name):
             return answers.model(clone, "model")
 
 
+def _check_settings(options: TrainOptions) -> list[AiNanoError]:
+    problems: list[AiNanoError] = []
+    if options.epochs is not None and not 1 <= options.epochs <= MOST_EPOCHS:
+        problems.append(BadInput("train.epochs", epochs=options.epochs, most=MOST_EPOCHS))
+    # Also a rate of a million: what comes of it is the training's to say.
+    if options.lr is not None and not (0 < options.lr and math.isfinite(options.lr)):
+        problems.append(BadInput("train.lr", lr=options.lr))
+    if options.batch is not None and not 1 <= options.batch <= LARGEST_BATCH:
+        problems.append(BadInput("train.batch", batch=options.batch, most=LARGEST_BATCH))
+    if options.minutes is not None and not 0 < options.minutes <= LONGEST_MINUTES:
+        problems.append(BadInput("train.minutes", minutes=options.minutes, most=LONGEST_MINUTES))
+    if not 0 <= options.seed <= LARGEST_SEED:
+        problems.append(BadInput("train.seed", seed=options.seed, most=LARGEST_SEED))
+    return problems
+
+
+def _kept_best(workspace: Workspace, model: str) -> dict[str, Any]:
+    """The best model that an earlier attempt left in this very folder: it is there until a better one takes its place."""
+    best = trained.best_of(workspace.attempts.get("train"))
+    return {trained.BEST: best} if best is not None and best["model"] == model else {}
+
+
 def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the receipt keeps of the training's result. Raises Nonsense."""
     images = optional(answers.mapping, result, "images")
     return {"recipe": optional(answers.text, result, "recipe"), "arch": optional(answers.text, result, "arch"),
+            "stage": optional(answers.text, result, "stage"), "stopped": bool(optional(answers.flag, result, "stopped")),
             "epochs": optional(answers.count, result, "epochs"),
             "images": None if images is None else {part: optional(answers.count, images, part) for part in PARTS},
             "val_accuracy": optional(answers.fraction, result, "val_accuracy"),

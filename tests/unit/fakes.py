@@ -28,14 +28,17 @@ class FakeJob:
         self._machine = machine
         self._events = events
         self._end = end
+        self._hold = machine.hold
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
                cancel: CancelToken, on_contact: Callable[[bool], None] | None = None) -> JobEnd:
         for event in self._events:
             on_event({"v": 1, **event})
-        while self._machine.hold is not None and not self._machine.hold.wait(0.01):
+        while self._hold is not None and not self._hold.wait(0.01):
             if cancel.cancelled:
                 return JobEnd("cancelled")
+            if {"type": "stop"} in self._machine.commands and isinstance(self._end, JobEnd):
+                return JobEnd("done", {**self._end.result, "stopped": True})
         for line in () if isinstance(self._end, Exception) else self._end.last_lines:
             on_log(line + "\n")
         if isinstance(self._end, Exception):
@@ -71,7 +74,7 @@ class FakeMachine:
         self.pictures: list[Picture] = []
         self.watched = 0
         self.commands: list[Mapping[str, Any]] = []
-        # Where there is one, a job ends only once it is set.
+        # Where there is one, a job that is started then ends only once it is set.
         self.hold: threading.Event | None = None
 
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:

@@ -35,15 +35,19 @@ class Room:
     def statuses(self) -> dict[str, Status]:
         return {one.step: one.status for one in self.workflow.status()}
 
-    def make_bundle(self, model: str) -> None:
+    def make_report(self, model: str) -> None:
+        """What training leaves on the server."""
+        (self.lab.server.root / "models" / model / "report.json").write_text(json.dumps({
+            "v": 1, "model": model, "recipe": "quick", "arch": "a", "classes": ["cat", "dog"], "seconds": {"total": 1.0},
+            "images": {"train": 1, "val": 1, "test": 1}, "history": [], "val_accuracy": 1.0, "test_accuracy": None,
+            "confusion": [[1, 0], [0, 1]], "per_class": {}, "samples": []}))
+
+    def make_bundle(self, model: str, onnx: bytes = b"onnx") -> None:
         """What export leaves on the server."""
         folder = self.lab.server.root / "models" / model
-        (folder / "model.onnx").write_bytes(b"onnx")
+        (folder / "model.onnx").write_bytes(onnx)
         (folder / "labels.txt").write_text("cat\ndog")
         (folder / "bundle.json").write_text(json.dumps({
             "v": 1, "model": model, "classes": ["cat", "dog"],
             "sha256": {name: sha256(folder / name) for name in ("model.onnx", "labels.txt")}}))
-        (folder / "report.json").write_text(json.dumps({
-            "v": 1, "model": model, "recipe": "quick", "arch": "a", "classes": ["cat", "dog"], "seconds": {"total": 1.0},
-            "images": {"train": 1, "val": 1, "test": 1}, "history": [], "val_accuracy": 1.0, "test_accuracy": None,
-            "confusion": [[1, 0], [0, 1]], "per_class": {}, "samples": []}))
+        self.make_report(model)

@@ -40,6 +40,9 @@ class ShakyJob:
             on_contact(turn)
             self.taken.release()
 
+    def send(self, command: Mapping[str, Any]) -> None:
+        """No command is sent to it."""
+
     def turn(self, turn: bool | None) -> None:
         self.turns.append(turn)
         self.next.release()

@@ -7,6 +7,7 @@ from PyQt5.QtWidgets import QAbstractItemView, QLabel, QListWidget, QListWidgetI
 
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
+from ai_nano.core.workspace import Receipt
 from ai_nano.gui import style
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
@@ -24,12 +25,15 @@ class DeployPage(StepPage):
     nanos: QListWidget
     note: QLabel
     start: QPushButton
+    newest: QPushButton
 
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
         self._shown: list[str] = []
         self._have_it: tuple[str, ...] = ()
+        self._earlier: str | None = None
         self.start.clicked.connect(self._on_start)
+        self.newest.clicked.connect(lambda: self.propose(None))
         self.nanos.setSelectionMode(QAbstractItemView.ExtendedSelection)
         self.nanos.itemSelectionChanged.connect(self._enable)
         session.machines_changed.connect(self._show_nanos)
@@ -40,13 +44,35 @@ class DeployPage(StepPage):
         chosen = {str(item.data(Qt.UserRole)) for item in self.nanos.selectedItems()}
         return tuple(name for name in self._shown if name in chosen)
 
+    def propose(self, model: str | None) -> None:
+        """An earlier model, chosen among all; None: the newest."""
+        self._earlier = model
+        self.redraw()
+
+    def reset(self) -> None:
+        self._earlier = None
+
+    def begun(self, step: str) -> None:
+        super().begun(step)
+        self.newest.setEnabled(False)
+
+    def over(self, step: str, outcome: object) -> None:
+        if isinstance(outcome, Receipt):
+            self._earlier = None
+
     def redraw(self) -> None:
         super().redraw()
         if self.session.lab is None:
             return
         workspace = self.session.workspace
-        model = newest_bundle(workspace) if workspace is not None else None
-        self.model.setText(t("window.model", model=model) if model is not None else t("window.no_model"))
+        newest = newest_bundle(workspace) if workspace is not None else None
+        if self._earlier == newest:
+            self._earlier = None
+        model = self._earlier or newest
+        self.newest.setVisible(self._earlier is not None)
+        self.newest.setEnabled(self.active is None)
+        shown = t("window.deploy.earlier", model=model) if self._earlier is not None else model
+        self.model.setText(t("window.model", model=shown) if model is not None else t("window.no_model"))
         receipt = workspace.done("deploy") if workspace is not None else None
         has_it = receipt is not None and receipt.facts["model"] == model
         self._have_it = tuple(receipt.facts["nanos"]) if receipt is not None and has_it else ()
@@ -92,4 +118,4 @@ class DeployPage(StepPage):
 
     def _on_start(self) -> None:
         if self.chosen:
-            self.begin("deploy", DeployOptions(self.chosen))
+            self.begin("deploy", DeployOptions(self.chosen, self._earlier))

@@ -183,14 +183,16 @@ class InferPage(StepPage):
         for line in batch.lines:
             if isinstance(line.event, Log) and line.event.code == "infer.camera_lost":
                 self._on_silence(line.event)
-        if not batch.predictions:
+        # Not those of "try it here", which may look through the laptop's camera meanwhile.
+        told = [event for name, event in batch.predictions.items() if name != "laptop"]
+        if not told:
             return
         self._silence.start()
         if self._silent:
             self._silent = False
             self.task.say(lambda: t("window.doing.infer"))
         self._count(batch.prediction_count)
-        self._show_prediction(next(iter(batch.predictions.values())))
+        self._show_prediction(told[0])
 
     def _show_prediction(self, event: Prediction) -> None:
         new = not set(event.probabilities) <= set(self.bars.classes)

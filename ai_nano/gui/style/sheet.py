@@ -47,12 +47,12 @@ QPushButton[role="plain"]:disabled { color: $muted; }
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QListWidget, QTableWidget {
     background: $field; border: 1px solid $strong_border; border-radius: 6px; padding: 5px 8px;
     selection-background-color: $accent; selection-color: $on_accent; }
-QLineEdit:focus, QSpinBox:focus, QComboBox:focus, QListWidget:focus { border: 2px solid $accent; padding: 4px 7px; }
-QLineEdit:disabled, QSpinBox:disabled, QComboBox:disabled { color: $muted; background: $window; border-color: $border; }
+QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus, QListWidget:focus { border: 2px solid $accent; padding: 4px 7px; }
+QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled { color: $muted; background: $window; border-color: $border; }
 QLineEdit[readOnly="true"] { background: transparent; border-color: transparent; font-weight: 600; }
-QSpinBox::up-button, QSpinBox::down-button { width: 18px; border: none; background: transparent; }
-QSpinBox::up-arrow { image: url($icons/up.svg); width: 10px; height: 10px; }
-QSpinBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 18px; border: none; background: transparent; }
+QAbstractSpinBox::up-arrow { image: url($icons/up.svg); width: 10px; height: 10px; }
+QAbstractSpinBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; }
 QComboBox::drop-down { border: none; width: 24px; }
 QComboBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; }
 QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
@@ -62,13 +62,24 @@ QListWidget[role="choice"]::item { padding: 8px 10px; border-radius: 6px; }
 QListWidget[role="choice"]::item:selected { background: $accent_soft; color: $text; }
 QTableWidget { background: $surface; alternate-background-color: $window; padding: 0; border-color: $border; }
 QTableWidget::item { padding: 6px 10px; border: none; }
+QTableWidget::item:selected { background: $accent_soft; color: $text; }
 QHeaderView { background: $surface; }
 QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $border;
     padding: 8px 10px; font-weight: 600; }
 QTableCornerButton::section { background: $surface; border: none; }
 QCheckBox::indicator { width: 16px; height: 16px; border: 1px solid $strong_border; border-radius: 4px; background: $field; }
 QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url($icons/tick.svg); }
-QCheckBox:focus { color: $accent; }
+QCheckBox:focus, QRadioButton:focus { color: $accent; }
+QRadioButton { font-weight: 600; spacing: 8px; }
+QRadioButton::indicator { width: 14px; height: 14px; border: 1px solid $strong_border; border-radius: 8px; background: $field; }
+QRadioButton::indicator:checked { width: 6px; height: 6px; border: 5px solid $accent; border-radius: 8px;
+    background: $on_accent; }
+QRadioButton::indicator:disabled { border-color: $border; }
+QRadioButton::indicator:checked:disabled { border-color: $muted; }
+QRadioButton:disabled { color: $muted; }
+QToolButton[role="fold"] { border: none; background: transparent; color: $accent; padding: 4px 8px; }
+QToolButton[role="fold"]:focus { border: 1px solid $accent; padding: 3px 7px; }
+QListWidget[role="pictures"] { background: transparent; border: none; padding: 0; }
 
 QTabBar { background: transparent; }
 QTabBar::tab { background: transparent; color: $muted; padding: 6px 4px; margin-right: 18px; border: none;

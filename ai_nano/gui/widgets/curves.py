@@ -8,10 +8,13 @@ from PyQt5.QtGui import QColor, QFont
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Metric
+from ai_nano.core.recipes import word
+from ai_nano.core.report import Epoch
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 
 MOST_POINTS = 5000
+MOST_STAGES = 8
 
 
 class Curves(QWidget):
@@ -26,10 +29,12 @@ class Curves(QWidget):
         self._words.setAlignment(Qt.AlignCenter)
         self._words.setProperty("role", "note")
         self._layout.addWidget(self._words)
-        self._metrics: list[Metric] = []
+        self._metrics: list[Metric | Epoch] = []
         self._plots: dict[str, Any] = {}
         self._lines: dict[tuple[str, str], Any] = {}
         self._legends: list[Any] = []
+        self._marks: list[tuple[Any, Any]] = []
+        self._pyqtgraph: Any = None
 
     @property
     def epochs(self) -> Sequence[int]:
@@ -40,6 +45,7 @@ class Curves(QWidget):
         if self._plots:
             return
         self._words.hide()
+        self._pyqtgraph = pyqtgraph
         for name in ("loss", "accuracy"):
             plot = pyqtgraph.PlotWidget()
             plot.setMenuEnabled(False)
@@ -82,6 +88,7 @@ class Curves(QWidget):
         for legend in self._legends:
             for _, label in legend.items:
                 label.setText(label.text, color=tokens.text)
+        self._mark_stages()
 
     def show_words(self, words: str) -> None:
         self._words.setText(words)
@@ -90,7 +97,7 @@ class Curves(QWidget):
         self._metrics = []
         self._draw()
 
-    def add(self, metrics: Sequence[Metric]) -> None:
+    def add(self, metrics: Sequence[Metric | Epoch]) -> None:
         self._metrics += metrics
         del self._metrics[:-MOST_POINTS]
         self._draw()
@@ -100,3 +107,21 @@ class Curves(QWidget):
             points = [(one.epoch, getattr(one, f"{part}_{name}")) for one in self._metrics]
             points = [(epoch, value) for epoch, value in points if value is not None]
             line.setData([epoch for epoch, _ in points], [value for _, value in points])
+        self._mark_stages()
+
+    def _mark_stages(self) -> None:
+        """A thin line where each stage of the training begins, with its name at the accuracy's."""
+        for plot, mark in self._marks:
+            plot.removeItem(mark)
+        self._marks = []
+        tokens = style.tokens()
+        pairs = list(zip(self._metrics, self._metrics[1:], strict=False))
+        begun = [later for earlier, later in pairs if later.stage != earlier.stage][-MOST_STAGES:]
+        for one in [*self._metrics[:1], *begun] if begun else []:
+            for name, plot in self._plots.items():
+                beside = {"position": 0.06, "color": tokens.muted, "anchors": [(0, 1), (0, 1)]}
+                told = {"label": word(one.stage or ""), "labelOpts": beside}
+                mark = self._pyqtgraph.InfiniteLine(one.epoch, angle=90, **(told if name == "accuracy" else {}),
+                                                    pen=self._pyqtgraph.mkPen(QColor(tokens.border), width=1))
+                plot.addItem(mark, ignoreBounds=True)
+                self._marks.append((plot, mark))
