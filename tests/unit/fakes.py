@@ -131,6 +131,9 @@ class FakeMachine:
         on_id(f"run-{len(self.started)}")
         return self._job(f"run-{len(self.started)}", program)
 
+    def warm_up(self) -> None:
+        """Nothing here takes long."""
+
     def attach(self, run_id: str) -> FakeJob:
         return self._job(run_id, "attached")
 
