@@ -12,7 +12,7 @@ _LIBRARIES = ("numpy", "cv2", "torch", "onnx", "onnxruntime")
 
 
 def load() -> None:
-    """Imports alone: nothing computes, so that a copy of this process may use every library, CUDA too, as if it were the first.
+    """Imports alone: nothing computes, so that a copy of this process may use every library, CUDA too.
 
     What does not load is left to the program that needs it, which says so in words.
     """
