@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-from pathlib import Path
-
 from gpu_server import libraries
+from shared.wire import Failure
 
-_LIBRARIES = ("numpy", "cv2", "torch", "onnx", "onnxruntime")
+# Not ONNX Runtime: it is quick, and starts threads and opens a file when it is imported, which no copy of a process survives.
+_LIBRARIES = ("numpy", "cv2", "torch", "torch.onnx", "onnx")
 
 
 def load() -> None:
@@ -17,13 +15,12 @@ def load() -> None:
     What does not load is left to the program that needs it, which says so in words.
     """
     libraries.quiet()
-    own = sorted(f"gpu_server.{path.stem}" for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
-    for name in (*_LIBRARIES, *own):
+    for name in _LIBRARIES:
         try:
-            importlib.import_module(name)
-        except Exception as error:
-            logging.getLogger(__name__).info("%s: %s", name, error)
+            libraries.load(name)
+        except Failure:
+            pass
     try:
         libraries.load_timm()
-    except Exception as error:
-        logging.getLogger(__name__).info("timm: %s", error)
+    except Failure:
+        pass
