@@ -6,7 +6,7 @@ from gpu_server import libraries
 from shared.wire import Failure
 
 # Not ONNX Runtime: it is quick, and starts threads and opens a file when it is imported, which no copy of a process survives.
-_LIBRARIES = ("numpy", "cv2", "torch", "torch.onnx", "onnx")
+_LIBRARIES = ("numpy", "cv2", "torch", "onnx")
 
 
 def load() -> None:
@@ -20,7 +20,3 @@ def load() -> None:
             libraries.load(name)
         except Failure:
             pass
-    try:
-        libraries.load_timm()
-    except Failure:
-        pass
