@@ -10,6 +10,7 @@ wanted it for a while. It prints `{"type":"ahead","state":"ready"|"there"}`: the
 """
 
 import argparse
+import fcntl
 import gc
 import hashlib
 import importlib
@@ -103,7 +104,9 @@ def wait(programs: Path) -> None:
         console.say("ahead", state="there")
         return
     listener.listen(8)
+    _die_with_stdin(True)
     load(programs)
+    _die_with_stdin(False)
     console.say("ahead", state="ready")
     used = time.monotonic()
     while time.monotonic() - used < IDLE_S:
@@ -114,6 +117,15 @@ def wait(programs: Path) -> None:
             _serve(listener, programs)
             used = time.monotonic()
         _reap()
+
+
+def _die_with_stdin(wanted: bool) -> None:
+    """While libraries are loaded nobody looks at standard input: its end is then a signal (SIGIO), whose default is to die."""
+    fcntl.fcntl(STDIN, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(STDIN, fcntl.F_GETFL)
+    fcntl.fcntl(STDIN, fcntl.F_SETFL, flags | os.O_ASYNC if wanted else flags & ~os.O_ASYNC)
+    if wanted and select.select([STDIN], [], [], 0)[0]:
+        os._exit(0)  # it was over before
 
 
 def load(programs: Path) -> None:

@@ -40,8 +40,15 @@ from shared import ahead  # noqa: E402
 from shared.runs import RunFolder  # noqa: E402
 from shared.wire import Failure  # noqa: E402
 
-# Loads for as long as that file is there.
-PRELOAD = "import os, time\n\n\ndef load():\n    while os.path.exists({hold!r}):\n        time.sleep(0.02)\n"
+# Loads for as long as the file `hold` is there; says that it has begun to.
+PRELOAD = """
+import os, time
+
+def load():
+    open({home!r} + "/began", "w").close()
+    while os.path.exists({home!r} + "/hold"):
+        time.sleep(0.02)
+"""
 
 
 def begin(machine: Machine) -> "subprocess.Popen[bytes]":
@@ -59,7 +66,7 @@ def state(waiting: "subprocess.Popen[bytes]") -> str:
 def machine(machine: Machine) -> Iterator[Machine]:
     """With a process that waits, which has loaded what a preload.py names."""
     shutil.rmtree(machine.programs / "gpu_server")
-    (machine.programs / "probe" / "preload.py").write_text(PRELOAD.format(hold=str(machine.home / "hold")))
+    (machine.programs / "probe" / "preload.py").write_text(PRELOAD.format(home=str(machine.home)))
     process = begin(machine)
     assert state(process) == "ready"
     yield machine
@@ -101,8 +108,7 @@ def test_a_second_one_leaves_the_first_alone(machine: Machine) -> None:
 
 def test_a_run_waits_for_one_that_is_still_loading(machine: Machine) -> None:
     os.kill(waiting(machine), signal.SIGKILL)
-    (machine.home / "hold").touch()
-    loading = begin(machine)
+    loading = begin_to_load(machine)
     start = subprocess.Popen(machine.command("runner.py", "start"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              env=machine.environment, cwd="/")
     assert start.stdin is not None and start.stdout is not None
@@ -114,6 +120,25 @@ def test_a_run_waits_for_one_that_is_still_loading(machine: Machine) -> None:
     start.stdout.close()
     assert began_ahead(machine, "a") and machine.cancel("a")["state"] == "cancelled"
     assert state(loading) == "ready" and hang_up(loading) == 0
+
+
+def begin_to_load(machine: Machine) -> "subprocess.Popen[bytes]":
+    (machine.home / "began").unlink()
+    (machine.home / "hold").touch()
+    loading = begin(machine)
+    wait_for(lambda: (machine.home / "began").exists(), "the beginning")
+    return loading
+
+
+def test_the_end_of_its_input_ends_it_while_it_is_loading(machine: Machine) -> None:
+    os.kill(waiting(machine), signal.SIGKILL)
+    assert hang_up(begin_to_load(machine)) == -signal.SIGIO
+
+
+def test_the_end_of_its_input_before_it_loads_ends_it(machine: Machine) -> None:
+    os.kill(waiting(machine), signal.SIGKILL)
+    (machine.home / "hold").touch()
+    assert hang_up(begin(machine)) in (0, -signal.SIGIO)
 
 
 def test_what_cannot_be_loaded_is_the_programs_matter(machine: Machine) -> None:
