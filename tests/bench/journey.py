@@ -1,11 +1,11 @@
 """From the last photograph to the lit LED: split, upload, quick, export with its gate, deploy, the first right prediction.
 
-    python -m tests.bench.journey [--images 600] [--rounds 3] [--first] [--when]
+    python -m tests.bench.journey [--images 600] [--rounds 3] [--first] [--cold] [--when]
 
 In the embedded classroom, by the steps that `ai-nano run` starts, on two cores for everything: laptop, server, Nano and
 stage. A card is before the Nano's camera from the start; the journey ends when the Nano's own file says that its LED, and no
 other, is lit. Each round is a project of its own, over new connections, in a room where the programs have been before; --first
-has never seen them. --when adds what was heard when. Prints Markdown.
+has never seen them. --cold: the server loads no libraries ahead. --when adds what was heard when. Prints Markdown.
 """
 
 import argparse
@@ -167,6 +167,8 @@ def measure(options: argparse.Namespace, folder: Path) -> list[Round]:
             workspace = new_project(folder / f"project {number}", folder / "pictures")
             classroom.stage.show("nano", SHOWN, "show", number)
             with lab_of(classroom, folder) as lab:
+                if options.cold:
+                    lab.server.warm_up = lambda: None  # type: ignore[method-assign]
                 one = Round(classroom, lab, workspace)
                 one.go()
             rounds.append(one)
@@ -180,12 +182,14 @@ def tell(rounds: Sequence[Round], options: argparse.Namespace) -> None:
     words = {"split": "split", "upload": "upload", "train": "train quick", "export": "export with its gate, model fetched",
              "deploy": "deploy", "infer": "infer, until the LED is lit"}
     room = "in a room that has never seen the programs" if options.first else "over new connections"
+    room += ", nothing loaded ahead" if options.cold else ""
     print(f"\n{options.images} images of 1280x720, {len(CARDS)} classes, {CORES} cores, {room}; median (worst) of "
           f"{len(rounds)}, in seconds:\n\n| part | seconds |\n|---|---|")
     for part, word in words.items():
         times = [one.took[part] for one in rounds]
         print(f"| {word} | {statistics.median(times):.2f} ({max(times):.2f}) |")
     totals = [one.total for one in rounds]
+    print(f"| load of the machine at the end | {os.getloadavg()[0]:.1f} |")
     median, worst = statistics.median(totals), max(totals)
     print(f"| from the last photograph to the lit LED (goal: {GOAL_S:.0f}) | {median:.2f} ({worst:.2f}) |")
 
@@ -195,6 +199,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, default=600, help="in all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--first", action="store_true", help="the programs have to be sent as well")
+    parser.add_argument("--cold", action="store_true", help="nothing is loaded ahead")
     parser.add_argument("--when", action="store_true", help="what was heard when")
     return parser
 

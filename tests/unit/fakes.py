@@ -70,6 +70,7 @@ class FakeMachine:
         self.fail_after: int | None = None
         self.pictures: list[Picture] = []
         self.watched = 0
+        self.warmed = 0
         self.commands: list[Mapping[str, Any]] = []
         # Where there is one, a job ends only once it is set.
         self.hold: threading.Event | None = None
@@ -132,7 +133,7 @@ class FakeMachine:
         return self._job(f"run-{len(self.started)}", program)
 
     def warm_up(self) -> None:
-        """Nothing here takes long."""
+        self.warmed += 1
 
     def attach(self, run_id: str) -> FakeJob:
         return self._job(run_id, "attached")
