@@ -199,6 +199,9 @@ class Machine(Protocol):
         """Start a program of `remote/` detached. `on_id` is told the run's id before anything is sent: whoever notes it
         finds the run again, however the laptop ends."""
 
+    def warm_up(self) -> None:
+        """A program will be wanted there soon: load what it needs ahead. Never waits and never fails; a hint, no more."""
+
     def attach(self, run_id: str) -> RemoteJob:
         """An already started job."""
 

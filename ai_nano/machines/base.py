@@ -64,6 +64,9 @@ class ProgramMachine:
                     raise
                 time.sleep(START_RETRY_S)
 
+    def warm_up(self) -> None:
+        """Nothing is loaded ahead here."""
+
     def attach(self, run_id: str) -> Job:
         return Job(self, run_id)
 

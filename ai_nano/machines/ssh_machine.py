@@ -1,7 +1,9 @@
 """A machine reached by SSH: the GPU server or a Nano."""
 
 import hashlib
+import logging
 import shlex
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -39,6 +41,13 @@ DOUBTED_BYTES = 1 << 16
 # For an answer of a connection that is in doubt.
 DOUBT_S = 5.0
 ATTEMPTS = 3
+# How soon a closed connection is noticed, where the channel itself says nothing.
+LOOK_S = 1.0
+# For the connection that is wanted anyhow.
+CONNECTED_S = 60.0
+CONNECTED_LOOK_S = 0.02
+
+log = logging.getLogger(__name__)
 
 
 class SshMachine(ProgramMachine):
@@ -52,12 +61,15 @@ class SshMachine(ProgramMachine):
         self._programs = programs
         self._connection = Connection(config, host_keys, ask, keyring, jump)
         self._used: paramiko.Transport | None = None
+        self._ahead: threading.Thread | None = None
+        self._closed = threading.Event()
         transfer = config.transfer if isinstance(config, ServerConfig) else "auto"
         sftp = SftpPeer(config.name, config.root, lambda: open_client(self._connection.transport(), config.name))
         self._sender = Sender(transfer, TarPeer(config.name, self.exec_program), sftp, lambda: self.patience_s)
 
     def close(self) -> None:
         """Never waits, not even for a person who is being asked something."""
+        self._closed.set()
         self._connection.close()
 
     @property
@@ -111,6 +123,28 @@ class SshMachine(ProgramMachine):
         self._sender.download(source, target, cancel)
 
     # ---- programs ----------------------------------------------------------------------------------------------------
+
+    def warm_up(self) -> None:
+        """remote/shared/ahead.py waits there while this connection lives, or until nobody has wanted it for a while."""
+        if self._ahead is None or not self._ahead.is_alive():
+            self._ahead = threading.Thread(target=self._wait_ahead, name=f"ahead-{self.name}", daemon=True)
+            self._ahead.start()
+
+    def _wait_ahead(self) -> None:
+        """Opens no connection, which may ask a person: whoever calls is about to."""
+        until = time.monotonic() + CONNECTED_S
+        while self.state is not MachineState.CONNECTED:
+            if time.monotonic() > until or self._closed.wait(CONNECTED_LOOK_S):
+                return
+        try:
+            channel = self.exec_program("shared/ahead.py")
+            try:
+                while not self._closed.is_set() and channel.readline(LOOK_S) != b"":
+                    pass
+            finally:
+                channel.close()
+        except Exception as error:  # a hint: whoever starts the program will hear what is wrong there
+            log.info("nothing waits on %s: %r", self.name, error)
 
     def exec_program(self, program: str, *words: str) -> SshChannel:
         """The shell itself looks whether the programs are there, so that it costs no round trip; its word comes with the

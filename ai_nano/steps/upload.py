@@ -35,6 +35,8 @@ class UploadStep:
         workspace.write_labels()
         inputs = workspace.split_fingerprint()
         server = context.lab.server
+        # Training comes next: it loads its libraries while the images travel.
+        server.warm_up()
 
         def note(model: str) -> None:
             # Known before the first byte goes out: an upload that was cut off is taken up again in the same folder.

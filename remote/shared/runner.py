@@ -23,7 +23,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console, follow, supervisor, versions  # noqa: E402
+from shared import ahead, console, follow, supervisor, versions  # noqa: E402
 from shared.relay import Relay  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
 from shared.wire import Failure, decode  # noqa: E402
@@ -41,7 +41,8 @@ def start(runs: Runs, data: bytes) -> None:
     runs.prune()
     versions.prune(PROGRAMS, runs)
     folder = runs.create(spec)
-    supervisor.launch(folder, PROGRAMS)
+    if not ahead.launch(folder, PROGRAMS):
+        supervisor.launch(folder, PROGRAMS)
     console.say("started", id=folder.id, pid=folder.process().get("pid"))
 
 

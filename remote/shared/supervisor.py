@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from shared import processes
 from shared.bounds import Bounds
@@ -21,7 +21,32 @@ EXIT_MISSING = 127
 EXIT_ATTEMPTS = 30
 
 
-def launch(folder: RunFolder, programs: Path) -> None:
+class Started:
+    """A program's process, a child of this one."""
+
+    pid = 0
+
+    def wait(self) -> int:
+        """Its exit code, negative for the signal that ended it. May be asked for again."""
+        raise NotImplementedError
+
+
+# Starts the program at that path for a run, with that environment and its output into that open file, in a session of its own.
+Spawn = Callable[[Path, RunFolder, Dict[str, str], int], Started]
+
+
+class _Popen(Started):
+    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(path), "--run", str(folder.path)], cwd=str(folder.path), env=environment,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        self.pid = self._process.pid
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+
+def launch(folder: RunFolder, programs: Path, spawn: Spawn = _Popen) -> None:
     """Starts the supervisor and returns once it has noted the program's process, or why there is none.
 
     Raises Failure run.not_started when the supervisor itself died before that.
@@ -31,7 +56,7 @@ def launch(folder: RunFolder, programs: Path) -> None:
     if child == 0:
         try:
             _detach(writer)
-            _supervise(folder, programs, writer)
+            _supervise(folder, programs, writer, spawn)
         finally:
             os._exit(0)
     os.close(writer)
@@ -59,7 +84,7 @@ def _detach(kept: int) -> None:
                 pass  # the descriptor that listed the folder
 
 
-def _supervise(folder: RunFolder, programs: Path, noted: int) -> None:
+def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn) -> None:
     running: List[int] = []
 
     def forward(number: int, frame: Any) -> None:
@@ -73,7 +98,7 @@ def _supervise(folder: RunFolder, programs: Path, noted: int) -> None:
     code = EXIT_NOT_STARTED
     try:
         folder.note_process(None)
-        code = _run(folder, programs, running, noted)
+        code = _run(folder, programs, running, noted, spawn)
     except Failure as failure:
         code = EXIT_MISSING if failure.code == "program.missing" else EXIT_NOT_STARTED
         _tell(folder.events, encode({"v": VERSION, "type": "error", "code": failure.code, "params": failure.params}))
@@ -84,9 +109,9 @@ def _supervise(folder: RunFolder, programs: Path, noted: int) -> None:
         _release(noted)
 
 
-def _run(folder: RunFolder, programs: Path, running: List[int], noted: int) -> int:
+def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn) -> int:
     """The program's exit code, negative for the signal that ended it."""
-    program = _start(folder, programs)
+    program = _start(folder, programs, spawn)
     if program is None:
         return EXIT_NOT_STARTED
     started = processes.look(program.pid)
@@ -123,7 +148,7 @@ def _tell(path: Path, line: bytes) -> None:
         pass  # a full disk: exit.json, whose space is reserved, must still be written
 
 
-def _start(folder: RunFolder, programs: Path) -> Optional["subprocess.Popen[bytes]"]:
+def _start(folder: RunFolder, programs: Path, spawn: Spawn) -> Optional[Started]:
     """The running program; None when cancelled before. Raises Failure program.missing, program.not_started."""
     spec = folder.spec()
     assert spec is not None
@@ -135,10 +160,7 @@ def _start(folder: RunFolder, programs: Path) -> Optional["subprocess.Popen[byte
         return None
     with open(str(folder.output), "ab") as output:
         try:
-            return subprocess.Popen(
-                [sys.executable, str(path), "--run", str(folder.path)], cwd=str(folder.path),
-                env=_environment(programs), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True)
+            return spawn(path, folder, _environment(programs), output.fileno())
         except OSError as error:
             raise Failure("program.not_started", program=name, error=error.strerror or str(error)) from error
 

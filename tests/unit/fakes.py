@@ -73,6 +73,7 @@ class FakeMachine:
         self.fail_after: int | None = None
         self.pictures: list[Picture] = []
         self.watched = 0
+        self.warmed = 0
         self.commands: list[Mapping[str, Any]] = []
         # Where there is one, a job that is started then ends only once it is set.
         self.hold: threading.Event | None = None
@@ -133,6 +134,9 @@ class FakeMachine:
         self.started.append((program, params))
         on_id(f"run-{len(self.started)}")
         return self._job(f"run-{len(self.started)}", program)
+
+    def warm_up(self) -> None:
+        self.warmed += 1
 
     def attach(self, run_id: str) -> FakeJob:
         return self._job(run_id, "attached")
