@@ -84,7 +84,7 @@ def test_report_agrees_with_itself(trained: tuple[Path, Ended]) -> None:
 def test_checkpoint_is_complete(trained: tuple[Path, Ended]) -> None:
     content = torch.load(trained[0] / "models" / "photos" / "checkpoint.pth", weights_only=True)
     assert set(content) == {"epoch", "arch", "resolution", "classes", "num_classes", "state_dict", "accuracy", "loss",
-                            "optimizer", "input", "recipe", "seed", "images"}
+                            "optimizer", "input", "recipe", "seed", "images", "temperature"}
     assert content["classes"] == CLASSES and content["seed"] == 7 and content["images"] == COUNTS
     assert content["input"] == preprocess.imagenet_input(224)
     classifier = networks.Classifier(networks.architecture(content["arch"]), content["num_classes"])
