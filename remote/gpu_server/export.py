@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu_server import libraries
+from gpu_server.start_up import without_compiler
 from gpu_server.trt_operators import OPSETS
 from shared.wire import Failure, Run, guard
 
@@ -71,7 +72,7 @@ def export(run: Run) -> None:
         if not rows:
             raise Failure("export.no_images", model=folder.name)
         comparison = gate.judge(rows)
-        found = findings(exported, written, comparison, gate.in_half(rows), gate.milliseconds(written))
+        found = findings(exported, comparison, gate.in_half(rows), gate.milliseconds(written))
         refuse(folder, exported, written, comparison, found)
         publish(folder, place, exported, written, found)
     run.result(
@@ -97,7 +98,8 @@ def write_network(run: Run, folder: Path, opset: int) -> Exported:
 
     content, digest = load_checkpoint(folder)
     checkpoint.require_same_classes(content, read_classes(folder), folder.name)
-    classifier = checkpoint.classifier_of(content, folder.name)
+    with without_compiler():
+        classifier = checkpoint.classifier_of(content, folder.name)
     spec, temperature = content["input"], float(content.get("temperature", 1.0))
     run.progress("export.graph", 0, 1, "steps")
     folded = folding.fold(classifier, spec["shape"][2])
@@ -187,7 +189,7 @@ def write_files(place: Path, exported: Exported) -> None:
 
 
 def findings(
-    exported: Exported, written: Written, comparison: Comparison, fp16: Optional[Dict[str, Any]], milliseconds: float
+    exported: Exported, comparison: Comparison, fp16: Optional[Dict[str, Any]], milliseconds: float
 ) -> Dict[str, Any]:
     """`export` of report.json."""
     return {

@@ -2,7 +2,7 @@
 
 Weights and what passes from layer to layer are rounded to half precision (torch.float16); sums inside a layer are kept in
 single precision, as PyTorch's own half-precision kernels for the processor keep them. Those compute the same far more
-slowly (doc/design/training.md), and PyTorch before 2.2 lacks them.
+slowly (doc/design/training.md), and PyTorch 2.1 lacks some of them.
 """
 
 from __future__ import annotations

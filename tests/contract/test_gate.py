@@ -4,6 +4,9 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -317,3 +320,21 @@ def test_labels_are_those_of_the_checkpoint(root: Path, in_this_process: None) -
     result = export_here(root)
     assert path.read_bytes() == b"cat\ncoffee\nrocket"
     assert result["sha256"]["labels.txt"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_told_stop_publishes_nothing(root: Path) -> None:
+    folder = root / "models" / "photos"
+    before = contents(folder)
+    run = server_data.run_folder(root, "export", model="photos")
+    process = subprocess.Popen(server_data.command("export", run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not any(event.get("what") == "export.compare" for event in server_data.read_events(run)):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert contents(folder) == before and list(folder.glob(".export-*")) == []
