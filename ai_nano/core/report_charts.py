@@ -65,8 +65,9 @@ def _curve(history: Sequence[Epoch], title: str, top: float | None,
             middle = x(one.epoch if before is None else (before.epoch + one.epoch) / 2)
             if before is not None:
                 lines.append(f'<line class="stage" x1="{middle:.1f}" x2="{middle:.1f}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>')
-            # Losses fall and accuracies rise: there is room at the bottom of the one and at the top of the other.
-            lines.append(_words(middle + 4, HEIGHT - _BOTTOM - 6 if top else _TOP + 12, one.stage or "", "start"))
+            # Losses fall and accuracies rise: there is room at the bottom of the one and at the top right of the other.
+            if top or before is not None:
+                lines.append(_words(middle + 4, HEIGHT - _BOTTOM - 6 if top else _TOP + 12, one.stage or "", "start"))
     for number, (kind, name) in enumerate((("train", t("report.train")), ("val", t("report.val")))):
         points = [(x(one.epoch), y(value)) for one in history for value in (values_of(one)[number],) if value is not None]
         drawn = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)

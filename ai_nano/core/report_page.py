@@ -8,6 +8,7 @@ import base64
 import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from ai_nano.core import report_charts
 from ai_nano.core.figures import duration, percent
@@ -246,8 +247,8 @@ def _exported(report: Report) -> str:
 
 
 def _small(share: float) -> str:
-    """A difference of probabilities as a person reads it."""
-    return f"< {percent(0.0001, 2)}" if share < 0.0001 else percent(share, 2)
+    """A bound of differences, rounded up to what a person still tells apart."""
+    return percent(max(1, ceil(round(share * 10_000, 6))) / 10_000, 2)
 
 
 def _measures(report: Report) -> str:
