@@ -27,23 +27,22 @@ def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         if not job.cancel():
             raise WorkFailed("job.not_cancelled", machine=machine.name, run=wanted)
         console.result({"step": "jobs", "machine": machine.name, "cancelled": wanted}, t("jobs.cancelled", run=wanted))
-    elif args.stop:
-        if run["state"] != "running" or run["step"] != "train":
-            raise MissingPrerequisite("jobs.no_stop", run=wanted)
-        job.send(STOP)
-        # A command goes out with the following, and it ends in a moment.
-        result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, ignore, cancel), letting_go=True)
-        console.result({"step": "jobs", "machine": machine.name, "stopped": wanted, "result": dict(result)},
-                       t("jobs.stopped", run=wanted))
     else:
+        told, listener = "run", console.emit
+        if args.stop:
+            if run["state"] != "running" or run["step"] != "train":
+                raise MissingPrerequisite("jobs.no_stop", run=wanted)
+            # A command goes out with the following, which tells what has long been told.
+            job.send(STOP)
+            told, listener = "stopped", ignore
         try:
-            result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, console.emit, cancel), letting_go=True)
+            result = wait(lambda cancel: wire.follow(job, run["step"], machine.name, listener, cancel), letting_go=True)
         except Detached:  # who looked on looks no longer
             console.result({"step": "jobs", "machine": machine.name, "run": wanted, "running": True},
                            t("jobs.let_go", run=wanted))
             return 0
-        console.result({"step": "jobs", "machine": machine.name, "run": wanted, "result": dict(result)},
-                       t("jobs.ended", run=wanted))
+        console.result({"step": "jobs", "machine": machine.name, told: wanted, "result": dict(result)},
+                       t("jobs.stopped" if args.stop else "jobs.ended", run=wanted))
     return 0
 
 

@@ -1,5 +1,6 @@
 """The exported model on this computer's camera, before anything is deployed: a picture, and a bar for each class."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -81,7 +82,9 @@ class TryPanel(QWidget):
         self.start.setEnabled(model is not None and not self.running and not self._session.is_running("export"))
         self.stop.setEnabled(self.running)
         known = workspace is not None and self._session.lab is not None
-        self.camera.setText(t("window.try.camera", camera=self._session.camera) if known else "")
+        # Without a login, which a stream's address may hold.
+        shown = re.sub("//[^/@]*@", "//", self._session.camera) if known else ""
+        self.camera.setText(t("window.try.camera", camera=shown) if known else "")
         receipt = workspace.done("export") if workspace is not None else None
         if not self.running:
             classes = [str(name) for name in receipt.facts["classes"]] if receipt is not None and model is not None else []

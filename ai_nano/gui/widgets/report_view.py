@@ -56,7 +56,8 @@ class ReportView(QWidget):
             row.addLayout(pair)
         row.addStretch(1)
         column.addLayout(row)
-        column.addWidget(_label(_in_words(told), "", wrap=True))
+        if words := _in_words(told):
+            column.addWidget(_label(words, "", wrap=True))
         return around
 
     def _confusion(self, told: Report) -> QWidget:
