@@ -136,9 +136,9 @@ class Learner:
         parts = list(zip(images.split(self._at_once), labels.split(self._at_once)))
         count = len(labels)
         if self._pool is not None:
-            computed: Iterable[_Part] = self._pool.map(lambda part: self._part(*part, count), parts)
+            computed: Iterable[_Part] = self._pool.map(lambda part: self._part(part[0], part[1], count), parts)
         else:
-            computed = (self._part(*part, count) for part in parts)
+            computed = (self._part(part[0], part[1], count) for part in parts)
         total, right = 0.0, 0
         for loss, correct, gradients in computed:
             total += loss

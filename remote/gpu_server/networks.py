@@ -157,7 +157,7 @@ class Classifier(nn.Module):
     def head(self) -> nn.Linear:
         """The last layer, from features (n, d) to logits."""
         head: Any = self.network.get_submodule(self._head)
-        return head  # type: ignore[no-any-return]
+        return head
 
     @property
     def num_features(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -64,7 +64,7 @@ class _Classic:
             fresh = torch.nn.Linear(classifier.num_features, classes)
             classifier.set_head(fresh.weight.detach(), fresh.bias.detach())
         classifier.requires_grad_(True).to(training.device)
-        classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        classifier.to(memory_format=torch.channels_last)
         self.classifier: Classifier = classifier
         optimizer = torch.optim.SGD(classifier.parameters(), self.first_rate, momentum=MOMENTUM, weight_decay=DECAY)
         self.learner = learning.Learner(training, classifier, optimizer, 0.0)
@@ -165,7 +165,7 @@ class _Classic:
         logits = self.learner.logits_of(batches, len(training.classes))
         return Answers(logits, self.labels[split], self.images[split])
 
-    def _prepared(self, frames: Sequence[np.ndarray[Any, Any]]) -> torch.Tensor:
+    def _prepared(self, frames: Iterable[np.ndarray[Any, Any]]) -> torch.Tensor:
         batch = torch.from_numpy(np.concatenate([prepare(frame, self.training.spec) for frame in frames]))
         return batch.contiguous(memory_format=torch.channels_last)
 

@@ -101,7 +101,7 @@ def plan(training: Training, count: int) -> List[Part]:
     left = seconds - _QUICK_START - _QUICK_PER_IMAGE * sum(training.images.values()) / faster
     left -= _COPIES * _COPY_PER_IMAGE * count / faster
     shares = (_SHARE, 1 - _SHARE)
-    parts = []
+    parts: List[Part] = []
     for stage, cut, share in zip(STAGES, cuts, shares):
         if asked.epochs is not None:
             epochs = max(1, round(asked.epochs * share)) if stage == STAGES[0] else asked.epochs - parts[0].epochs
@@ -156,7 +156,7 @@ class _Tuning:
         for module in tuned:
             module.requires_grad_(True)
         learning.keep_norms(classifier.eval())
-        classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        classifier.to(memory_format=torch.channels_last)
         parameters = [each for module in tuned for each in module.parameters() if each.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=self.part.rate, weight_decay=_DECAY)
         self.learner = learning.Learner(training, self._forward, optimizer, _SMOOTHING, learning.precision(training.device))
@@ -164,7 +164,7 @@ class _Tuning:
         self.seen: Optional[Tuple[float, float]] = None
         if begun is not None:
             self.done, self.earlier, self.without = begun["done"], begun["earlier"], begun["without"]
-            self.seen = tuple(begun["seen"]) if begun["seen"] is not None else None  # type: ignore[assignment]
+            self.seen = tuple(begun["seen"]) if begun["seen"] is not None else None
             if "optimizer" in begun:
                 optimizer.load_state_dict(begun["optimizer"])
                 self.learner.scaler.load_state_dict(begun["scaler"])

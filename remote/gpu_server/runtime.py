@@ -57,13 +57,13 @@ def engine(
 
 
 def _by_torch(part: _Part, device: torch.device) -> Engine:
-    part.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    part.to(device).to(memory_format=torch.channels_last)
 
     def compute(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         batch = torch.from_numpy(images).to(device).to(memory_format=torch.channels_last)
         try:
             with torch.inference_mode():
-                return part(batch).cpu().contiguous().numpy()  # type: ignore[no-any-return]
+                return part(batch).cpu().contiguous().numpy()
         except torch.cuda.OutOfMemoryError as error:
             raise Failure("train.gpu_memory", device=torch.cuda.get_device_name(device)) from error
 
@@ -109,7 +109,7 @@ def _export(part: _Part, resolution: int) -> Optional[bytes]:
             torch.onnx.export(
                 folded,
                 (torch.zeros(1, 3, resolution, resolution),),
-                buffer,  # type: ignore[arg-type]
+                buffer,
                 input_names=["images"],
                 output_names=["maps"],
                 dynamic_axes={"images": {0: "n"}, "maps": {0: "n"}},

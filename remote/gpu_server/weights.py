@@ -62,8 +62,9 @@ def load_into(classifier: Classifier, weights: Dict[str, torch.Tensor], file: st
     Every shape and every last part of a name (`weight`, `running_var`, ...) has to agree; else Failure `train.weights`.
     """
     own = classifier.network.state_dict()
-    if not any(name.endswith(_COUNTER) for name in weights):
-        own = OrderedDict((name, tensor) for name, tensor in own.items() if not name.endswith(_COUNTER))
+    without = OrderedDict((name, tensor) for name, tensor in own.items() if not name.endswith(_COUNTER))
+    if len(weights) == len(without):
+        own = without
     if len(weights) != len(own):
         raise Failure("train.weights", file=file, reason=f"{len(weights)} tensors, expected {len(own)}")
     if weights.keys() == own.keys():

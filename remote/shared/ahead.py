@@ -136,8 +136,9 @@ def load(programs: Path) -> None:
         except Exception:
             traceback.print_exc()
     gc.collect()
-    if hasattr(gc, "freeze"):  # since Python 3.7: what will not be collected stays shared with the copies
-        gc.freeze()
+    freeze = getattr(gc, "freeze", None)  # since Python 3.7: what will not be collected stays shared with the copies
+    if freeze is not None:
+        freeze()
 
 
 def _serve(listener: socket.socket, programs: Path) -> None:
