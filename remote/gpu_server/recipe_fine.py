@@ -31,12 +31,12 @@ _COPIES = 8
 _ROOM = 1 << 30  # bytes for the maps of training images, in half precision
 _BATCH = 32
 _SMOOTHING = 0.1
-_DECAY = 0.01
+_DECAY = 0.05
 # The plan, in seconds on the CPU that networks.Cut was measured on.
 _SECONDS, _SECONDS_ON_GPU = 100.0, 40.0
 _GPU_IS_FASTER = 20.0
 _QUICK_START, _QUICK_PER_IMAGE, _COPY_PER_IMAGE = 4.0, 0.006, 0.004
-_SHARE = 0.65  # of the time for the last blocks, the rest for more of the network
+_SHARE = 0.4  # of the time for the last blocks, the rest for more of the network
 _FEWEST, _MOST = 3, 40  # epochs
 _PATIENCE = 6  # epochs without a better one on val
 
