@@ -20,9 +20,9 @@ _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
 _ATTEMPTS = 10
 # For copies that a network is tuned on: the object should stay in the picture.
-_COPY_SIDE = (0.7, 1.0)
-_COPY_GAIN = (0.75, 1.3)
-_COPY_TINT = 0.1
+_COPY_SIDE = (0.5, 1.0)
+_COPY_GAIN = (0.6, 1.5)
+_COPY_TINT = 0.2
 
 
 def generator(*seeds: int) -> np.random.Generator:
