@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -27,18 +29,28 @@ _KEYS = {
     "recipe",
     "seed",
     "images",
+    "temperature",
+    "stage",
+    "settings",
 }
+_LATER_KEYS = {"temperature", "stage", "settings"}  # an older checkpoint lacks them
 
 
-def save(folder: Path, classifier: Classifier, **facts: Any) -> None:
-    """Writes the whole state_dict of `classifier` and `facts`, which are the other keys; no time of day goes in."""
+def save(folder: Path, classifier: Classifier, **facts: Any) -> str:
+    """Writes the whole state_dict of `classifier` and `facts`, which are the other keys; no time of day goes in.
+
+    Gives the file's SHA-256.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
-    content = {**facts, "state_dict": state}
+    # Pickle notes which equal strings are one object, and a resumed training has others: read back they are all new.
+    content = {**json.loads(json.dumps(facts)), "state_dict": state}
     if content.keys() != _KEYS:
         raise ValueError(f"keys of a checkpoint: {sorted(content.keys() ^ _KEYS)}")
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_whole(folder / FILE, buffer.getvalue())
+    data = buffer.getvalue()
+    write_whole(folder / FILE, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def load(folder: Path) -> Dict[str, Any]:
@@ -50,7 +62,7 @@ def load(folder: Path) -> Dict[str, Any]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler meets in a damaged file
         raise Failure("model.bad_checkpoint", model=folder.name, reason=type(error).__name__) from error
-    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+    if not isinstance(content, dict) or not content.keys() >= _KEYS - _LATER_KEYS:
         raise Failure("model.bad_checkpoint", model=folder.name, reason="keys")
     return content
 

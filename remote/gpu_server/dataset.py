@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
@@ -15,6 +16,7 @@ from shared.wire import Failure, Run
 SPLITS = ("train", "val", "test")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_LOOKED_AT = 5  # images, for their size
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 
@@ -93,6 +95,36 @@ def warn_of_gaps(run: Run, dataset: Dataset) -> None:
     for split in ("val", "test"):
         for name in _classes_without_images(dataset.splits[split], dataset.classes):
             run.log("train.empty_split", level="warning", **{"class": name, "split": split})
+
+
+def facts(dataset: Dataset) -> Dict[str, Any]:
+    """The parameters of the log `train.data`: how many images there are, and the most frequent size.
+
+    `smallest` and `largest` count the training images of a class. The size is that of a few images spread over all, in
+    pixels; 0 where none of them can be read.
+    """
+    counts = Counter(image.label for image in dataset.splits["train"])
+    every = [image for split in SPLITS for image in dataset.splits[split]]
+    frames = [read_image(image.path) for image in every[:: max(1, len(every) // _LOOKED_AT)][:_LOOKED_AT]]
+    sizes = Counter((frame.shape[1], frame.shape[0]) for frame in frames if frame is not None)
+    width, height = sizes.most_common(1)[0][0] if sizes else (0, 0)
+    return {
+        "images": len(every),
+        **{split: len(dataset.splits[split]) for split in SPLITS},
+        "classes": len(dataset.classes),
+        "smallest": min(counts[label] for label in range(len(dataset.classes))),
+        "largest": max(counts[label] for label in range(len(dataset.classes))),
+        "width": width,
+        "height": height,
+    }
+
+
+def counts_by_class(dataset: Dataset) -> Dict[str, Dict[str, int]]:
+    """How many images of each class each split holds, for report.json."""
+    return {
+        name: {split: sum(image.label == label for image in dataset.splits[split]) for split in SPLITS}
+        for label, name in enumerate(dataset.classes)
+    }
 
 
 def require_every_class(train: List[Image], classes: List[str], model: str) -> None:

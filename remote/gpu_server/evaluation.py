@@ -2,37 +2,74 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 
-from gpu_server.features import Features, select
-from gpu_server.networks import Classifier
+from gpu_server import calibration
+from gpu_server.dataset import Image
 
 WRONG_SAMPLES = 24
 RIGHT_SAMPLES_A_CLASS = 4
+# Of a normal distribution 95 % lie within so many standard deviations.
+_Z = 1.959963984540054
 
 
-def figures(classifier: Classifier, features: Features, classes: List[str]) -> Dict[str, Any]:
-    """val_accuracy, test_accuracy (None without images), confusion, per_class and samples, as doc/design/wire.md says.
+class Answers(NamedTuple):
+    """What a network said of `images`: `logits` float32 (n, classes), before any temperature, and the true `labels`
+    int64 (n,), both on the CPU."""
 
-    `features` may hold images of every split; confusion, per_class and samples are of test alone.
-    """
-    head = classifier.network.classifier
-    val, test = select(features, "val"), select(features, "test")
-    with torch.inference_mode():
-        val_predicted = head(val.matrix).argmax(1)
-        confidences, predicted = head(test.matrix).softmax(1).max(1)
+    logits: torch.Tensor
+    labels: torch.Tensor
+    images: List[Image]
+
+
+def figures(val: Answers, test: Answers, classes: List[str], temperature: float) -> Dict[str, Any]:
+    """val_accuracy, test_accuracy, interval (None without images), calibration, confusion, per_class and samples, as
+    doc/design/wire.md says; all but the first are of `test`, confidences with the temperature."""
+    confidences, predicted = _answers(test, temperature)
     confusion = torch.zeros((len(classes), len(classes)), dtype=torch.int64)
-    for true, guess in zip(test.labels.tolist(), predicted.tolist()):
+    for true, guess in zip(test.labels.tolist(), predicted):
         confusion[true, guess] += 1
+    right, count = int(confusion.trace()), len(test.images)
     return {
-        "val_accuracy": _fraction(int((val_predicted == val.labels).sum()), len(val.images)),
-        "test_accuracy": _fraction(int(confusion.trace()), len(test.images)),
+        "val_accuracy": accuracy(val),
+        "test_accuracy": _fraction(right, count),
+        "interval": interval(right, count),
+        "calibration": {
+            "temperature": temperature,
+            "before": calibration.measure(test, 1.0),
+            "after": calibration.measure(test, temperature),
+        },
         "confusion": confusion.tolist(),
         "per_class": _per_class(confusion, classes),
-        "samples": _samples(test, predicted.tolist(), confidences.tolist(), classes),
+        "samples": _samples(test, predicted, confidences, classes),
     }
+
+
+def accuracy(answers: Answers) -> Optional[float]:
+    """Top-1; None without images."""
+    return _fraction(int((answers.logits.argmax(1) == answers.labels).sum()), len(answers.images))
+
+
+def interval(right: int, count: int) -> Optional[List[float]]:
+    """[low, high] of Wilson's 95 % interval of right / count, which also holds for few images; None without any."""
+    if count == 0:
+        return None
+    share, weight = right / count, _Z * _Z / count
+    centre = (share + weight / 2) / (1 + weight)
+    half = _Z / (1 + weight) * math.sqrt(share * (1 - share) / count + weight / (4 * count))
+    # Where all or none are right, the end is exactly there; rounding would miss it.
+    return [0.0 if right == 0 else centre - half, 1.0 if right == count else centre + half]
+
+
+def _answers(answers: Answers, temperature: float) -> Tuple[List[float], List[int]]:
+    """Confidence and index of the first class, for each image."""
+    if not answers.images:
+        return [], []
+    confidences, predicted = (answers.logits.double() / temperature).softmax(1).max(1)
+    return confidences.tolist(), predicted.tolist()
 
 
 def _fraction(part: int, whole: int) -> Optional[float]:
@@ -57,7 +94,7 @@ def _confidence(sample: Dict[str, Any]) -> float:
 
 
 def _samples(
-    test: Features, predicted: List[int], confidences: List[float], classes: List[str]
+    test: Answers, predicted: List[int], confidences: List[float], classes: List[str]
 ) -> List[Dict[str, Any]]:
     """The most confident mistakes first, then right answers taken evenly from each class's images."""
     rows: List[Dict[str, Any]] = [

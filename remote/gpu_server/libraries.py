@@ -34,23 +34,32 @@ def load(name: str) -> ModuleType:
         raise Failure("server.library", library=name, error=_one_line(error)) from error
 
 
-def load_timm() -> ModuleType:
-    """timm, also beside a torchvision whose compiled part does not fit the installed torch (as on many servers).
+def load_torchvision() -> ModuleType:
+    """torchvision with its models, also where its compiled part does not fit the installed torch (as on many servers).
 
-    timm imports torchvision, and torchvision's Python part then refuses to load because its operator `nms` was never
-    registered. Networks do not use that operator, so declaring it is enough. Done only after the import has failed.
+    Its Python part then refuses to load because the operator `nms` was never registered. Networks do not use that operator,
+    so declaring it is enough. Done only after the import has failed.
     """
+    return _load_with_torchvision("torchvision")
+
+
+def load_timm() -> ModuleType:
+    """timm, which imports torchvision; no training needs it, it is what the networks are compared with."""
+    return _load_with_torchvision("timm")
+
+
+def _load_with_torchvision(name: str) -> ModuleType:
     try:
-        return importlib.import_module("timm")
+        return importlib.import_module(name)
     except RuntimeError as error:
         if "torchvision::" not in str(error):
-            raise Failure("server.library", library="timm", error=_one_line(error)) from error
+            raise Failure("server.library", library=name, error=_one_line(error)) from error
     except (ImportError, OSError) as error:
-        raise Failure("server.library", library="timm", error=_one_line(error)) from error
+        raise Failure("server.library", library=name, error=_one_line(error)) from error
     _declare_torchvision_operators()
-    for name in [name for name in sys.modules if name.split(".")[0] in ("timm", "torchvision")]:
-        del sys.modules[name]
-    return load("timm")
+    for module in [module for module in sys.modules if module.split(".")[0] in (name, "torchvision")]:
+        del sys.modules[module]
+    return load(name)
 
 
 def _declare_torchvision_operators() -> None:
@@ -63,9 +72,15 @@ def _declare_torchvision_operators() -> None:
 
 
 def quiet() -> None:
-    """Turns off warnings meant for programmers, which would bury what output.log has to say."""
+    """Before the libraries are loaded: no warnings meant for programmers, which would bury what output.log has to say.
+
+    Threads of PyTorch that wait for one another sleep: by default they use up a core that others could compute on.
+    """
     import logging
+    import os
     import warnings
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     warnings.filterwarnings("ignore")
     logging.getLogger("torch").setLevel(logging.ERROR)

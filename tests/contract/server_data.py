@@ -75,7 +75,8 @@ def scene(name: str | None, random: np.random.Generator, width: int = 640, heigh
     return np.clip(frame * random.uniform(0.6, 1.25) + noise, 0, 255).astype(np.uint8)
 
 
-def make_dataset(folder: Path, classes: list[str], counts: dict[str, int], seed: int = 0) -> None:
+def make_dataset(folder: Path, classes: list[str], counts: dict[str, int], seed: int = 0, width: int = 640,
+                 height: int = 360) -> None:
     """labels.txt and `counts[split]` JPEG images a class; a class that is no photograph shows the background alone."""
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True)
@@ -84,7 +85,7 @@ def make_dataset(folder: Path, classes: list[str], counts: dict[str, int], seed:
         for name in sorted(classes):
             (folder / split / name).mkdir(parents=True)
             for number in range(count):
-                frame = scene(name if name in PHOTOGRAPHS else None, random)
+                frame = scene(name if name in PHOTOGRAPHS else None, random, width, height)
                 assert cv2.imwrite(str(folder / split / name / f"{name}-{number:03}.jpg"), frame)
 
 

@@ -1,0 +1,333 @@
+"""Recipe `fine`: quick first, then the last blocks of the network, then more of it.
+
+The part before a cut stays as it is, so it runs once for each image and some altered copies of it; what comes out, the maps,
+is kept and the part after the cut is tuned on it. How long that takes is planned from constants (networks.Cut), not from this
+machine's speed: the same seed then gives the same model, also on a machine that is busy with others.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import closing
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+
+from gpu_server import learning, recipe_quick, resume, runtime
+from gpu_server.augment import copies
+from gpu_server.dataset import SPLITS, Image, read_image
+from gpu_server.evaluation import Answers
+from gpu_server.networks import Classifier, Cut, architecture
+from gpu_server.parallel import each
+from gpu_server.reading import name_bad
+from gpu_server.training import Training, accuracy_and_loss, labels_of
+from shared.preprocess import prepare
+
+STAGES = ("fine", "deeper")
+_COPIES = 8
+_ROOM = 1 << 30  # bytes for the maps of training images, in half precision
+_BATCH = 32
+_SMOOTHING = 0.1
+_DECAY = 0.01
+# The plan, in seconds on the CPU that networks.Cut was measured on.
+_SECONDS, _SECONDS_ON_GPU = 100.0, 40.0
+_GPU_IS_FASTER = 20.0
+_QUICK_START, _QUICK_PER_IMAGE, _COPY_PER_IMAGE = 4.0, 0.006, 0.004
+_SHARE = 0.65  # of the time for the last blocks, the rest for more of the network
+_FEWEST, _MOST = 3, 40  # epochs
+_PATIENCE = 6  # epochs without a better one on val
+
+
+class Part(NamedTuple):
+    """What is tuned from one cut on."""
+
+    stage: str
+    cut: Cut
+    copies: int
+    epochs: int
+    rate: float
+
+
+class Maps(NamedTuple):
+    """`values` (copies, n, h, w, c) of what comes before the cut; training's are float16, the others' float32 for figures
+    that agree with a run through the whole network."""
+
+    values: torch.Tensor
+    images: List[Image]
+
+    def batch(self, copy: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """float32 (n, c, h, w), with the channels last in memory as convolutions like it."""
+        return self.values[copy, rows].float().permute(0, 3, 1, 2)
+
+
+def train(training: Training) -> None:
+    """Raises Failure; the quick model is there before anything is tuned."""
+    state = None
+    if resume.is_there(training):
+        training.look_at_data()
+        state = resume.load(training)
+    if state is None:
+        training.later_s = _seconds(training, plan(training, training.images["train"]))
+        readable = recipe_quick.train(training)
+    else:
+        training.classifier.set_head(*_empty_head(training.classifier, len(training.classes)))
+        training.classifier.load_state_dict(state["model"])
+        readable = {split: list(images) for split, images in training.dataset.splits.items()}
+    parts = plan(training, len(readable["train"]))
+    training.used.update(
+        epochs=sum(part.epochs for part in parts),
+        lr=training.settings.lr or parts[0].cut.rate,
+        batch=training.settings.batch or _BATCH,
+    )
+    for number in range(len(parts)):
+        begun = state if state is not None and state["part"] == number else None
+        if state is not None and number < state["part"]:
+            continue
+        if training.asked_to_stop() or training.time_left <= 0 or not _pays(training, number):
+            break
+        with closing(_Tuning(training, parts, number, readable, begun)) as tuning:
+            tuning.run()
+
+
+def plan(training: Training, count: int) -> List[Part]:
+    """For `count` training images."""
+    asked, cuts = training.settings, architecture(training.settings.arch).cuts
+    on_gpu = training.device.type == "cuda"
+    seconds = asked.minutes * 60 if asked.minutes is not None else _SECONDS_ON_GPU if on_gpu else _SECONDS
+    faster = _GPU_IS_FASTER if on_gpu else 1.0
+    left = seconds - _QUICK_START - _QUICK_PER_IMAGE * sum(training.images.values()) / faster
+    left -= _COPIES * _COPY_PER_IMAGE * count / faster
+    shares = (_SHARE, 1 - _SHARE)
+    parts: List[Part] = []
+    for stage, cut, share in zip(STAGES, cuts, shares):
+        if asked.epochs is not None:
+            epochs = max(1, round(asked.epochs * share)) if stage == STAGES[0] else asked.epochs - parts[0].epochs
+        else:
+            epochs = min(_MOST, int(left * share * 1000 * faster / (count * cut.milliseconds)))
+            if stage == STAGES[0]:
+                epochs = max(_FEWEST, epochs)
+        if epochs >= (_FEWEST if asked.epochs is None else 1):
+            parts.append(Part(stage, cut, _COPIES, epochs, (asked.lr or cuts[0].rate) * cut.rate / cuts[0].rate))
+    return parts
+
+
+def _seconds(training: Training, parts: Sequence[Part]) -> float:
+    """As planned, for as long as nothing has been measured."""
+    faster = _GPU_IS_FASTER if training.device.type == "cuda" else 1.0
+    a_copy = 1000 * _COPY_PER_IMAGE * _COPIES
+    each = sum(a_copy + part.epochs * part.cut.milliseconds for part in parts)
+    return each * training.images["train"] / 1000 / faster
+
+
+def _pays(training: Training, number: int) -> bool:
+    """More of the network is tuned only where tuning its last blocks was worth it."""
+    return number == 0 or any(stage["stage"] == STAGES[number - 1] and stage["taken"] for stage in training.stages)
+
+
+def _empty_head(classifier: Classifier, classes: int) -> Tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros((classes, classifier.num_features)), torch.zeros(classes)
+
+
+class _Tuning:
+    """One part of the plan."""
+
+    def __init__(
+        self,
+        training: Training,
+        parts: List[Part],
+        number: int,
+        readable: Dict[str, List[Image]],
+        begun: Optional[Dict[str, Any]],
+    ) -> None:
+        self.training, self.number, self.part = training, number, parts[number]
+        self.later = sum(part.epochs * part.cut.milliseconds for part in parts[number + 1 :])
+        self.start = time.monotonic()
+        training.later_s = _seconds(training, parts[number:])
+        self.maps = self._all_maps(readable)
+        self.maps_s = time.monotonic() - self.start
+        self.labels = {split: labels_of(maps.images) for split, maps in self.maps.items()}
+        self.count = len(self.labels["train"])
+        classifier = training.classifier
+        classifier.requires_grad_(False)
+        tuned = classifier.tuned(self.part.cut.stage)
+        for module in tuned:
+            module.requires_grad_(True)
+        learning.keep_norms(classifier.eval())
+        classifier.to(memory_format=torch.channels_last)
+        parameters = [each for module in tuned for each in module.parameters() if each.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=self.part.rate, weight_decay=_DECAY)
+        self.learner = learning.Learner(training, self._forward, optimizer, _SMOOTHING, learning.precision(training.device))
+        self.done, self.earlier, self.without = 0, len(training.history), 0
+        self.seen: Optional[Tuple[float, float]] = None
+        if begun is not None:
+            self.done, self.earlier, self.without = begun["done"], begun["earlier"], begun["without"]
+            self.seen = tuple(begun["seen"]) if begun["seen"] is not None else None
+            if "optimizer" in begun:
+                optimizer.load_state_dict(begun["optimizer"])
+                self.learner.scaler.load_state_dict(begun["scaler"])
+
+    def run(self) -> None:
+        """Until the plan, val, the time or a command ends it."""
+        training, part = self.training, self.part
+        while self.done < part.epochs and self.without < _PATIENCE:
+            if not self._epoch():
+                break
+            self.done += 1
+            self._look()
+            ended = self.done == part.epochs or self.without == _PATIENCE
+            if ended:
+                self._end()
+            resume.save(training, self._state(ended))
+            if ended:
+                return
+        self._end()
+
+    def close(self) -> None:
+        self.learner.close()
+
+    def _end(self) -> None:
+        self.training.end_stage(self.part.stage, self.start, self.done)
+
+    def _state(self, ended: bool) -> Dict[str, Any]:
+        state: Dict[str, Any] = {"model": self.training.classifier.state_dict()}
+        if ended:
+            return {
+                **state,
+                "part": self.number + 1,
+                "done": 0,
+                "earlier": len(self.training.history),
+                "without": 0,
+                "seen": None,
+            }
+        return {
+            **state,
+            "part": self.number,
+            "done": self.done,
+            "earlier": self.earlier,
+            "without": self.without,
+            "seen": self.seen,
+            "optimizer": self.learner.optimizer.state_dict(),
+            "scaler": self.learner.scaler.state_dict(),
+        }
+
+    def _epoch(self) -> bool:
+        """False when it was ended early."""
+        training, part = self.training, self.part
+        random = torch.Generator().manual_seed(training.settings.seed % 2**31 * 10_007 + self.number * 1009 + self.done)
+        order = torch.randperm(self.count, generator=random)
+        copy = torch.randint(self.maps["train"].values.shape[0], (self.count,), generator=random)
+        size = int(training.used["batch"])
+        steps = math.ceil(self.count / size)
+        self.learner.begin_epoch()
+        for step, rows in enumerate(order.split(size)):
+            if training.asked_to_stop() or training.time_left <= 0:
+                return False
+            self.rate = learning.one_cycle(self.done * steps + step, part.epochs * steps, part.rate)
+            images = self.maps["train"].batch(copy[rows], rows)
+            self.learner.step(images, self.labels["train"][rows], self.rate)
+            self._tell(step + 1, steps)
+        return True
+
+    def _tell(self, step: int, steps: int) -> None:
+        """The time of what is still to come, learnt from the batches of this epoch."""
+        total = self.part.epochs * steps
+        done = self.done * steps + step
+        each = 1 / self.learner.images_per_s
+        later = self.later / self.part.cut.milliseconds * self.count
+        eta = ((total - done) * self.count / steps + later) * each + (self.maps_s if later else 0.0)
+        self.training.run.progress(f"train.{self.part.stage}", done, total, "batches", round(eta, 1))
+
+    def _look(self) -> None:
+        """Measures on val, and offers."""
+        training, learner = self.training, self.learner
+        val = self._answers("val")
+        accuracy, loss = accuracy_and_loss(val)
+        metric = training.metric(
+            self.part.stage,
+            self.earlier + self.part.epochs,
+            {
+                "train_loss": learner.loss,
+                "train_accuracy": learner.accuracy,
+                "val_loss": loss,
+                "val_accuracy": accuracy,
+                "lr": self.rate,
+                "images_per_s": learner.images_per_s,
+            },
+        )
+        described = {
+            "name": "AdamW",
+            "lr": self.part.rate,
+            "weight_decay": _DECAY,
+            "schedule": "one-cycle",
+            "label_smoothing": _SMOOTHING,
+            "cut": self.part.cut.stage,
+            "copies": self.part.copies,
+        }
+        training.offer(metric, training.classifier, val, lambda: self._answers("test"), described)
+        if accuracy is not None and loss is not None:
+            better = self.seen is None or (accuracy, -loss) > self.seen
+            self.seen = (accuracy, -loss) if better else self.seen
+            self.without = 0 if better else self.without + 1
+
+    def _forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return self.training.classifier.after(maps, self.part.cut.stage)
+
+    def _answers(self, split: str) -> Answers:
+        maps = self.maps[split]
+        rows = torch.arange(len(maps.images)).split(_BATCH)
+        batches = [maps.batch(torch.zeros_like(part), part) for part in rows if len(part)]
+        logits = self.learner.logits_of(batches, len(self.training.classes))
+        return Answers(logits, self.labels[split], maps.images)
+
+    def _all_maps(self, readable: Dict[str, List[Image]]) -> Dict[str, Maps]:
+        training, cut = self.training, self.part.cut
+        key = f"{training.settings.arch}-{training.weights_sha256[:16]}"
+        compute = runtime.engine(
+            training.classifier.cpu(),
+            cut.stage,
+            training.spec["shape"][2],
+            training.device,
+            training.run.root / ".ai_nano" / "cache",
+            key,
+        )
+        training.classifier.to(training.device)
+        many = _copies_that_fit(compute, training.spec, len(readable["train"]), self.part.copies)
+        if many < self.part.copies:
+            training.run.log("train.fewer_copies", copies=many, wanted=self.part.copies)
+        return {split: _maps(training, compute, readable[split], many if split == "train" else 1) for split in SPLITS}
+
+
+def _copies_that_fit(compute: runtime.Engine, spec: Dict[str, Any], count: int, wanted: int) -> int:
+    one = compute(np.zeros(spec["shape"], np.float32)).size * 2
+    return max(1, min(wanted, _ROOM // (one * count)))
+
+
+def _maps(training: Training, compute: runtime.Engine, images: Sequence[Image], many: int) -> Maps:
+    """The maps of all images that can be read, a thread for an image and its copies."""
+    spec, seed = training.spec, training.settings.seed
+    channels, height, width = compute(np.zeros(spec["shape"], np.float32)).shape[1:]
+    kind = np.float16 if many > 1 else np.float32
+    values = np.empty((many, len(images), height, width, channels), kind)
+    cv2.setNumThreads(1)
+    start = time.monotonic()
+
+    def work(number: int) -> bool:
+        frame = read_image(images[number].path)
+        if frame is None:
+            return False
+        for copy, altered in enumerate(copies(frame, spec["shape"][2], many, (seed, number))):
+            values[copy, number] = compute(prepare(altered, spec))[0].transpose(1, 2, 0)
+        return True
+
+    def tick(done: int) -> None:
+        eta = (time.monotonic() - start) / done * (len(images) - done) + training.later_s
+        training.run.progress("train.maps", done, len(images), "images", round(eta, 1))
+
+    made = each(work, range(len(images)), tick)
+    name_bad(training.run, [image.file for image, good in zip(images, made) if not good])
+    if not all(made):
+        values = values[:, made]
+    return Maps(torch.from_numpy(values), [image for image, good in zip(images, made) if good])
