@@ -21,6 +21,7 @@ from gpu_server import dataset, head, networks
 from shared import preprocess
 
 trained = server_data.trained
+SOON_S = 4.0  # a cancel comes through within 2 s, on a machine that does nothing else
 COUNTS = {"train": 24, "val": 9, "test": 18}
 
 
@@ -248,6 +249,42 @@ def test_a_told_stop_leaves_nothing_half_done(own: Path, tmp_path: Path) -> None
             process.wait()
     assert sorted(own.rglob("*")) == before
     assert server_data.read_events(run)[-1]["type"] == "progress"
+
+
+@pytest.mark.slow
+def test_fine_cancelled_or_killed_goes_on_and_ends_as_it_would_have(own: Path, tmp_path: Path) -> None:
+    asked = {"model": "photos", "recipe": "fine", "epochs": 3, "batch": 8}
+    undisturbed = run_program(tmp_path, "train", **asked)
+    expected = [{**metric, "images_per_s": 0} for metric in report_of(tmp_path)["history"]]
+    for name in ("checkpoint.pth", "report.json"):
+        (own / name).unlink()
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)):
+        run = server_data.run_folder(tmp_path, "train", **asked)
+        process = subprocess.Popen(server_data.command("train", run), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            # First when there is something to go on with, then in the midst of going on.
+            while not (own / "training.pth").exists() or not any(
+                    event.get("what") == "train.fine" for event in server_data.read_events(run)):
+                assert process.poll() is None
+                time.sleep(0.02)
+            told = time.monotonic()
+            os.kill(process.pid, number)
+            assert process.wait(30) == code
+            assert time.monotonic() - told < SOON_S
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        assert (own / "checkpoint.pth").exists()  # quick's, at least
+    ended = run_program(tmp_path, "train", **asked)
+    assert "train.resumed" in [event["code"] for event in ended.of("log")]
+    assert ended.result["checkpoint_sha256"] == undisturbed.result["checkpoint_sha256"]
+    assert [{**metric, "images_per_s": 0} for metric in report_of(tmp_path)["history"]] == expected
+
+
+def test_an_image_of_one_pixel_is_an_image(own: Path, tmp_path: Path) -> None:
+    assert cv2.imwrite(str(own / "train" / "cat" / "dot.png"), np.zeros((1, 1, 3), np.uint8))
+    assert run_program(tmp_path, "train", model="photos", epochs=2).result["images"]["train"] == COUNTS["train"] + 1
 
 
 def test_the_head_prefers_a_stronger_penalty_among_equals() -> None:
