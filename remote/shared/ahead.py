@@ -136,8 +136,7 @@ def load(programs: Path) -> None:
         except Exception:
             traceback.print_exc()
     gc.collect()
-    if hasattr(gc, "freeze"):  # since Python 3.7: what will not be collected stays shared with the copies
-        gc.freeze()
+    getattr(gc, "freeze", int)()  # since Python 3.7: what will not be collected stays shared with the copies
 
 
 def _serve(listener: socket.socket, programs: Path) -> None:
