@@ -71,13 +71,14 @@ class Bench:
         photographs.write(task, top / "judge" / "test", "test", range(self._options.tested))
         for per_class in self._options.per_class:
             for recipe in self._options.recipes:
-                if recipe in self.left_out or (recipe == "classic" and seed > 0 and not self._options.full):
+                if recipe == "classic" and seed > 0 and not self._options.full:
                     continue
                 case = Case(name, per_class, recipe)
                 try:
                     outcome = self._train(case, task, top)
                 except programs.Failed as error:
-                    self.left_out[recipe] = str(error)
+                    # One that fails with few images may work with many.
+                    self.left_out[f"{name}, {per_class} a class, {recipe}, seed {seed}"] = str(error)
                     continue
                 self.results[case].append(outcome)
                 tell(f"{name} {per_class} {recipe} seed {seed}: start {outcome.start:.1f} s, best {outcome.best:.1f} s, wall "
@@ -136,8 +137,8 @@ class Bench:
                     case = Case(name, per_class, recipe)
                     if self.results[case]:
                         print(self._row(case, reference))
-        for recipe, why in self.left_out.items():
-            print(f"\nleft out: {recipe}: {why}")
+        for which, why in self.left_out.items():
+            print(f"\nleft out: {which}: {why.strip()}")
 
     def _row(self, case: Case, reference: float | None) -> str:
         outcomes = self.results[case]
