@@ -41,6 +41,10 @@ _FEWEST, _MOST = 3, 40  # epochs
 _PATIENCE = 6  # epochs without a better one on val
 
 
+class _Stopped(Exception):
+    """Asked to stop while copies are prepared."""
+
+
 class Part(NamedTuple):
     """What is tuned from one cut on."""
 
@@ -89,8 +93,11 @@ def train(training: Training) -> None:
             continue
         if training.asked_to_stop() or training.time_left <= 0 or not _pays(training, number):
             break
-        with closing(_Tuning(training, parts, number, readable, origin, begun)) as tuning:
-            tuning.run()
+        try:
+            with closing(_Tuning(training, parts, number, readable, origin, begun)) as tuning:
+                tuning.run()
+        except _Stopped:
+            break
 
 
 def plan(training: Training, count: int) -> List[Part]:
@@ -355,6 +362,8 @@ def _maps(training: Training, compute: runtime.Engine, images: Sequence[Image], 
     def tick(done: int) -> None:
         eta = (time.monotonic() - start) / done * (len(images) - done) + training.later_s
         training.run.progress("train.maps", done, len(images), "images", round(eta, 1))
+        if training.asked_to_stop():
+            raise _Stopped()
 
     made = each(work, range(len(images)), tick)
     name_bad(training.run, [image.file for image, good in zip(images, made) if not good])

@@ -122,11 +122,13 @@ class Training:
     def metric(self, stage: str, epochs: int, fields: Dict[str, Any]) -> Dict[str, Any]:
         """Notes and sends how an epoch went; `epochs` is how many there will be through all stages.
 
-        `fields` are losses, accuracies, `lr` and `images_per_s` of the event. Failure `train.diverged` {lr} where a loss is
+        `fields` are losses, accuracies, `lr` and `images_per_s` of the event. Failure `train.diverged` {lr} where the loss is
         no number any more, or beyond any use.
         """
-        for name in ("train_loss", "val_loss"):
-            require_sense(fields[name], fields["lr"])
+        require_sense(fields["train_loss"], fields["lr"])
+        # Of a batch norm's first steps: as wild as it may be, val's loss shows itself in the curve.
+        if fields["val_loss"] is not None and not math.isfinite(fields["val_loss"]):
+            raise Failure("train.diverged", lr=fields["lr"])
         speed = round(fields["images_per_s"], 1)
         metric = {**fields, "epoch": len(self.history) + 1, "epochs": epochs, "images_per_s": speed, "stage": stage}
         self.history.append(metric)
@@ -284,9 +286,9 @@ class Training:
         return round(min(times) * 1000, 2)
 
 
-def require_sense(loss: Optional[float], rate: float) -> None:
+def require_sense(loss: float, rate: float) -> None:
     """Failure `train.diverged` {lr} for a loss that is no number any more, or beyond any use."""
-    if loss is not None and not abs(loss) < _LOST:
+    if not abs(loss) < _LOST:
         raise Failure("train.diverged", lr=rate)
 
 
