@@ -19,6 +19,7 @@ from gpu_server.training import Training
 from shared.wire import Failure, Run, guard
 
 FINE = {"recipe": "fine", "epochs": 4, "batch": 4}
+ASKED = Training.asked_to_stop
 CLASSIC = {"recipe": "classic", "arch": "squeezenet1_1", "epochs": 3, "batch": 4, "lr": 0.003}
 
 
@@ -158,6 +159,41 @@ def test_a_stop_keeps_the_best_so_far(tmp_path: Path) -> None:
     result = trained.of("result")[0]
     assert result["stopped"] is True and result["stage"] == "quick"
     assert {metric["stage"] for metric in trained.of("metric")} == {"quick"}
+
+
+def test_a_stop_is_heard_while_copies_are_prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[int] = []
+    progress = Run.progress
+
+    def stopping(run: Run, what: str, done: float, *more: Any) -> None:
+        progress(run, what, done, *more)
+        if what == "train.maps":
+            prepared.append(int(done))
+            (run.path / "commands.jsonl").write_text('{"v":1,"type":"stop"}\n')
+
+    monkeypatch.setattr(Run, "progress", stopping)
+    monkeypatch.setattr(Training, "asked_to_stop", lambda training: _asked(training))
+    trained = train(tmp_path, **FINE)
+    assert trained.of("result")[0]["stopped"] is True and prepared == [1]
+    assert {metric["stage"] for metric in trained.of("metric")} == {"quick"}
+
+
+def _asked(training: Training) -> bool:
+    """At once, whenever it was looked last."""
+    training._looked = 0.0
+    return ASKED(training)
+
+
+def test_a_wild_loss_on_val_alone_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch norms that have seen a few steps make one of many thousands."""
+    wild = training_module.Training.metric
+
+    def metric(training: Training, stage: str, epochs: int, fields: dict[str, Any]) -> dict[str, Any]:
+        return wild(training, stage, epochs, {**fields, "val_loss": 5e4 if len(training.history) == 0 else fields["val_loss"]})
+
+    monkeypatch.setattr(Training, "metric", metric)
+    trained = train(tmp_path, **CLASSIC)
+    assert trained.of("metric")[0]["val_loss"] == 5e4 and trained.of("result")[0]["epochs"] == 3
 
 
 def test_classic_stopped_in_its_first_epoch_has_a_model_all_the_same(tmp_path: Path) -> None:
