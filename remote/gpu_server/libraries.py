@@ -40,26 +40,17 @@ def load_torchvision() -> ModuleType:
     Its Python part then refuses to load because the operator `nms` was never registered. Networks do not use that operator,
     so declaring it is enough. Done only after the import has failed.
     """
-    return _load_with_torchvision("torchvision")
-
-
-def load_timm() -> ModuleType:
-    """timm, which imports torchvision; no training needs it, it is what the networks are compared with."""
-    return _load_with_torchvision("timm")
-
-
-def _load_with_torchvision(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("torchvision")
     except RuntimeError as error:
         if "torchvision::" not in str(error):
-            raise Failure("server.library", library=name, error=_one_line(error)) from error
+            raise Failure("server.library", library="torchvision", error=_one_line(error)) from error
     except (ImportError, OSError) as error:
-        raise Failure("server.library", library=name, error=_one_line(error)) from error
+        raise Failure("server.library", library="torchvision", error=_one_line(error)) from error
     _declare_torchvision_operators()
-    for module in [module for module in sys.modules if module.split(".")[0] in (name, "torchvision")]:
+    for module in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
         del sys.modules[module]
-    return load(name)
+    return load("torchvision")
 
 
 def _declare_torchvision_operators() -> None:

@@ -29,13 +29,13 @@ NETWORKS = {
 
 def network_of(name: str) -> nn.Module:
     """With random weights, and batch norms that have seen images: fresh ones let signals fade."""
-    timm = libraries.load_timm()
+    torchvision = libraries.load_torchvision()
     torch.manual_seed(3)
     if name == "efficientnet_lite0":
+        import timm  # only beside a torchvision that has loaded
+
         network = timm.create_model("tf_efficientnet_lite0", num_classes=4)
     else:
-        import torchvision
-
         network = getattr(torchvision.models, name)(num_classes=4)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

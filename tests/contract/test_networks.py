@@ -38,7 +38,9 @@ def torchvision_network(name: str) -> torch.nn.Module:
 
 
 def test_lite0_computes_what_timms_does(images: torch.Tensor) -> None:
-    timm = libraries.load_timm()
+    libraries.load_torchvision()
+    import timm
+
     classifier = weights.pretrained("efficientnet_lite0", None)
     reference = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     assert list(reference.state_dict()) == list(classifier.network.state_dict())

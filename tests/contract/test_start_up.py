@@ -10,8 +10,7 @@ LOADED_WITHOUT = """if 1:
     import torch
     from gpu_server import libraries, start_up
     with start_up.without_compiler():
-        libraries.load_timm()
-        import torchvision
+        torchvision = libraries.load_torchvision()
     assert "torch._dynamo" not in sys.modules
     network = torchvision.models.squeezenet1_1(num_classes=3)
     steps = torch.optim.SGD(network.parameters(), lr=0.1)
