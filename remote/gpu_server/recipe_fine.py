@@ -156,6 +156,7 @@ class _Tuning:
         begun: Optional[Dict[str, Any]],
     ) -> None:
         self.training, self.number, self.part, self.origin = training, number, parts[number], origin
+        self.planned = sum(part.epochs for part in parts[number:])
         self.later = sum(part.epochs * part.cut.milliseconds for part in parts[number + 1 :])
         self.start = time.monotonic()
         training.later_s = _seconds(training, parts[number:])
@@ -284,7 +285,7 @@ class _Tuning:
         accuracy, loss = accuracy_and_loss(val)
         metric = training.metric(
             self.part.stage,
-            self.earlier + self.part.epochs,
+            self.earlier + self.planned,
             {
                 "train_loss": learner.loss,
                 "train_accuracy": learner.accuracy,
