@@ -253,7 +253,7 @@ def test_a_told_stop_leaves_nothing_half_done(own: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_fine_cancelled_or_killed_goes_on_and_ends_as_it_would_have(own: Path, tmp_path: Path) -> None:
-    asked = {"model": "photos", "recipe": "fine", "epochs": 3, "batch": 8}
+    asked = {"model": "photos", "recipe": "fine", "epochs": 12, "batch": 8}
     undisturbed = run_program(tmp_path, "train", **asked)
     expected = [{**metric, "images_per_s": 0} for metric in report_of(tmp_path)["history"]]
     for name in ("checkpoint.pth", "report.json"):
