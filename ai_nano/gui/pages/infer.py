@@ -9,10 +9,10 @@ from PyQt5.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
 
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Log, Prediction
-from ai_nano.core.figures import percent
 from ai_nano.core.mailbox import Mailbox
-from ai_nano.core.ports import Bitmap, Picture
+from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import t
+from ai_nano.gui import live
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
@@ -27,8 +27,6 @@ SILENT_MS = 1500
 # A Nano that names other classes with each frame must not keep the window busy with rows.
 RENAMED_AGAIN_S = 2.0
 MOST_SHOWN = 100
-# The largest picture that the view can show; the Nano sends smaller ones.
-LARGEST = (1280, 720)
 
 
 class InferPage(StepPage):
@@ -201,8 +199,7 @@ class InferPage(StepPage):
             self._show_classes(list(event.probabilities)[:MOST_SHOWN])
         self.bars.show_values(event.probabilities, event.class_name)
         self.leds.show_lit(event.lit)
-        self.seen.setText(t("infer.nothing_recognised", confidence=percent(event.confidence)) if event.class_name is None
-                          else f"{event.class_name}  {percent(event.confidence)}")
+        self.seen.setText(live.seen(event))
 
     def _on_silence(self, why: Log | None = None) -> None:
         """The LEDs are dark when the camera is lost or the laptop is not heard; the page must not say otherwise."""
@@ -238,15 +235,9 @@ class InferPage(StepPage):
         lab = self.session.lab
         if lab is None:
             return
-        images = lab.images
-
-        def on_picture(picture: Picture) -> None:
-            bitmap = images.bitmap(picture.jpeg, *LARGEST)
-            if bitmap is not None:
-                self._mailbox.put(bitmap)
-
         self.begin("infer", InferOptions(model=self.model.currentText(), nano=self.nano.currentText(),
-                                         threshold=self.threshold.value() / 100, on_picture=on_picture))
+                                         threshold=self.threshold.value() / 100,
+                                         on_picture=live.into(self._mailbox, lab.images)))
 
     def _on_threshold(self, value: int) -> None:
         self.bars.set_threshold(value / 100)

@@ -7,19 +7,17 @@ from collections.abc import Callable
 from PyQt5.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Prediction
-from ai_nano.core.figures import percent
 from ai_nano.core.mailbox import Mailbox
-from ai_nano.core.ports import Bitmap, Picture
+from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
-from ai_nano.gui import style
+from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.class_bars import ClassBars
 from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.infer import TryOptions
 
-LARGEST = (1280, 720)
 STEP = "try"
 # Words change with the picture, and a person reads no faster.
 SAY_EVERY_S = 0.15
@@ -106,8 +104,7 @@ class TryPanel(QWidget):
 
     def _show(self, event: Prediction) -> None:
         self.bars.show_values(event.probabilities, event.class_name)
-        self.seen.setText(t("infer.nothing_recognised", confidence=percent(event.confidence)) if event.class_name is None
-                          else f"{event.class_name}  {percent(event.confidence)}")
+        self.seen.setText(live.seen(event))
 
     def _clear(self) -> None:
         self.bars.clear_values()
@@ -123,14 +120,7 @@ class TryPanel(QWidget):
         lab = self._session.lab
         if lab is None:
             return
-        images = lab.images
-
-        def on_picture(picture: Picture) -> None:
-            bitmap = images.bitmap(picture.jpeg, *LARGEST)
-            if bitmap is not None:
-                self._mailbox.put(bitmap)
-
-        self._session.start(STEP, TryOptions(camera=self._session.camera, on_picture=on_picture))
+        self._session.start(STEP, TryOptions(camera=self._session.camera, on_picture=live.into(self._mailbox, lab.images)))
 
     def stop_trying(self) -> None:
         """The page is left: the camera's lamp goes out."""
