@@ -3,6 +3,7 @@
 import math
 import random
 
+import nano_programs  # noqa: F401
 import pytest
 
 from jetson_nano.decision import NOTHING, Decision, Settings, changed, completed, wrong
