@@ -15,7 +15,8 @@ from typing import Any, Dict, List, Optional
 from jetson_nano.camera import Camera
 from jetson_nano.engine import Answer, Engine
 from jetson_nano.engines import open_engine
-from jetson_nano.leds import Leds, open_leds
+from jetson_nano.guarded_leds import open_leds
+from jetson_nano.leds import Leds
 from jetson_nano.model import Model, read_model
 from jetson_nano.pictures import Pictures
 from jetson_nano.sources import Source, SourceEnded, check_flip, open_source
@@ -62,6 +63,7 @@ class Session:
     def _over(self) -> bool:
         frames, seconds = self._run.params.get("frames"), self._run.params.get("seconds")
         now = time.monotonic()
+        self._leds.beat()
         if now >= self._listen_at:
             self._listen_at = now + LISTEN_S
             self._listen()

@@ -26,6 +26,9 @@ class Leds:
                 self._switch(pin, True)
         self.lit = wanted
 
+    def beat(self) -> None:
+        """To be called several times a second while something is lit: the work goes on."""
+
     def close(self) -> None:
         """Every LED dark, whatever happened before."""
         self.lit = ()
@@ -120,8 +123,8 @@ def _listed(pins: Iterable[int]) -> str:
     return ", ".join(str(pin) for pin in pins)
 
 
-def open_leds(params: Dict[str, Any], root: Path) -> Leds:
-    """The LEDs that the parameters name. Raises Failure leds.unknown and what the LEDs themselves raise."""
+def make_leds(params: Dict[str, Any], root: Path) -> Leds:
+    """The LEDs that the parameters name, in this process. Raises Failure leds.unknown and what the LEDs themselves raise."""
     pins: List[int] = params.get("pins") or []
     kind = params["leds"]
     if kind == "gpio":

@@ -38,7 +38,7 @@ def test_what_the_library_refuses_is_an_error(mode: str, code: str) -> None:
 
 def test_a_missing_library_is_an_error_and_no_fallback(nano_python: str) -> None:
     """The Nano's Python of the tests has no Jetson.GPIO; -S keeps site-packages out where it stands in for it."""
-    code = ("from jetson_nano.leds import open_leds; from shared.wire import Failure; from pathlib import Path\n"
+    code = ("from jetson_nano.guarded_leds import open_leds; from shared.wire import Failure; from pathlib import Path\n"
             "try: open_leds({'leds': 'gpio', 'pins': [12]}, Path('/'))\n"
             "except Failure as failure: print(failure.code)")
     done = subprocess.run([nano_python, "-S", "-B", "-c", code], check=True, stdout=subprocess.PIPE, text=True,
