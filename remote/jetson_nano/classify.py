@@ -10,9 +10,11 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
+from jetson_nano import health
 from jetson_nano.camera import Camera
+from jetson_nano.decision import Decision, Settings, changed, wrong
 from jetson_nano.engine import Answer, Engine
 from jetson_nano.engines import open_engine
 from jetson_nano.guarded_leds import open_leds
@@ -24,6 +26,8 @@ from shared.wire import Commands, Failure, Lease, Run, guard
 
 FRAME_WAIT_S = 0.1
 LISTEN_S = 0.05
+HEALTH_S = 1.0
+LARGEST_SIDE = 8192
 
 
 class Session:
@@ -35,10 +39,12 @@ class Session:
         self._engine = engine
         self._leds = leds
         self._pictures = pictures
-        self._threshold = float(run.params["threshold"])
+        self._decision = Decision(changed(Settings(float(run.params["threshold"])), run.params))
         self._commands = Commands(run)
         self._lease = Lease(run)
         self._listen_at = 0.0
+        self._health_at: Optional[float] = None
+        self._asked = time.perf_counter()
         self._stopped = False
         self._frames = 0
         self._created = time.monotonic()
@@ -46,13 +52,16 @@ class Session:
 
     def go(self, camera: Camera) -> None:
         """Returns when the work is done or the laptop says stop or is gone; then sends the result."""
+        self._asked = time.perf_counter()
         try:
             while not self._over():
                 frame = camera.read(FRAME_WAIT_S)
                 if frame is not None:
                     number = self._frames
-                    self._predict(self._engine.classify(frame.image), frame.t)
+                    capture_ms = (time.perf_counter() - self._asked) * 1000
+                    self._predict(self._engine.classify(frame.image), frame.t, capture_ms)
                     self._pictures.offer(frame.image, number, frame.t)
+                    self._asked = time.perf_counter()
         except SourceEnded:
             pass
         self._leds.show(())
@@ -67,6 +76,9 @@ class Session:
         if now >= self._listen_at:
             self._listen_at = now + LISTEN_S
             self._listen()
+        if self._health_at is not None and now >= self._health_at:
+            self._health_at = now + HEALTH_S
+            self._run.emit("health", **health.read())
         return (self._stopped or (frames is not None and self._frames >= frames)
                 or (seconds is not None and self._first is not None and now - self._first >= seconds))
 
@@ -74,25 +86,37 @@ class Session:
         for command in self._commands.poll():
             if command.get("type") == "stop":
                 self._stopped = True
-            elif command.get("type") == "set" and _is_fraction(command.get("threshold")):
-                self._threshold = float(command["threshold"])
+            elif command.get("type") == "set":
+                self._decision.settings = changed(self._decision.settings, command)
         if self._lease.expired() and not self._stopped:
             self._stopped = True
             self._leds.show(())
             self._run.log("infer.lease_lost", level="warning")
 
-    def _predict(self, answer: Answer, grabbed: float) -> None:
+    def darken(self) -> None:
+        """The camera is lost: what was seen is not there any more, as far as anybody knows."""
+        self._leds.show(())
+        self._decision.forget()
+
+    def _predict(self, answer: Answer, grabbed: float, capture_ms: float) -> None:
         if self._first is None:
             self._first = time.monotonic()
+            self._health_at = self._first + HEALTH_S
             self._run.log("infer.ready", model=self._model.name, engine=self._engine.name,
                           classes=len(self._model.classes), seconds=round(self._first - self._created, 2))
-        index = answer.class_index if answer.confidence >= self._threshold else -1
+        index = self._decision.look(answer.probabilities, time.monotonic())
         pins = self._run.params.get("pins") or []
         lit = [pins[index]] if 0 <= index < len(pins) else []
+        began = time.perf_counter()
         self._leds.show(lit)
+        leds_ms = (time.perf_counter() - began) * 1000
         name = self._model.classes[index] if index >= 0 else None
+        stages = {"capture": capture_ms, "preprocess": answer.preprocess_ms, "network": answer.network_ms, "leds": leds_ms}
+        fields: Dict[str, Any] = {"ms": {stage: round(value, 3) for stage, value in stages.items()}}
+        if self._decision.settings.smoothing_s > 0:
+            fields["smoothed"] = dict(zip(self._model.classes, self._decision.mean))
         self._run.emit("prediction", frame=self._frames, t=grabbed, **{"class": name}, class_index=index,
-                       confidence=answer.confidence, probabilities=_named(self._model.classes, answer), lit=lit)
+                       confidence=answer.confidence, probabilities=_named(self._model.classes, answer), lit=lit, **fields)
         self._frames += 1
 
 
@@ -101,35 +125,33 @@ def _named(classes: List[str], answer: Answer) -> Dict[str, float]:
     return {name: value for name, value in zip(classes, answer.probabilities) if value is not None}
 
 
-def _is_fraction(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _open_camera(params: Dict[str, Any]) -> Source:
+def _open_camera(run: Run) -> Source:
     """With TensorRT the frames never leave the GPU, so its source is jetson-utils' own."""
-    if params["engine"] == "tensorrt":
-        from jetson_nano.tensorrt import JetsonSource
+    uri, flip = run.params["camera"], run.params.get("flip")
+    size: Optional[Tuple[int, int]] = tuple(run.params["size"]) if run.params.get("size") else None
+    if run.params["engine"] == "tensorrt":
+        from jetson_nano.jetson_source import JetsonSource
 
-        return JetsonSource(params["camera"], params.get("flip"))
-    return open_source(params["camera"], params.get("flip"))
+        return JetsonSource(run, uri, flip, size)
+    return open_source(uri, flip, size)
 
 
 def classify(run: Run) -> None:
     """The camera is closed after the LEDs are dark: closing may take seconds."""
     check_params(run.params)
     model = read_model(Path(run.params["model_dir"]))
-    lit: List[Leds] = []
+    sessions: List[Session] = []
 
     def darken() -> None:
-        for leds in lit:
-            leds.show(())
+        for session in sessions:
+            session.darken()
 
-    with closing(Camera(run, run.params["camera"], lambda: _open_camera(run.params), darken)) as camera:
+    with closing(Camera(run, run.params["camera"], lambda: _open_camera(run), darken)) as camera:
         with open_leds(run.params, run.root) as leds:
-            lit.append(leds)
             engine = open_engine(run.params["engine"], model, run)
             with closing(Pictures(run, engine.picture)) as pictures:
-                Session(run, model, engine, leds, pictures).go(camera)
+                sessions.append(Session(run, model, engine, leds, pictures))
+                sessions[0].go(camera)
 
 
 def check_params(params: Dict[str, Any]) -> None:
@@ -137,9 +159,17 @@ def check_params(params: Dict[str, Any]) -> None:
     for key in ("model_dir", "camera", "engine", "leds"):
         if not isinstance(params.get(key), str):
             raise Failure("infer.bad_params", key=key)
-    if not _is_fraction(params.get("threshold")):
-        raise Failure("infer.bad_params", key="threshold")
+    setting = "threshold" if params.get("threshold") is None else wrong(params)
+    if setting is not None:
+        raise Failure("infer.bad_params", key=setting)
+    if params.get("size") is not None and not _is_size(params["size"]):
+        raise Failure("infer.bad_params", key="size")
     check_flip(params.get("flip"))
+
+
+def _is_size(value: Any) -> bool:
+    """[width, height] in pixels."""
+    return isinstance(value, list) and len(value) == 2 and all(type(each) is int and 0 < each <= LARGEST_SIDE for each in value)
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -6,11 +6,16 @@ from shared.wire import Failure
 
 
 class Answer(NamedTuple):
-    """`class_index` is -1 when no class is known; `probabilities` has None for what the engine does not tell."""
+    """`class_index` is -1 when no class is known; `probabilities` has None for what the engine does not tell.
+
+    Milliseconds that this frame took: to make the network's input of it, and in the network.
+    """
 
     class_index: int
     confidence: float
     probabilities: List[Optional[float]]
+    preprocess_ms: float = 0.0
+    network_ms: float = 0.0
 
 
 class Engine:

@@ -1,5 +1,6 @@
 """The network on the processor, by ONNX Runtime."""
 
+import time
 from typing import Any
 
 from jetson_nano.engine import Answer, Engine, best
@@ -48,8 +49,13 @@ class OnnxEngine(Engine):
         return dict(model.input, name=first.name, shape=shape), self._session.get_outputs()[0]
 
     def classify(self, image: Any) -> Answer:
-        outputs = self._session.run([self._output], {self._input["name"]: self._prepare(image, self._input)})
-        return best(outputs[0].reshape(-1))
+        began = time.perf_counter()
+        tensor = self._prepare(image, self._input)
+        prepared = time.perf_counter()
+        outputs = self._session.run([self._output], {self._input["name"]: tensor})
+        answered = time.perf_counter()
+        return best(outputs[0].reshape(-1))._replace(
+            preprocess_ms=(prepared - began) * 1000, network_ms=(answered - prepared) * 1000)
 
     def picture(self, image: Any, width: int) -> Any:
         return image

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 
 from jetson_nano.mjpeg import MjpegStream, NotMjpeg
@@ -259,8 +259,8 @@ def device_index(uri: str) -> Optional[int]:
     return int(number.group(1))
 
 
-def open_source(uri: str, flip: Optional[str]) -> Source:
-    """Opens a camera; a live one may turn out to be missing only when it is read.
+def open_source(uri: str, flip: Optional[str], size: Optional[Tuple[int, int]] = None) -> Source:
+    """Opens a camera; a live one may turn out to be missing only when it is read. `size` is what a device is asked for.
 
     Raises SourceLost, Failure infer.camera_unsupported {camera, engine}.
     """
@@ -277,7 +277,7 @@ def open_source(uri: str, flip: Optional[str]) -> Source:
     index = device_index(uri)
     if index is None:
         raise Failure("infer.camera_unsupported", camera=uri, engine="onnxruntime")
-    return LiveSource(lambda: CvStream(_device_capture(index), turn))
+    return LiveSource(lambda: CvStream(_device_capture(index, size or (WIDTH, HEIGHT)), turn))
 
 
 def _open_http(uri: str, flip: Callable[[Any], Any]) -> Stream:
@@ -299,12 +299,12 @@ def _network_capture(uri: str) -> Any:
     return cv2.VideoCapture(uri)
 
 
-def _device_capture(index: int) -> Any:
+def _device_capture(index: int, size: Tuple[int, int]) -> Any:
     import cv2
 
     capture = cv2.VideoCapture(index, cv2.CAP_V4L2)
     # Uncompressed, USB 2 carries 1280x720 at 10 frames a second only.
     capture.set(cv2.CAP_PROP_FOURCC, int.from_bytes(b"MJPG", "little"))
-    capture.set(cv2.CAP_PROP_FRAME_WIDTH, WIDTH)
-    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, HEIGHT)
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
     return capture

@@ -1,37 +1,18 @@
-"""TensorRT through jetson-inference (dusty-nv): the network and the camera, with frames that stay on the GPU.
+"""TensorRT through jetson-inference: the network, on frames that stay on the GPU."""
 
-Read from the sources of jetson-inference and jetson-utils from 2020 on: every release looks the blobs up with an
-underscore (`--input_blob`; only newer ones also take a hyphen), older ones raise a plain Exception for a keyword they
-do not know, and `Capture` says "nothing yet" with None since 2023 and with an exception before.
-"""
-
-import importlib
 import os
-import sys
 import time
-from typing import Any, List, Optional, Tuple
+import traceback
+from typing import Any, List, Optional
 
+from jetson_nano import engine_record, health
+from jetson_nano.bindings import construct, flush_log, import_jetson
 from jetson_nano.engine import Answer, Engine, best
+from jetson_nano.engine_reasons import last_error, reason
 from jetson_nano.model import Model
-from jetson_nano.sources import Frame, Source, SourceEnded, SourceLost, local_path
 from shared.wire import Failure, Run
 
-MODULES = (("jetson_inference", "jetson_utils"), ("jetson.inference", "jetson.utils"))
-CAPTURE_MS = 500
-RAISED_PAUSE_S = 0.05
-SCHEMES = ("csi", "v4l2", "rtsp", "rtp", "webrtc", "file")
-
-
-def import_jetson() -> Tuple[Any, Any]:
-    """(jetson_inference, jetson_utils) under the names of this release. Raises Failure infer.engine_missing."""
-    os.environ.pop("DISPLAY", None)  # jetson-utils would open a window there
-    missing: Optional[ImportError] = None
-    for inference, utils in MODULES:
-        try:
-            return importlib.import_module(inference), importlib.import_module(utils)
-        except ImportError as error:
-            missing = missing or error
-    raise Failure("infer.engine_missing", engine="tensorrt", module="jetson_inference", error=str(missing)) from missing
+LOG_BYTES = 65536
 
 
 class TensorRtEngine(Engine):
@@ -40,33 +21,90 @@ class TensorRtEngine(Engine):
     name = "tensorrt"
 
     def __init__(self, model: Model, run: Run) -> None:
-        """Raises Failure infer.engine_missing, infer.engine_failed, infer.labels_mismatch.
+        """Raises Failure infer.engine_missing, infer.engine_failed, infer.labels_mismatch and those of engine_reasons.
 
-        The first load of a model builds its TensorRT engine beside model.onnx, which takes minutes on a Nano.
+        Where no engine lies beside model.onnx (build_engine.py makes it at deploy), it is built now, which takes minutes.
         """
-        inference, self._utils = import_jetson()
-        if not list(model.onnx.parent.glob("*.engine")):
-            run.log("infer.building_engine", model=model.name)
-        # imageNet takes an empty line at the end for a class; a copy has none, whatever was delivered.
-        labels = run.path / "labels.txt"
-        labels.write_bytes("\n".join(model.classes).encode("utf-8"))
-        output = model.output_name
-        argv = [sys.argv[0], f"--model={model.onnx}", f"--labels={labels}", f"--input_blob={model.input['name']}",
-                f"--output_blob={output}", "--headless"]
+        self._model, self._run = model, run
+        self._jetson = import_jetson()
+        self._log_begins = self._log_size()
         try:
-            self._net = inference.imageNet("custom", argv)
-        except Exception as error:  # the bindings raise nothing more specific
-            raise Failure("infer.engine_failed", engine=self.name, model=model.name, error=str(error)) from error
+            engine_record.remove_foreign(model)
+        except OSError:
+            traceback.print_exc()  # the folder is not ours: what is there may fit all the same
+        self._net = self._load()
         self._classes = len(model.classes)
-        outputs = self._net.GetNumClasses()
-        if outputs != self._classes:
-            raise Failure("infer.labels_mismatch", model=model.name, labels=self._classes, outputs=outputs)
         if hasattr(self._net, "SetThreshold"):
             self._net.SetThreshold(0.0)  # else classes below 0.01 are left out
         self._top_k: Optional[bool] = None
         self._small: Any = None
 
+    def _load(self) -> Any:
+        """A second time without the engine that was refused: of another device or TensorRT, or written only in part."""
+        model, labels = self._model, self._run.path / "labels.txt"
+        before = engine_record.engines(model)
+        if not before:
+            self._run.log("infer.building_engine", model=model.name)
+        began = time.monotonic()
+        try:
+            net = construct(self._jetson, model, labels)
+        except Failure:
+            raise
+        except Exception as error:  # the bindings raise nothing more specific
+            failure = self._failure(error)
+            if not before or failure.code != "infer.engine_failed":
+                raise failure from error
+            self._run.log("engine.refused", level="warning", model=model.name)
+            self._remove()
+            return self._load()
+        if engine_record.engines(model) and engine_record.read_record(model.onnx.parent) is None:
+            self._note(0.0 if before else time.monotonic() - began)
+        elif not engine_record.engines(model):
+            self._run.log("engine.not_kept", level="warning", model=model.name, folder=str(model.onnx.parent))
+        return net
+
+    def _remove(self) -> None:
+        try:
+            engine_record.remove(self._model)
+        except OSError as error:
+            raise Failure("engine.folder_not_writable", model=self._model.name, folder=str(self._model.onnx.parent)) from error
+
+    def _note(self, seconds: float) -> None:
+        try:
+            engine_record.write_record(self._model, seconds)
+        except OSError:
+            traceback.print_exc()
+
+    def _failure(self, error: Exception) -> Failure:
+        """Out of the library's log, which is this run's output.log."""
+        flush_log()
+        memory = health.memory()
+        text = self._log_tail()
+        return reason(text, self._model, memory.get("total_mb"), memory.get("swap_total_mb")) or Failure(
+            "infer.engine_failed", engine=self.name, model=self._model.name, error=last_error(text + f"\n{error}"))
+
+    def _log_size(self) -> int:
+        try:
+            return os.stat(str(self._run.path / "output.log")).st_size
+        except OSError:
+            return 0
+
+    def _log_tail(self) -> str:
+        try:
+            with open(str(self._run.path / "output.log"), "rb") as stream:
+                stream.seek(max(self._log_begins, self._log_size() - LOG_BYTES))
+                return stream.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+
     def classify(self, image: Any) -> Answer:
+        began = time.perf_counter()
+        answer = self._answer(image)
+        total = (time.perf_counter() - began) * 1000
+        network = min(total, max(0.0, float(self._net.GetNetworkTime())))
+        return answer._replace(preprocess_ms=total - network, network_ms=network)
+
+    def _answer(self, image: Any) -> Answer:
         if self._top_k is not False:
             try:
                 known = dict(self._net.Classify(image, topK=0))
@@ -78,10 +116,13 @@ class TensorRtEngine(Engine):
                 if self._top_k:
                     raise
                 self._top_k = False
-        index, confidence = self._net.Classify(image)
-        probabilities: List[Optional[float]] = [None] * self._classes
+        try:
+            index, confidence = self._net.Classify(image)
+        except Exception as error:
+            raise self._failure(error) from error
         if index < 0:
-            return Answer(-1, 0.0, probabilities)
+            return Answer(-1, 0.0, [0.0] * self._classes)
+        probabilities: List[Optional[float]] = [None] * self._classes
         probabilities[index] = confidence
         return Answer(index, confidence, probabilities)
 
@@ -90,7 +131,7 @@ class TensorRtEngine(Engine):
 
         Raises what jetson-utils raises; AttributeError where it was built without NumPy.
         """
-        utils = self._utils
+        utils = self._jetson.utils
         width = min(width, image.width)
         height = max(1, round(image.height * width / image.width))
         if self._small is None or (self._small.width, self._small.height) != (width, height):
@@ -98,43 +139,3 @@ class TensorRtEngine(Engine):
         utils.cudaResize(image, self._small)
         utils.cudaDeviceSynchronize()  # cudaResize only queues the work
         return utils.cudaToNumpy(self._small)[:, :, ::-1]
-
-
-class JetsonSource(Source):
-    """jetson_utils.videoSource: cameras (csi://0, /dev/video0), rtsp:// and files; http:// is none of its protocols."""
-
-    def __init__(self, uri: str, flip: Optional[str]) -> None:
-        """Raises SourceLost, Failure infer.engine_missing, infer.camera_unsupported."""
-        _, utils = import_jetson()
-        resource = _jetson_uri(uri)
-        argv = [sys.argv[0], "--headless"] + ([f"--input-flip={flip}"] if flip else [])
-        try:
-            self._video = utils.videoSource(resource, argv)
-        except Exception as error:
-            raise SourceLost(str(error)) from error
-        self._stored = uri.startswith("file:") or local_path(uri) is not None
-
-    def read(self, timeout_s: float) -> Optional[Frame]:
-        """Waits up to half a second for the camera, whatever the time-out: Capture starts anew with each call."""
-        try:
-            image = self._video.Capture(timeout=CAPTURE_MS)
-        except Exception as error:
-            if self._video.IsStreaming():
-                time.sleep(RAISED_PAUSE_S)
-                return None
-            raise (SourceEnded() if self._stored else SourceLost(str(error))) from error
-        if image is None:
-            return None
-        return Frame(image, time.time())
-
-    def close(self) -> None:
-        self._video.Close()
-
-
-def _jetson_uri(uri: str) -> str:
-    if uri.startswith("webcam:"):
-        return "/dev/video" + uri[len("webcam:"):]
-    scheme = uri.split("://")[0] if "://" in uri else "file"
-    if scheme not in SCHEMES:
-        raise Failure("infer.camera_unsupported", camera=uri, engine="tensorrt")
-    return uri

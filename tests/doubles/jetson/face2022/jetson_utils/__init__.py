@@ -1,0 +1,9 @@
+"""jetson_utils of 2022."""
+
+from jetson_face import face
+
+face.choose("2022")
+
+from jetson_face.utils import *  # noqa: E402,F403
+
+VERSION = "1.0.0"
