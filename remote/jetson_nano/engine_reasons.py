@@ -16,6 +16,8 @@ LABELS = re.compile(r"failed to load synset class descriptions\s+\((\d+) / \d+ o
 OTHER_ENGINE = re.compile(r"failed to create CUDA engine|failed to create TensorRT engine|invalid engine cache file size")
 NOT_KEPT = re.compile(r"failed to (?:open engine cache file for writing|write \d+ bytes to engine cache file)")
 ERROR = re.compile(r"\[TRT\].*(?:error|fail)|^error:", re.I)
+# What follows every cause.
+GENERAL = re.compile(r"failed to load |imageNet -- failed to initialize|imageNet failed to load network")
 
 
 def plain(text: str) -> str:
@@ -44,7 +46,7 @@ def out_of_memory(model: Model, memory_mb: Optional[int], swap_mb: Optional[int]
 
 
 def last_error(text: str) -> str:
-    """The last line that sounds like an error, or the last one."""
+    """The last line that sounds like an error and tells more than that there was one; else the last line."""
     lines: List[str] = [line.strip() for line in plain(text).splitlines() if line.strip()]
-    errors = [line for line in lines if ERROR.search(line)]
+    errors = [line for line in lines if ERROR.search(line) and not GENERAL.search(line)]
     return (errors or lines or ["-"])[-1][:300]

@@ -109,6 +109,8 @@ class TensorRtEngine(Engine):
             try:
                 known = dict(self._net.Classify(image, topK=0))
                 self._top_k = True
+                if not known:  # what is no number is not above any threshold
+                    raise Failure("infer.bad_output")
                 return best([known.get(index, 0.0) for index in range(self._classes)])
             except Failure:
                 raise

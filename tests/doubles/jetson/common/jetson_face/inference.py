@@ -39,6 +39,7 @@ class imageNet:
         try:
             self._load(model, labels, *blobs)
         except tensor_net.LoadFailed:
+            log.error(f"{log.TRT}failed to load {model}")
             log.error(log.TRT + "imageNet -- failed to initialize.")
             raise Exception(LOG + "imageNet failed to load network") from None  # [I3] for every cause
         self._threshold = THRESHOLD if threshold is None else threshold
