@@ -21,7 +21,7 @@ from jetson_nano.guarded_leds import open_leds
 from jetson_nano.leds import Leds
 from jetson_nano.model import Model, read_model
 from jetson_nano.pictures import Pictures
-from jetson_nano.sources import Source, SourceEnded, check_flip, open_source
+from jetson_nano.sources import Frame, Source, SourceEnded, check_flip, open_source
 from shared.wire import Commands, Failure, Lease, Run, guard
 
 FRAME_WAIT_S = 0.1
@@ -59,7 +59,7 @@ class Session:
                 if frame is not None:
                     number = self._frames
                     capture_ms = (time.perf_counter() - self._asked) * 1000
-                    self._predict(self._engine.classify(frame.image), frame.t, capture_ms)
+                    self._predict(self._engine.classify(frame.image), frame, capture_ms)
                     self._pictures.offer(frame.image, number, frame.t)
                     self._asked = time.perf_counter()
         except SourceEnded:
@@ -98,7 +98,7 @@ class Session:
         self._leds.show(())
         self._decision.forget()
 
-    def _predict(self, answer: Answer, grabbed: float, capture_ms: float) -> None:
+    def _predict(self, answer: Answer, frame: Frame, capture_ms: float) -> None:
         if self._first is None:
             self._first = time.monotonic()
             self._health_at = self._first + HEALTH_S
@@ -112,10 +112,10 @@ class Session:
         leds_ms = (time.perf_counter() - began) * 1000
         name = self._model.classes[index] if index >= 0 else None
         stages = {"capture": capture_ms, "preprocess": answer.preprocess_ms, "network": answer.network_ms, "leds": leds_ms}
-        fields: Dict[str, Any] = {"ms": {stage: round(value, 3) for stage, value in stages.items()}}
+        fields: Dict[str, Any] = {"file": frame.file, "ms": {stage: round(value, 3) for stage, value in stages.items()}}
         if self._decision.settings.smoothing_s > 0:
             fields["smoothed"] = dict(zip(self._model.classes, self._decision.mean))
-        self._run.emit("prediction", frame=self._frames, t=grabbed, **{"class": name}, class_index=index,
+        self._run.emit("prediction", frame=self._frames, t=frame.t, **{"class": name}, class_index=index,
                        confidence=answer.confidence, probabilities=_named(self._model.classes, answer), lit=lit, **fields)
         self._frames += 1
 
@@ -130,9 +130,9 @@ def _open_camera(run: Run) -> Source:
     uri, flip = run.params["camera"], run.params.get("flip")
     size: Optional[Tuple[int, int]] = tuple(run.params["size"]) if run.params.get("size") else None
     if run.params["engine"] == "tensorrt":
-        from jetson_nano.jetson_source import JetsonSource
+        from jetson_nano.jetson_source import open_jetson_source
 
-        return JetsonSource(run, uri, flip, size)
+        return open_jetson_source(run, uri, flip, size)
     return open_source(uri, flip, size)
 
 

@@ -25,10 +25,14 @@ JOIN_S = 0.5
 
 
 class Frame(NamedTuple):
-    """`image` in the form that the engine takes; `t` is the unix time at which it was grabbed."""
+    """`image` in the form that the engine takes; `t` is the unix time at which it was grabbed.
+
+    `file` is the image's path below the folder that is classified, with slashes.
+    """
 
     image: Any
     t: float
+    file: Optional[str] = None
 
 
 class SourceLost(Exception):
@@ -189,24 +193,30 @@ class VideoFile(Source):
         self._stream.close()
 
 
+def images_below(folder: Path) -> List[Path]:
+    """In the order of their paths."""
+    return sorted(each for each in folder.rglob("*") if each.suffix.lower() in IMAGE_SUFFIXES)
+
+
 class ImageFolder(Source):
     """Every image of a folder and its subfolders, in the order of their paths; what is no image is passed over."""
 
     def __init__(self, path: Path, flip: Callable[[Any], Any]) -> None:
         """Raises SourceLost when there is no image."""
         self._flip = flip
-        self._paths = sorted(each for each in path.rglob("*") if each.suffix.lower() in IMAGE_SUFFIXES)
+        self._folder = path
+        self._paths = images_below(path)[::-1]
         if not self._paths:
             raise SourceLost("no images")
-        self._paths.reverse()
 
     def read(self, timeout_s: float) -> Optional[Frame]:
         import cv2
 
         if not self._paths:
             raise SourceEnded()
-        image = cv2.imread(str(self._paths.pop()), cv2.IMREAD_COLOR)
-        return None if image is None else Frame(self._flip(image), time.time())
+        path = self._paths.pop()
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        return None if image is None else Frame(self._flip(image), time.time(), path.relative_to(self._folder).as_posix())
 
     def close(self) -> None:
         self._paths = []

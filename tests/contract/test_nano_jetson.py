@@ -52,6 +52,19 @@ def test_both_engines_see_the_same_pixels(newest: Board, tmp_path: Path) -> None
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
 
 
+def test_a_folder_of_classes_is_gone_through_by_both_engines_alike(board: Board, tmp_path: Path) -> None:  # noqa: F811
+    """The test split: every image once, in the same order, and named."""
+    folder = tmp_path / "test"
+    for colour in ("red", "blue"):
+        make_images(folder / colour, [colour] * 2)
+    (folder / "blue" / "000.png").write_bytes(b"no image")
+    first = predictions(board.classify(folder))
+    second = predictions(board.classify(folder, engine="onnxruntime"))
+    for seen in (first, second):
+        assert [(event["file"], event["class"]) for event in seen] == [
+            ("blue/001.png", "blue"), ("red/000.png", "red"), ("red/001.png", "red")]
+
+
 @pytest.mark.parametrize("uri", ["/dev/video0", "webcam:0", "v4l2:///dev/video0", "csi://0", "rtsp://room/nano"])
 def test_cameras_by_uri(newest: Board, tmp_path: Path, uri: str) -> None:  # noqa: F811
     name = {"webcam:0": "/dev/video0", "v4l2:///dev/video0": "/dev/video0"}.get(uri, uri)
