@@ -22,7 +22,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from jetson_nano import engine_record, health
 from jetson_nano.engine_reasons import NOT_KEPT, OTHER_ENGINE, last_error, out_of_memory, plain, reason
 from jetson_nano.model import Model, read_model
-from shared.wire import Failure, Run, guard
+from shared.wire import FULL, Failure, Run, guard
 
 BUILDER = Path(__file__).with_name("engine_builder.py")
 TICK_S = 1.0
@@ -102,7 +102,7 @@ class Builder:
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise self._not_writable() from error
+            raise (self._no_room() if error.errno in FULL else self._not_writable()) from error
         needed = self._model.onnx.stat().st_size * 2 + ROOM_BYTES
         free = shutil.disk_usage(str(self._folder)).free
         if free < needed:

@@ -3,6 +3,7 @@
 import os
 import time
 import traceback
+from pathlib import Path
 from typing import Any, List, Optional
 
 from jetson_nano import engine_record, health
@@ -13,6 +14,8 @@ from jetson_nano.model import Model
 from shared.wire import Failure, Run
 
 LOG_BYTES = 65536
+# There while an engine of unknown origin is loaded: TensorRT may crash on one of another device, and would at each start.
+LOADING = ".engine-loading"
 
 
 class TensorRtEngine(Engine):
@@ -42,12 +45,17 @@ class TensorRtEngine(Engine):
     def _load(self) -> Any:
         """A second time without the engine that was refused: of another device or TensorRT, or written only in part."""
         model, labels = self._model, self._run.path / "labels.txt"
+        marker = model.onnx.parent / LOADING
+        if marker.exists():
+            self._run.log("engine.refused", level="warning", model=model.name)
+            self._remove()
         before = engine_record.engines(model)
+        unknown = bool(before) and engine_record.read_record(model.onnx.parent) is None
         if not before:
             self._run.log("infer.building_engine", model=model.name)
         began = time.monotonic()
         try:
-            net = construct(self._jetson, model, labels)
+            net = self._construct_marked(labels, marker) if unknown else construct(self._jetson, model, labels)
         except Failure:
             raise
         except Exception as error:  # the bindings raise nothing more specific
@@ -63,9 +71,20 @@ class TensorRtEngine(Engine):
             self._run.log("engine.not_kept", level="warning", model=model.name, folder=str(model.onnx.parent))
         return net
 
+    def _construct_marked(self, labels: Path, marker: Path) -> Any:
+        try:
+            marker.write_bytes(b"")
+        except OSError:
+            traceback.print_exc()  # the folder is not ours
+        try:
+            return construct(self._jetson, self._model, labels)
+        finally:
+            _unlink(marker)
+
     def _remove(self) -> None:
         try:
             engine_record.remove(self._model)
+            _unlink(self._model.onnx.parent / LOADING)
         except OSError as error:
             raise Failure("engine.folder_not_writable", model=self._model.name, folder=str(self._model.onnx.parent)) from error
 
@@ -141,3 +160,11 @@ class TensorRtEngine(Engine):
         utils.cudaResize(image, self._small)
         utils.cudaDeviceSynchronize()  # cudaResize only queues the work
         return utils.cudaToNumpy(self._small)[:, :, ::-1]
+
+
+def _unlink(path: Path) -> None:
+    """Raises OSError for anything but a file that is not there."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        pass

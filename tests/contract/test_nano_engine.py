@@ -132,6 +132,22 @@ def test_an_engine_of_another_board(board: Board, tmp_path: Path) -> None:  # no
     assert said == ["engine.refused", "infer.building_engine", "infer.ready"]
 
 
+def test_an_engine_that_crashes_tensorrt_does_so_once(newest: Board, tmp_path: Path) -> None:  # noqa: F811
+    newest.build()
+    (newest.model / "engine.json").unlink()
+    newest.set(device="another board", foreign="crashes")
+    images = make_images(tmp_path / "images", ["red"])
+    newest.start(images, engine="tensorrt")
+    assert newest.machine.follow("c").read_all()[-1]["exit"]["signal"] == signal.SIGSEGV
+    shutil.rmtree(newest.machine.run_path("c"))
+    assert codes(newest.classify(images)) == ["engine.refused", "infer.building_engine", "infer.ready"]
+    assert codes(newest.classify(images)) == ["infer.ready"]
+    (newest.model / "engine.json").unlink()
+    newest.set(device="a third board")
+    events, _ = newest.build()
+    assert "engine.refused" in codes(events) and result(events)["reused"] is False
+
+
 @pytest.mark.parametrize("kept", [0, 100])
 def test_half_an_engine(board: Board, kept: int) -> None:  # noqa: F811
     """The power went while it was written: no record, and only its beginning."""
