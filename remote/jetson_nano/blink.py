@@ -47,9 +47,10 @@ def blink(run: Run) -> None:
     ending = Ending(run)
     done = 0
     with open_leds(run.params, run.root) as leds:
-        for done in range(1, rounds + 1):
-            if _one_round(run, leds, ending, seconds):
-                break
+        over = False
+        while done < rounds and not over:
+            over = _one_round(run, leds, ending, seconds)
+            done += 1
     run.result(pins=list(leds.pins), rounds=done)
 
 
