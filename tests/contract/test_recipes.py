@@ -3,17 +3,20 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import recipes
 import server_data
 import torch
 from recipes import Killed, last, train
 
-from gpu_server import checkpoint, files, learning, recipe_classic, recipe_fine, resume
+from gpu_server import augment, checkpoint, files, learning, maps, recipe_classic, recipe_fine, resume
 from gpu_server import training as training_module
 from gpu_server.training import Training
 from shared.wire import Failure, Run, guard
@@ -103,7 +106,7 @@ def test_the_same_seed_gives_the_same_model(params: dict[str, Any], tmp_path: Pa
 
 @pytest.mark.parametrize(("params", "place", "after"), [
     (FINE, (resume, "save"), 1), (FINE, (resume, "save"), 3), (FINE, (learning.Learner, "step"), 5),
-    (FINE, (training_module, "write_json"), 1), (FINE, (recipe_fine, "_maps"), 5), (CLASSIC, (resume, "save"), 2),
+    (FINE, (training_module, "write_json"), 1), (FINE, (maps, "_maps"), 5), (CLASSIC, (resume, "save"), 2),
     (CLASSIC, (learning.Learner, "step"), 8), (CLASSIC, (checkpoint, "write_whole"), 1)])
 def test_a_killed_training_ends_as_it_would_have(params: dict[str, Any], place: tuple[Any, str], after: int, tmp_path: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,8 +264,33 @@ def test_the_plan_of_fine_follows_the_minutes_and_the_images(tmp_path: Path) -> 
     assert sum(epochs(480, epochs=7)) == 7
 
 
+@pytest.mark.parametrize(("classes", "mirrored"), [(("left", "right"), False), (("cat", "coffee"), True)])
+def test_what_means_another_class_in_the_mirror_is_not_mirrored(classes: tuple[str, str], mirrored: bool, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models" / "photos"
+    shutil.rmtree(folder)
+    server_data.make_dataset(folder, list(classes), {"train": 8, "val": 6, "test": 2}, width=160, height=90)
+    if not mirrored:
+        random = np.random.default_rng(0)
+        for path in folder.glob("*/*/*.jpg"):
+            cv2.imwrite(str(path), arrow(path.parent.name == "left", random))
+    asked = []
+    monkeypatch.setattr(maps, "copies", lambda *given: asked.append(given[-1]) or augment.copies(*given))
+    trained = train(tmp_path, **FINE)
+    assert set(asked) == {mirrored}
+    assert ("train.mirror_differs" in trained.logs) == (not mirrored)
+
+
+def arrow(to_the_left: bool, random: np.random.Generator) -> np.ndarray:
+    """uint8 (90, 160, 3), somewhere in the picture."""
+    frame = np.full((90, 160, 3), 230, np.uint8)
+    tail, tip = np.array([30, 45]) + random.integers(-15, 15, 2), np.array([130, 45]) + random.integers(-15, 15, 2)
+    cv2.arrowedLine(frame, *((tip, tail) if to_the_left else (tail, tip)), (40, 40, 40), 6, cv2.LINE_AA, tipLength=0.4)
+    return frame
+
+
 def test_copies_that_do_not_fit_are_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe_fine, "_ROOM", 10 * 3 * 112 * 4 * 4 * 2)
+    monkeypatch.setattr(maps, "_ROOM", 10 * 3 * 112 * 4 * 4 * 2)
     trained = train(tmp_path, **FINE)
     fewer = [event["params"] for event in trained.of("log") if event["code"] == "train.fewer_copies"]
     assert fewer[0]["copies"] == 3 < fewer[0]["wanted"]
