@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 
-from gpu_server import calibration, checkpoint, evaluation, libraries, weights
+from gpu_server import calibration, checkpoint, evaluation, libraries, report_file, weights
 from gpu_server.dataset import (
     SPLITS,
     Image,
@@ -21,7 +20,6 @@ from gpu_server.dataset import (
     warn_of_gaps,
 )
 from gpu_server.evaluation import Answers
-from gpu_server.files import write_json
 from gpu_server.networks import Classifier, architecture, frozen
 from gpu_server.settings import Settings
 from shared.files import sha256
@@ -208,50 +206,44 @@ class Training:
         """report.json of the best model, with what has happened so far."""
         if self.best is None:
             return
+        digest = self.best.checkpoint_sha256
         parameters = sum(tensor.numel() for tensor in self.classifier.parameters())
         file = self.folder / checkpoint.FILE
-        write_json(
-            self.folder / "report.json",
-            {
-                "v": 1,
-                "model": self.folder.name,
-                "recipe": self.settings.recipe,
-                "arch": self.settings.arch,
-                "classes": self.classes,
-                "images": self.images,
-                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "stage": self.best.stage,
-                "checkpoint_sha256": self.best.checkpoint_sha256,
-                "device": libraries.device_name(self.device),
-                "settings": self.used,
-                "stages": self.stages,
-                "seconds": {
-                    "start": round(self._seconds_to_start, 3),
-                    "first_image": self.best.seconds,
-                    "total": round(self.elapsed, 3),
-                },
-                "history": self.history,
-                **self.report,
-                "size": {"parameters": parameters, "bytes": file.stat().st_size},
-                "milliseconds": self.milliseconds,
-                "data": {
-                    "classes": counts_by_class(self.dataset),
-                    "width": self._data["width"],
-                    "height": self._data["height"],
-                },
-                "export": self._export(),
+        report = {
+            "v": 1,
+            "model": self.folder.name,
+            "recipe": self.settings.recipe,
+            "arch": self.settings.arch,
+            "classes": self.classes,
+            "images": self.images,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "stage": self.best.stage,
+            "checkpoint_sha256": digest,
+            "device": libraries.device_name(self.device),
+            "settings": self.used,
+            "stages": self.stages,
+            "seconds": {
+                "start": round(self._seconds_to_start, 3),
+                "first_image": self.best.seconds,
+                "total": round(self.elapsed, 3),
             },
-        )
+            "history": self.history,
+            **self.report,
+            "size": {"parameters": parameters, "bytes": file.stat().st_size},
+            "milliseconds": self.milliseconds,
+            "data": {
+                "classes": counts_by_class(self.dataset),
+                "width": self._data["width"],
+                "height": self._data["height"],
+            },
+        }
 
-    def _export(self) -> Optional[Dict[str, Any]]:
-        """What an export of this very checkpoint has written meanwhile."""
-        try:
-            report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if self.best is None or not isinstance(report, dict):
-            return None
-        return report.get("export") if report.get("checkpoint_sha256") == self.best.checkpoint_sha256 else None
+        def with_export(earlier: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+            # What an export of this very checkpoint has written meanwhile.
+            ours = earlier is not None and earlier.get("checkpoint_sha256") == digest
+            return {**report, "export": earlier.get("export") if earlier is not None and ours else None}
+
+        report_file.change(self.folder, with_export)
 
     def finish(self) -> None:
         """The result: what is in checkpoint.pth."""

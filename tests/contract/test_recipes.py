@@ -1,7 +1,6 @@
 """The recipes fine and classic: a best model at any time, the same one for the same seed, also after a KILL."""
 
 import errno
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import server_data
 import torch
 from recipes import Killed, last, train
 
-from gpu_server import checkpoint, files, learning, recipe_classic, recipe_fine, resume
+from gpu_server import checkpoint, files, learning, recipe_classic, recipe_fine, report_file, resume
 from gpu_server import training as training_module
 from gpu_server.training import Training
 from shared.wire import Failure, Run, guard
@@ -80,7 +79,7 @@ def test_what_fine_has_tuned_is_what_it_measured(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(training_module.evaluation, "figures", noted)
     trained = train(tmp_path, **FINE)
     assert trained.report["stage"] == "deeper"
-    content = checkpoint.load(trained.folder)
+    content, _ = checkpoint.load(trained.folder)
     classifier = checkpoint.classifier_of(content, "photos")
     test = offered[-1]
     from gpu_server.dataset import read_image
@@ -103,7 +102,7 @@ def test_the_same_seed_gives_the_same_model(params: dict[str, Any], tmp_path: Pa
 
 @pytest.mark.parametrize(("params", "place", "after"), [
     (FINE, (resume, "save"), 1), (FINE, (resume, "save"), 3), (FINE, (learning.Learner, "step"), 5),
-    (FINE, (training_module, "write_json"), 1), (FINE, (recipe_fine, "_maps"), 5), (CLASSIC, (resume, "save"), 2),
+    (FINE, (report_file, "write_json"), 1), (FINE, (recipe_fine, "_maps"), 5), (CLASSIC, (resume, "save"), 2),
     (CLASSIC, (learning.Learner, "step"), 8), (CLASSIC, (checkpoint, "write_whole"), 1)])
 def test_a_killed_training_ends_as_it_would_have(params: dict[str, Any], place: tuple[Any, str], after: int, tmp_path: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +235,7 @@ def test_a_full_disk_leaves_the_earlier_model_whole(tmp_path: Path, monkeypatch:
     assert trained.events[-1]["code"] == "program.disk_full"
     assert trained.report["checkpoint_sha256"] == trained.of("best")[-1]["checkpoint_sha256"]
     checkpoint.load(folder)
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [report_file.LOCK]
 
 
 def test_time_and_speed_are_told(tmp_path: Path) -> None:
@@ -316,9 +315,8 @@ def test_what_an_export_wrote_meanwhile_stays(tmp_path: Path, monkeypatch: pytes
     whole = training_module.Training.end_stage
 
     def exported(self: Training, *given: Any) -> None:
-        report = json.loads((folder / "report.json").read_text())
-        if self.best is not None and self.best.stage == "quick" and report["export"] is None:
-            files.write_json(folder / "report.json", {**report, "export": {"opset": 13}})
+        if self.best is not None and self.best.stage == "quick":
+            report_file.change(folder, lambda report: {**(report or {}), "export": {"opset": 13}})
         whole(self, *given)
 
     monkeypatch.setattr(training_module.Training, "end_stage", exported)
