@@ -26,8 +26,6 @@ from shared.files import sha256
 from shared.preprocess import imagenet_input
 from shared.wire import Commands, Failure, Run
 
-# Cross-entropy beyond any use: the right class has a probability of e^-1000.
-_LOST = 1000.0
 _LOOKS = 3  # at one image each, for the time that the network needs
 
 
@@ -120,13 +118,13 @@ class Training:
     def metric(self, stage: str, epochs: int, fields: Dict[str, Any]) -> Dict[str, Any]:
         """Notes and sends how an epoch went; `epochs` is how many there will be through all stages.
 
-        `fields` are losses, accuracies, `lr` and `images_per_s` of the event. Failure `train.diverged` {lr} where the loss is
-        no number any more, or beyond any use.
+        `fields` are losses, accuracies, `lr` and `images_per_s` of the event. Failure `train.diverged` {lr} where the training
+        loss is no number any more. Of a batch norm's first steps val's may be wild, or beyond what a number can be: then the
+        event has null.
         """
         require_sense(fields["train_loss"], fields["lr"])
-        # Of a batch norm's first steps: as wild as it may be, val's loss shows itself in the curve.
         if fields["val_loss"] is not None and not math.isfinite(fields["val_loss"]):
-            raise Failure("train.diverged", lr=fields["lr"])
+            fields = {**fields, "val_loss": None}
         speed = round(fields["images_per_s"], 1)
         metric = {**fields, "epoch": len(self.history) + 1, "epochs": epochs, "images_per_s": speed, "stage": stage}
         self.history.append(metric)
@@ -145,7 +143,10 @@ class Training:
 
         `metric` is that of its epoch. Better is a higher accuracy, or the same with a lower loss once each has its
         temperature (a training with softened labels is less sure than it is right); without val images what comes later.
+        Failure `train.diverged` {lr} for a network whose weights are no numbers any more.
         """
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in classifier.state_dict().values()):
+            raise Failure("train.diverged", lr=metric["lr"])
         warmth = calibration.temperature(val)
         accuracy, loss = accuracy_and_loss(val._replace(logits=val.logits / warmth))
         if not self._is_better(accuracy, loss):
@@ -180,9 +181,11 @@ class Training:
         return True
 
     def _is_better(self, accuracy: Optional[float], loss: Optional[float]) -> bool:
+        if loss is not None and not math.isfinite(loss):
+            return False
         if self.best is None or self.best.val_accuracy is None or self.best.val_loss is None:
             return True
-        if accuracy is None or loss is None or not math.isfinite(loss):
+        if accuracy is None or loss is None:
             return False
         return (accuracy, -loss) > (self.best.val_accuracy, -self.best.val_loss)
 
@@ -246,9 +249,9 @@ class Training:
         report_file.change(self.folder, with_export)
 
     def finish(self) -> None:
-        """The result: what is in checkpoint.pth."""
+        """The result: what is in checkpoint.pth. Failure `train.diverged` {lr} where val was never more than noise."""
         if self.best is None:
-            raise ValueError("a recipe ended without a model")
+            raise Failure("train.diverged", lr=self.history[-1]["lr"])
         self.write_report()
         self.run.result(
             model=self.folder.name,
@@ -279,8 +282,9 @@ class Training:
 
 
 def require_sense(loss: float, rate: float) -> None:
-    """Failure `train.diverged` {lr} for a loss that is no number any more, or beyond any use."""
-    if not abs(loss) < _LOST:
+    """Failure `train.diverged` {lr} for a loss that is no number any more. A large one may come down again, as those of the
+    first steps from scratch do at the reference recipe's rate."""
+    if not math.isfinite(loss):
         raise Failure("train.diverged", lr=rate)
 
 

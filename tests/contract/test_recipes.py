@@ -139,20 +139,6 @@ def test_an_unfinished_training_of_something_else_is_not_gone_on_with(tmp_path: 
     assert begun_anew() == ["train.resumed"]
 
 
-@pytest.mark.parametrize("params", [FINE, CLASSIC], ids=["fine", "classic"])
-def test_a_training_that_loses_its_way_ends_clearly_and_keeps_the_best(params: dict[str, Any], tmp_path: Path) -> None:
-    before = train(tmp_path, **params)
-    kept = before.checkpoint
-    with pytest.raises(Failure) as failure:
-        train(tmp_path, **{**params, "lr": 1e6})
-    assert failure.value.code == "train.diverged" and failure.value.params["lr"] > 0
-    trained = last(tmp_path)
-    if params is FINE:  # its quick model is there, whole, and told about
-        assert trained.of("best")[-1]["stage"] == trained.report["stage"] == "quick"
-    else:
-        assert trained.checkpoint == kept and not trained.of("best")
-
-
 def test_a_stop_keeps_the_best_so_far(tmp_path: Path) -> None:
     trained = train(tmp_path, stop=True, **FINE)
     result = trained.of("result")[0]
@@ -181,18 +167,6 @@ def _asked(training: Training) -> bool:
     """At once, whenever it was looked last."""
     training._looked = 0.0
     return ASKED(training)
-
-
-def test_a_wild_loss_on_val_alone_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batch norms that have seen a few steps make one of many thousands."""
-    wild = training_module.Training.metric
-
-    def metric(training: Training, stage: str, epochs: int, fields: dict[str, Any]) -> dict[str, Any]:
-        return wild(training, stage, epochs, {**fields, "val_loss": 5e4 if len(training.history) == 0 else fields["val_loss"]})
-
-    monkeypatch.setattr(Training, "metric", metric)
-    trained = train(tmp_path, **CLASSIC)
-    assert trained.of("metric")[0]["val_loss"] == 5e4 and trained.of("result")[0]["epochs"] == 3
 
 
 def test_classic_stopped_in_its_first_epoch_has_a_model_all_the_same(tmp_path: Path) -> None:
