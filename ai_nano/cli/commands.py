@@ -123,9 +123,10 @@ def _left(workspace: Workspace, args: argparse.Namespace, console: Console) -> i
     """A training that goes on without us; what it has made so far can be exported, deployed and tried."""
     attempt = workspace.attempts["train"]
     best = trained.best_of(attempt) or {}
-    facts = {"model": attempt.facts["model"], "run": attempt.facts["run"], "val_accuracy": best.get("val_accuracy")}
-    console.result({"step": "train", "left": True, **facts, "stage": best.get("stage")},
-                   t("summary.train.left", workspace=args.workspace, **{**facts, "val_accuracy": percent(facts["val_accuracy"])}))
+    facts = {"model": attempt.facts["model"], "run": attempt.facts["run"], "stage": best.get("stage")}
+    right = best.get("val_accuracy")
+    console.result({"step": "train", "left": True, **facts, "val_accuracy": right},
+                   t("summary.train.left", workspace=args.workspace, val_accuracy=percent(right), **facts))
     return 0
 
 
