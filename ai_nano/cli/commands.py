@@ -10,9 +10,9 @@ from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
 from ai_nano.core import config as configuration
-from ai_nano.core import names, wire
-from ai_nano.core.errors import BadInput, Cancelled, ConfigError
-from ai_nano.core.events import Event, Log, Prediction
+from ai_nano.core import names, trained, wire
+from ai_nano.core.errors import BadInput, Cancelled, ConfigError, Detached
+from ai_nano.core.events import Best, Event, Log, Prediction
 from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Machine, StepContext
@@ -109,9 +109,24 @@ def _options(args: argparse.Namespace, step: str) -> Any:
 def _step(args: argparse.Namespace, console: Console) -> int:
     step = args.command
     _check(args, step)
+    leave_at = Best if getattr(args, "leave", False) else None
     with _workflow(args, console, needs_machines=step not in (*LOCAL_STEPS, "try")) as workflow:
-        receipt = carry_out(workflow, step, _options(args, step), console)
+        try:
+            receipt = carry_out(workflow, step, _options(args, step), console, leave_at)
+        except Detached:
+            return _left(workflow.workspace, args, console)
         console.result({"step": step, **receipt.facts}, summary(workflow.workspace, receipt))
+    return 0
+
+
+def _left(workspace: Workspace, args: argparse.Namespace, console: Console) -> int:
+    """A training that goes on without us; what it has made so far can be exported, deployed and tried."""
+    attempt = workspace.attempts["train"]
+    best = trained.best_of(attempt) or {}
+    facts = {"model": attempt.facts["model"], "run": attempt.facts["run"], "stage": best.get("stage")}
+    right = best.get("val_accuracy")
+    console.result({"step": "train", "left": True, **facts, "val_accuracy": right},
+                   t("summary.train.left", workspace=args.workspace, val_accuracy=percent(right), **facts))
     return 0
 
 

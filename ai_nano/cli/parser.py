@@ -66,7 +66,9 @@ def get_parser() -> Parser:
 
     _add_split(command("split"))
     command("upload")
-    _add_train(command("train"))
+    train = command("train")
+    _add_train(train)
+    train.add_argument("--leave", action="store_true", help=t("cli.train.leave"))
     command("export")
     preview = command("try")
     preview.add_argument("--camera", metavar="URI", help=t("cli.camera"))

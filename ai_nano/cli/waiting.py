@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from ai_nano.cli.console import Console
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.workflow import Workflow
+from ai_nano.core.events import Event
+from ai_nano.core.workflow import Running, Workflow
 from ai_nano.core.workspace import Receipt
 
 T = TypeVar("T")
@@ -17,9 +18,18 @@ T = TypeVar("T")
 SLICE_S = 0.2
 
 
-def carry_out(workflow: Workflow, step: str, options: Any, console: Console) -> Receipt:
-    """Start a step and wait for its receipt."""
-    running = workflow.start(step, options, console.emit)
+def carry_out(workflow: Workflow, step: str, options: Any, console: Console,
+              leave_at: type[Event] | None = None) -> Receipt:
+    """Start a step and wait for its receipt. At an event of the kind `leave_at` it is left to itself: raises Detached."""
+    begun: Future[Running] = Future()
+
+    def heard(event: Event) -> None:
+        console.emit(event)
+        if leave_at is not None and isinstance(event, leave_at):
+            begun.result().detach()
+
+    running = workflow.start(step, options, heard)
+    begun.set_result(running)
     return _await(running.future, running.cancel)
 
 

@@ -317,6 +317,8 @@ def _receipt(step: str, raw: Mapping[str, Any]) -> dict[str, Any]:
             optional(answers.count, facts, key)
         for key in ("max_difference", "agreement"):
             optional(answers.number, facts, key)
+        for key in ("fp16_accuracy", "fp16_agreement"):
+            optional(answers.fraction, facts, key)
     if step == "deploy":
         facts["nanos"] = answers.texts(facts, "nanos")
     for key in ("val_accuracy", "test_accuracy"):

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from ai_nano.core import bundle, report
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, Cancelled
+from ai_nano.core.errors import AiNanoError, Cancelled, Detached
 from ai_nano.core.events import Listener, Log
 from ai_nano.core.files import storage_errors
 from ai_nano.core.ports import Machine
@@ -48,6 +48,8 @@ class ReportFetch:
             self._changed.notify()
         if kind is None:
             self._thread.join(LAST_S)
+        elif issubclass(kind, Detached):  # of the best so far, on which others go on
+            self._thread.join(END_S)
         self._cancel.cancel()
         self._thread.join(END_S)
 

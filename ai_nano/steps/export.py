@@ -58,7 +58,7 @@ class ExportStep:
             for name in (*bundle.FILES, bundle.REPORT_JSON):
                 server.download(PurePosixPath("models") / model / name, fetched / name, context.cancel)
             checked = bundle.load(fetched)
-            write_page(workspace, fetched, context.lab.images)
+            figures = write_page(workspace, fetched, context.lab.images)
             # The one before stays until this one is whole.
             with workspace.publishing:
                 if folder.exists():
@@ -69,7 +69,7 @@ class ExportStep:
         # Its own word for which checkpoint it read: a training that goes on may have a better one meanwhile.
         return Receipt(self.name, "done", checkpoint or chosen.checkpoint,
                        facts={"model": model, "classes": list(checked.classes), "sha256": checked.sha256[bundle.MODEL],
-                              **facts})
+                              **facts, **_rehearsed(figures)})
 
     def _fetch_report(self, workspace: Workspace, model: str, context: StepContext) -> None:
         """The report alone, which names the images on which the export was refused; what was exported before stays."""
@@ -103,6 +103,12 @@ def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
     """What the receipt keeps of the export's result. Raises Nonsense."""
     return {**{key: optional(answers.count, result, key) for key in ("opset", "ir_version", "bytes")},
             **{key: optional(answers.number, result, key) for key in ("max_difference", "agreement")}}
+
+
+def _rehearsed(figures: report.Report) -> dict[str, float]:
+    """What the report says of the Nano's half precision; nothing where it was not rehearsed."""
+    half = figures.export.fp16 if figures.export is not None else None
+    return {} if half is None else {"fp16_accuracy": half.accuracy, "fp16_agreement": half.agreement}
 
 
 def tested_image(workspace: Workspace, file: str) -> Path | None:

@@ -30,14 +30,17 @@ def generator(*seeds: int) -> np.random.Generator:
     return np.random.default_rng(seeds)
 
 
-def copies(frame: Frame, resolution: int, count: int, seeds: Sequence[int]) -> Frame:
-    """uint8 (count, resolution, resolution, 3): the frame as the Nano takes it, mirrored, then parts of it in other light."""
+def copies(frame: Frame, resolution: int, count: int, seeds: Sequence[int], mirror: bool = True) -> Frame:
+    """uint8 (count, resolution, resolution, 3): the frame as the Nano takes it, then parts of it in other light.
+
+    With `mirror` the second is the frame in the mirror, and so is half of the others.
+    """
     whole = squash(frame, resolution, resolution)
-    made = [whole, whole[:, ::-1]][:count]
+    made = [whole, whole[:, ::-1]][:count] if mirror else [whole]
     for number in range(len(made), count):
         random = generator(*seeds, number)
         part = squash(_part(frame, random), resolution, resolution)
-        made.append(_other_light(part[:, ::-1] if random.random() < 0.5 else part, random))
+        made.append(_other_light(part[:, ::-1] if mirror and random.random() < 0.5 else part, random))
     return np.stack(made)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import torch
 
@@ -53,18 +53,22 @@ def save(folder: Path, classifier: Classifier, **facts: Any) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def load(folder: Path) -> Dict[str, Any]:
-    """The content, on the CPU. Failures: `export.no_checkpoint` {model}, `model.bad_checkpoint` {model, reason}."""
-    path = folder / FILE
-    if not path.is_file():
-        raise Failure("export.no_checkpoint", model=folder.name)
+def load(folder: Path) -> Tuple[Dict[str, Any], str]:
+    """The content, on the CPU, and the SHA-256 of these very bytes: a training may put a better one in their place meanwhile.
+
+    Failures: `export.no_checkpoint` {model}, `model.bad_checkpoint` {model, reason}.
+    """
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        data = (folder / FILE).read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise Failure("export.no_checkpoint", model=folder.name) from None
+    try:
+        content: Any = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler meets in a damaged file
         raise Failure("model.bad_checkpoint", model=folder.name, reason=type(error).__name__) from error
     if not isinstance(content, dict) or not content.keys() >= _KEYS - _LATER_KEYS:
         raise Failure("model.bad_checkpoint", model=folder.name, reason="keys")
-    return content
+    return content, hashlib.sha256(data).hexdigest()
 
 
 def classifier_of(content: Dict[str, Any], model: str) -> Classifier:

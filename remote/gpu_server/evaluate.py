@@ -1,30 +1,21 @@
 """Measures a trained model again on val/ and test/ and rewrites the figures of its report.json (doc/design/wire.md).
 
-params {"model"}; result {"model", "images", "val_accuracy", "test_accuracy", "seconds"}.
+params {"model"}; result {"model", "images", "val_accuracy", "test_accuracy", "seconds"}. A report of another checkpoint, which
+a training has written meanwhile, stays as it is.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu_server import libraries
 from shared.wire import Run, guard
-
-if TYPE_CHECKING:
-    import torch
-
-    from gpu_server.dataset import Image
-    from gpu_server.evaluation import Answers
-    from gpu_server.networks import Classifier
-
-BATCH = 4  # what is under way delays a stop
 
 
 def evaluate(run: Run) -> None:
@@ -34,27 +25,31 @@ def evaluate(run: Run) -> None:
     libraries.quiet()
     libraries.need("numpy", "cv2", "torch")
 
-    from gpu_server import checkpoint, evaluation
+    from gpu_server import checkpoint, evaluation, features, report_file
     from gpu_server.dataset import model_folder, read_dataset, warn_of_gaps
-    from gpu_server.files import write_json
 
     folder = model_folder(run)
-    content = checkpoint.load(folder)
+    content, digest = checkpoint.load(folder)
     dataset = read_dataset(folder)
     warn_of_gaps(run, dataset)
     checkpoint.require_same_classes(content, dataset.classes, folder.name)
     device = libraries.set_up_torch()
     classifier = checkpoint.classifier_of(content, folder.name)
     images = dataset.splits["val"] + dataset.splits["test"]
-    answers = answers_of(run, classifier, images, content["input"], device)
-    val, test = (part_of(answers, split) for split in ("val", "test"))
+    extracted = features.extract(run, classifier, images, content["input"], device)
+    head = classifier.head
+    val, test = (
+        features.answers(features.select(extracted, split), head.weight, head.bias) for split in ("val", "test")
+    )
     figures = evaluation.figures(val, test, dataset.classes, content.get("temperature", 1.0))
     counts = {"train": content["images"]["train"], "val": len(val.images), "test": len(test.images)}
-    path = folder / "report.json"
-    report = _earlier_report(path) or _report_of(content, folder.name)
-    report.update(figures)
-    report["images"] = counts
-    write_json(path, report)
+
+    def measured(report: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+        if report is not None and not report_file.is_of(report, digest):
+            return None
+        return {**(report or _report_of(content, digest, folder.name)), **figures, "images": counts}
+
+    report_file.change(folder, measured)
     run.result(
         model=folder.name,
         images=counts,
@@ -64,65 +59,7 @@ def evaluate(run: Run) -> None:
     )
 
 
-def answers_of(
-    run: Run, classifier: Classifier, images: Sequence[Image], spec: Dict[str, Any], device: torch.device
-) -> Answers:
-    """The logits of all images that can be read; the others are named in the warning `train.bad_image` and left out."""
-    import cv2
-    import numpy as np
-    import torch
-
-    from gpu_server.dataset import read_image
-    from gpu_server.evaluation import Answers
-    from gpu_server.folding import fold
-    from gpu_server.parallel import each
-    from shared.preprocess import prepare
-
-    network = fold(classifier, spec["shape"][2]).to(device).to(memory_format=torch.channels_last)
-    cv2.setNumThreads(1)
-
-    def logits_of(batch: Sequence[Image]) -> Tuple[torch.Tensor, List[Image], List[Image]]:
-        frames = [(image, read_image(image.path)) for image in batch]
-        arrays = [prepare(frame, spec) for _, frame in frames if frame is not None]
-        kept = [image for image, frame in frames if frame is not None]
-        bad = [image for image, frame in frames if frame is None]
-        if not arrays:
-            return torch.empty((0, 0)), kept, bad
-        prepared = torch.from_numpy(np.concatenate(arrays)).to(device).to(memory_format=torch.channels_last)
-        with torch.inference_mode():
-            return network(prepared).float().cpu().clone(), kept, bad
-
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    rows = each(
-        logits_of,
-        batches,
-        lambda done: run.progress("train.features", min(done * BATCH, len(images)), len(images), "images"),
-    )
-    for image in [image for _, _, bad in rows for image in bad]:
-        run.log("train.bad_image", level="warning", file=image.file)
-    kept = [image for _, images_kept, _ in rows for image in images_kept]
-    logits = [matrix for matrix, images_kept, _ in rows if images_kept]
-    outputs = torch.cat(logits) if logits else torch.empty((0, 1))
-    return Answers(outputs, torch.tensor([image.label for image in kept], dtype=torch.int64), kept)
-
-
-def part_of(answers: Answers, split: str) -> Answers:
-    """The rows whose images lie in train/, val/ or test/."""
-    rows = [row for row, image in enumerate(answers.images) if image.file.startswith(split + "/")]
-    return answers._replace(
-        logits=answers.logits[rows], labels=answers.labels[rows], images=[answers.images[row] for row in rows]
-    )
-
-
-def _earlier_report(path: Path) -> Optional[Dict[str, Any]]:
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return report if isinstance(report, dict) else None
-
-
-def _report_of(content: Dict[str, Any], model: str) -> Dict[str, Any]:
+def _report_of(content: Dict[str, Any], checkpoint_sha256: str, model: str) -> Dict[str, Any]:
     """What a checkpoint alone knows: how long training took and its curve are lost with the report."""
     return {
         "v": 1,
@@ -132,6 +69,7 @@ def _report_of(content: Dict[str, Any], model: str) -> Dict[str, Any]:
         "classes": content["classes"],
         "images": content["images"],
         "stage": content.get("stage"),
+        "checkpoint_sha256": checkpoint_sha256,
         "settings": content.get("settings", {}),
         "seconds": {"start": None, "first_image": None, "total": None},
         "history": [],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -17,7 +16,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -96,7 +95,7 @@ def write_network(run: Run, folder: Path, opset: int) -> Exported:
     from gpu_server import checkpoint, folding, gate, half, onnx_file
     from gpu_server.dataset import read_classes
 
-    content, digest = load_checkpoint(folder)
+    content, digest = checkpoint.load(folder)
     checkpoint.require_same_classes(content, read_classes(folder), folder.name)
     with without_compiler():
         classifier = checkpoint.classifier_of(content, folder.name)
@@ -112,19 +111,6 @@ def write_network(run: Run, folder: Path, opset: int) -> Exported:
         classifier, spec, content["classes"], temperature, half.halved(nn.Sequential(folded, nn.Softmax(dim=1)))
     )
     return Exported(content, digest, data, describe(folder, content, model, operators, data), reference)
-
-
-def load_checkpoint(folder: Path) -> Tuple[Dict[str, Any], str]:
-    """The checkpoint and its SHA-256; read again where a training replaced it in between."""
-    from gpu_server import checkpoint
-    from shared.files import sha256
-
-    while True:
-        before = sha256(folder / checkpoint.FILE)
-        content = checkpoint.load(folder)
-        digest = sha256(folder / checkpoint.FILE)
-        if digest is not None and before == digest:
-            return content, digest
 
 
 def describe(
@@ -273,20 +259,15 @@ def facts(exported: Exported, report: Dict[str, Any], found: Dict[str, Any]) -> 
 
 def note_in_report(folder: Path, exported: Exported, found: Dict[str, Any]) -> Dict[str, Any]:
     """Writes `found` as `export` of report.json and returns the report; {} where there is none of this checkpoint."""
-    from gpu_server.files import write_json
+    from gpu_server import report_file
 
-    path = folder / "report.json"
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    ours = exported.checkpoint_sha256
-    # A training that goes on may have written one of a better checkpoint meanwhile: that is not this export's.
-    if not isinstance(report, dict) or report.get("checkpoint_sha256", ours) != ours:
-        return {}
-    report["export"] = found
-    write_json(path, report)
-    return report
+    def noted(report: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+        # A training that goes on may have written one of a better checkpoint meanwhile: that is not this export's.
+        if report is None or not report_file.is_of(report, exported.checkpoint_sha256):
+            return None
+        return {**report, "export": found}
+
+    return report_file.change(folder, noted) or {}
 
 
 def get_parser() -> argparse.ArgumentParser:

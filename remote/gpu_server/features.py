@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gpu_server.dataset import Image, read_image
+from gpu_server.evaluation import Answers
 from gpu_server.networks import Classifier
 from gpu_server.parallel import each
 from gpu_server.reading import name_bad
@@ -76,6 +77,12 @@ def select(features: Features, split: str) -> Features:
     """The rows whose images lie in train/, val/ or test/."""
     rows = [row for row, image in enumerate(features.images) if image.file.startswith(split + "/")]
     return Features(features.matrix[rows], features.labels[rows], [features.images[row] for row in rows])
+
+
+def answers(part: Features, weight: torch.Tensor, bias: torch.Tensor) -> Answers:
+    """What a network with this last layer, weight (classes, features) and bias (classes,) on the CPU, says of them."""
+    with torch.no_grad():
+        return Answers(part.matrix @ weight.T + bias, part.labels, part.images)
 
 
 def _rows(compute: Engine, images: Sequence[Image], spec: Dict[str, Any]) -> _Rows:

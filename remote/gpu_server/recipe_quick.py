@@ -6,8 +6,6 @@ from __future__ import annotations
 import time
 from typing import Dict, List
 
-import torch
-
 from gpu_server import features, head, runtime
 from gpu_server.dataset import SPLITS, Image, require_every_class
 from gpu_server.evaluation import Answers
@@ -34,10 +32,7 @@ def train(training: Training) -> Dict[str, List[Image]]:
     classifier.set_head(*(tensor.to(training.device) for tensor in fitted.head))
 
     def answers(split: str) -> Answers:
-        part = parts[split]
-        with torch.no_grad():
-            logits = part.matrix @ fitted.head.weight.T + fitted.head.bias
-        return Answers(logits, part.labels, part.images)
+        return features.answers(parts[split], *fitted.head)
 
     metric = training.history[fitted.best.epoch - 1]
     training.offer(metric, classifier, answers("val"), lambda: answers("test"), fitted.optimizer)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 
-from gpu_server import calibration, checkpoint, evaluation, libraries, weights
+from gpu_server import calibration, checkpoint, evaluation, libraries, report_file, weights
 from gpu_server.dataset import (
     SPLITS,
     Image,
@@ -21,15 +20,12 @@ from gpu_server.dataset import (
     warn_of_gaps,
 )
 from gpu_server.evaluation import Answers
-from gpu_server.files import write_json
 from gpu_server.networks import Classifier, architecture, frozen
 from gpu_server.settings import Settings
 from shared.files import sha256
 from shared.preprocess import imagenet_input
 from shared.wire import Commands, Failure, Run
 
-# Cross-entropy beyond any use: the right class has a probability of e^-1000.
-_LOST = 1000.0
 _LOOKS = 3  # at one image each, for the time that the network needs
 
 
@@ -122,13 +118,13 @@ class Training:
     def metric(self, stage: str, epochs: int, fields: Dict[str, Any]) -> Dict[str, Any]:
         """Notes and sends how an epoch went; `epochs` is how many there will be through all stages.
 
-        `fields` are losses, accuracies, `lr` and `images_per_s` of the event. Failure `train.diverged` {lr} where the loss is
-        no number any more, or beyond any use.
+        `fields` are losses, accuracies, `lr` and `images_per_s` of the event. Failure `train.diverged` {lr} where the training
+        loss is no number any more. Of a batch norm's first steps val's may be wild, or beyond what a number can be: then the
+        event has null.
         """
         require_sense(fields["train_loss"], fields["lr"])
-        # Of a batch norm's first steps: as wild as it may be, val's loss shows itself in the curve.
         if fields["val_loss"] is not None and not math.isfinite(fields["val_loss"]):
-            raise Failure("train.diverged", lr=fields["lr"])
+            fields = {**fields, "val_loss": None}
         speed = round(fields["images_per_s"], 1)
         metric = {**fields, "epoch": len(self.history) + 1, "epochs": epochs, "images_per_s": speed, "stage": stage}
         self.history.append(metric)
@@ -147,7 +143,10 @@ class Training:
 
         `metric` is that of its epoch. Better is a higher accuracy, or the same with a lower loss once each has its
         temperature (a training with softened labels is less sure than it is right); without val images what comes later.
+        Failure `train.diverged` {lr} for a network whose weights are no numbers any more.
         """
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in classifier.state_dict().values()):
+            raise Failure("train.diverged", lr=metric["lr"])
         warmth = calibration.temperature(val)
         accuracy, loss = accuracy_and_loss(val._replace(logits=val.logits / warmth))
         if not self._is_better(accuracy, loss):
@@ -182,9 +181,11 @@ class Training:
         return True
 
     def _is_better(self, accuracy: Optional[float], loss: Optional[float]) -> bool:
+        if loss is not None and not math.isfinite(loss):
+            return False
         if self.best is None or self.best.val_accuracy is None or self.best.val_loss is None:
             return True
-        if accuracy is None or loss is None or not math.isfinite(loss):
+        if accuracy is None or loss is None:
             return False
         return (accuracy, -loss) > (self.best.val_accuracy, -self.best.val_loss)
 
@@ -208,55 +209,49 @@ class Training:
         """report.json of the best model, with what has happened so far."""
         if self.best is None:
             return
+        digest = self.best.checkpoint_sha256
         parameters = sum(tensor.numel() for tensor in self.classifier.parameters())
         file = self.folder / checkpoint.FILE
-        write_json(
-            self.folder / "report.json",
-            {
-                "v": 1,
-                "model": self.folder.name,
-                "recipe": self.settings.recipe,
-                "arch": self.settings.arch,
-                "classes": self.classes,
-                "images": self.images,
-                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "stage": self.best.stage,
-                "checkpoint_sha256": self.best.checkpoint_sha256,
-                "device": libraries.device_name(self.device),
-                "settings": self.used,
-                "stages": self.stages,
-                "seconds": {
-                    "start": round(self._seconds_to_start, 3),
-                    "first_image": self.best.seconds,
-                    "total": round(self.elapsed, 3),
-                },
-                "history": self.history,
-                **self.report,
-                "size": {"parameters": parameters, "bytes": file.stat().st_size},
-                "milliseconds": self.milliseconds,
-                "data": {
-                    "classes": counts_by_class(self.dataset),
-                    "width": self._data["width"],
-                    "height": self._data["height"],
-                },
-                "export": self._export(),
+        report = {
+            "v": 1,
+            "model": self.folder.name,
+            "recipe": self.settings.recipe,
+            "arch": self.settings.arch,
+            "classes": self.classes,
+            "images": self.images,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "stage": self.best.stage,
+            "checkpoint_sha256": digest,
+            "device": libraries.device_name(self.device),
+            "settings": self.used,
+            "stages": self.stages,
+            "seconds": {
+                "start": round(self._seconds_to_start, 3),
+                "first_image": self.best.seconds,
+                "total": round(self.elapsed, 3),
             },
-        )
+            "history": self.history,
+            **self.report,
+            "size": {"parameters": parameters, "bytes": file.stat().st_size},
+            "milliseconds": self.milliseconds,
+            "data": {
+                "classes": counts_by_class(self.dataset),
+                "width": self._data["width"],
+                "height": self._data["height"],
+            },
+        }
 
-    def _export(self) -> Optional[Dict[str, Any]]:
-        """What an export of this very checkpoint has written meanwhile."""
-        try:
-            report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        if self.best is None or not isinstance(report, dict):
-            return None
-        return report.get("export") if report.get("checkpoint_sha256") == self.best.checkpoint_sha256 else None
+        def with_export(earlier: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+            # What an export of this very checkpoint has written meanwhile.
+            ours = earlier is not None and earlier.get("checkpoint_sha256") == digest
+            return {**report, "export": earlier.get("export") if earlier is not None and ours else None}
+
+        report_file.change(self.folder, with_export)
 
     def finish(self) -> None:
-        """The result: what is in checkpoint.pth."""
+        """The result: what is in checkpoint.pth. Failure `train.diverged` {lr} where val was never more than noise."""
         if self.best is None:
-            raise ValueError("a recipe ended without a model")
+            raise Failure("train.diverged", lr=self.history[-1]["lr"])
         self.write_report()
         self.run.result(
             model=self.folder.name,
@@ -287,8 +282,9 @@ class Training:
 
 
 def require_sense(loss: float, rate: float) -> None:
-    """Failure `train.diverged` {lr} for a loss that is no number any more, or beyond any use."""
-    if not abs(loss) < _LOST:
+    """Failure `train.diverged` {lr} for a loss that is no number any more. A large one may come down again, as those of the
+    first steps from scratch do at the reference recipe's rate."""
+    if not math.isfinite(loss):
         raise Failure("train.diverged", lr=rate)
 
 

@@ -6,11 +6,12 @@ The pictures come with Debian and are not kept here: `apt-get install tuxpaint-s
 lomiri-wallpapers-20.04` (about 270 MB). Things are Tux Paint's photographic stamps, with transparency around; rooms are
 wallpapers. Pose, size, place, light, blur and noise are drawn anew for each frame, and say nothing about its class.
 
-Two tasks, each with images that a student recorded and images for the test, which share no background and no interval of
+Three tasks, each with images that a student recorded and images for the test, which share no background and no interval of
 angle or size:
 
     known    three things; the test shows the same three
-    harder   five kinds of things; the test shows other ones of each kind than were recorded
+    kinds    five kinds of things that ImageNet has much of; the test shows other ones of each kind than were recorded
+    cards    five letters, drawn on cards, of which ImageNet knows nothing; the test shows other lettering, paper and ink
 """
 
 import argparse
@@ -25,6 +26,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from tests.bench.cards import Card, cards
 
 Image = npt.NDArray[np.uint8]
 Interval = tuple[float, float]
@@ -42,7 +45,7 @@ _NOISE_TILES, _NOISE_SPARE = 4, 128
 
 KNOWN = {"camera": ("hobbies/camera_35mm",), "binoculars": ("hobbies/binoculars",), "kettle": ("household/kettle",)}
 # Kinds, each a rule of files; what looks drawn, or is of another kind, is left out by name.
-HARDER = {
+KINDS = {
     "bird": ("animals/birds/*",),
     "hooves": ("animals/mammals/bovines/*", "animals/mammals/camel/*", "animals/mammals/deer/*", "animals/mammals/equines/*",
                "animals/mammals/giraffe", "animals/mammals/pig*", "animals/mammals/wildboar"),
@@ -50,7 +53,8 @@ HARDER = {
     "fruit": ("food/fruit/*",),
     "flower": ("plants/flowers/*",),
 }
-TASKS = ("known", "harder")
+TASKS = ("known", "kinds", "cards")
+HARDER = ("kinds", "cards")  # what the test shows was never recorded
 PARTS = ("recorded", "test")
 
 
@@ -87,24 +91,27 @@ class PicturesMissing(RuntimeError):
 
 @dataclass(frozen=True)
 class Task:
-    """`things[part][class]` are files of cut-outs, `rooms[part]` of backgrounds, drawn with the seed."""
+    """`things[part][class]` are cards or files of cut-outs, `rooms[part]` files of backgrounds, drawn with the seed."""
 
     name: str
     seed: int
     classes: tuple[str, ...]
-    things: Mapping[str, Mapping[str, Sequence[Path]]]
+    things: Mapping[str, Mapping[str, Sequence[Path | Card]]]
     rooms: Mapping[str, Sequence[Path]]
 
 
 def task(name: str, seed: int) -> Task:
-    """`known` or `harder`. PicturesMissing."""
+    """One of TASKS. PicturesMissing."""
     rng = random.Random(f"{name}/{seed}")
     rooms = _halves(_rooms(), rng)
-    if name == "known":
+    things: Mapping[str, Mapping[str, Sequence[Path | Card]]]
+    if name == "cards":
+        things = cards(PARTS, rng)
+    elif name == "known":
         files = {kind: [_stamp(one) for one in patterns] for kind, patterns in KNOWN.items()}
         things = dict.fromkeys(PARTS, files)
     else:
-        halves = {kind: _halves(_stamps(patterns), rng) for kind, patterns in HARDER.items()}
+        halves = {kind: _halves(_stamps(patterns), rng) for kind, patterns in KINDS.items()}
         things = {part: {kind: half[part] for kind, half in halves.items()} for part in PARTS}
     return Task(name, seed, tuple(things["test"]), things, rooms)
 
@@ -114,7 +121,7 @@ def frame(of: Task, part: str, kind: str, number: int) -> Image:
     rng = random.Random(f"{of.name}/{of.seed}/{part}/{kind}/{number}")
     files = of.things[part][kind]
     image = _room(of.rooms[part][rng.randrange(len(of.rooms[part]))], rng)
-    _hold_up(_cut_out(files[number % len(files)]), image, RANGES[part], rng)
+    _hold_up(_cut_out(files[number % len(files)]), image, RANGES[part], rng, of.name != "cards")
     return _seen(image, rng)
 
 
@@ -171,8 +178,11 @@ def _wallpaper(path: Path) -> Image:
 
 
 @functools.lru_cache(maxsize=256)
-def _cut_out(path: Path) -> Image:
+def _cut_out(thing: Path | Card) -> Image:
     """BGRA without the empty border, colours multiplied by alpha, so that edges mix well when it is turned."""
+    if isinstance(thing, Card):
+        return thing.picture()
+    path = thing
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert image is not None and image.ndim == 3 and image.shape[2] == 4, path
     rows, columns = np.where(image[:, :, 3].max(axis=1) > 32)[0], np.where(image[:, :, 3].max(axis=0) > 32)[0]
@@ -197,14 +207,14 @@ def _room(path: Path, rng: random.Random) -> Image:
     return _image(cv2.resize(blurred, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))
 
 
-def _hold_up(thing: Image, image: Image, ranges: Ranges, rng: random.Random) -> None:
-    """Draws the thing into `image`: turned, tilted, perhaps mirrored, blurred by lens and motion."""
+def _hold_up(thing: Image, image: Image, ranges: Ranges, rng: random.Random, mirror: bool) -> None:
+    """Draws the thing into `image`: turned, tilted, with `mirror` perhaps mirrored, blurred by lens and motion."""
     high, wide = thing.shape[:2]
     longer = rng.choice(ranges.size)
     scale = rng.uniform(*longer) * HEIGHT / max(high, wide)
     turned = np.deg2rad(rng.uniform(*rng.choice(ranges.turn)))
     corners = np.array([[-wide, -high], [wide, -high], [wide, high], [-wide, high]], np.float32) * (scale / 2)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and mirror:
         corners[:, 0] *= -1
     corners *= np.array([[1 + rng.uniform(-TILT, TILT)] for _ in range(4)], np.float32)
     rotation = np.array([[np.cos(turned), np.sin(turned)], [-np.sin(turned), np.cos(turned)]], np.float32)

@@ -1,6 +1,6 @@
 """Step 5: how quick and how good the recipes are, beside the reference recipe; all in one run, on the same images.
 
-    python -m tests.bench.training [--per-class 5 10 30 60 200] [--tasks known harder] [--seeds 3]
+    python -m tests.bench.training [--per-class 5 10 30 60 200] [--tasks known kinds cards] [--seeds 3]
                                    [--recipes quick fine classic] [--full] [--param NAME=VALUE ...]
 
 Images come from tests/bench/photographs.py: N of each class are recorded and split into train, val and test as step 3 would
@@ -164,9 +164,9 @@ class Bench:
             if case.recipe == "quick" and (reference := self._mean(Case(case.task, case.per_class, "classic"), "best")):
                 print(f"- quick, {case.task}, {case.per_class} a class, at least 150 times faster than the reference: "
                       f"{reference / (self._mean(case, 'best') or 1.0):.0f}")
-            if case.recipe == "fine" and case.task == "harder":
+            if case.recipe == "fine" and case.task in photographs.HARDER:
                 for before, after in zip(self.results[Case(case.task, case.per_class, "quick")], outcomes, strict=False):
-                    print(f"- fine, harder, {case.per_class} a class, seed {after.seed}: {fine_goal(before, after)}")
+                    print(f"- fine, {case.task}, {case.per_class} a class, seed {after.seed}: {fine_goal(before, after)}")
 
 
 def fine_goal(quick: Outcome, fine: Outcome) -> str:

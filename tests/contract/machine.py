@@ -239,3 +239,16 @@ class Machine:
         for follower in self._followers:
             follower.close()
         assert not list(self.programs.rglob("__pycache__")), "the programs folder is immutable"
+
+
+def make_run(machine: Machine, id: str, pid: int, start_time: int, boot: str, started: float = 1.0) -> Path:
+    """A run's folder whose program is that process."""
+    path = machine.run_path(id)
+    path.mkdir(parents=True)
+    spec = {"v": 1, "id": id, "program": "probe/probe.py", "params": {}, "lease_s": None, "root": str(machine.root),
+            "started": started}
+    note = {"v": 1, "pid": pid, "pgid": pid, "start_time": start_time, "supervisor": 0, "supervisor_start_time": 0,
+            "boot_id": boot}
+    (path / "spec.json").write_text(json.dumps(spec))
+    (path / "pid.json").write_text(json.dumps(note))
+    return path

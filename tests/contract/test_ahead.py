@@ -20,19 +20,23 @@ from test_runner import (  # noqa: F401
     test_a_crash_is_an_error_event_and_its_traceback_is_in_the_log,
     test_a_job_is_started_and_followed_to_its_end,
     test_a_missing_program_ends_with_127,
+    test_an_expected_failure_is_an_error_event,
+    test_list_tells_what_was_started,
+    test_standard_streams_close_at_once,
+    test_the_program_has_a_clean_environment_of_its_own,
+)
+from test_runner_ends import (  # noqa: F401
     test_a_program_that_was_stopped_tidies_up_when_it_is_cancelled,
     test_a_run_without_a_last_word_has_failed,
     test_a_supervisor_that_is_told_to_stop_stops_the_program,
-    test_an_expected_failure_is_an_error_event,
     test_cancel_during_start,
     test_cancel_kills_what_refuses_and_its_children,
     test_cancel_lets_the_program_tidy_up,
     test_children_do_not_outlive_their_program,
+)
+from test_runner_follow import (  # noqa: F401
     test_commands_reach_the_program,
-    test_list_tells_what_was_started,
     test_output_that_is_no_utf8_is_replaced,
-    test_standard_streams_close_at_once,
-    test_the_program_has_a_clean_environment_of_its_own,
 )
 
 sys.path.insert(0, str(REMOTE))

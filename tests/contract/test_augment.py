@@ -23,6 +23,15 @@ def test_the_first_copy_is_what_the_nano_sees_and_the_second_its_mirror_image() 
     assert np.array_equal(made[1], made[0][:, ::-1])
 
 
+def test_nothing_is_mirrored_where_that_would_be_another_class() -> None:
+    """The left half is black, so a part in the mirror would be brighter on the left."""
+    frame = np.zeros((90, 160, 3), np.uint8)
+    frame[:, 80:] = 200
+    for mirror, brighter_left in ((False, False), (True, True)):
+        made = augment.copies(frame, 64, 40, (3,), mirror).mean(axis=(1, 3))
+        assert (made[:, 0] > made[:, -1]).any() == brighter_left
+
+
 def test_the_same_seed_alters_alike_and_another_one_otherwise() -> None:
     frame = server_data.photograph("coffee.png")
     first, again, other = (augment.copies(frame, 64, 5, seeds) for seeds in ((1, 2), (1, 2), (1, 3)))

@@ -37,7 +37,7 @@ def bundle_of(folder: Path) -> dict[str, Any]:
 
 
 def classifier_of(folder: Path) -> networks.Classifier:
-    return checkpoint.classifier_of(checkpoint.load(folder), "photos")
+    return checkpoint.classifier_of(checkpoint.load(folder)[0], "photos")
 
 
 def frames_of(folder: Path) -> list[np.ndarray]:

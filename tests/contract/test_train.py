@@ -143,6 +143,14 @@ def test_evaluate_keeps_the_curve_and_looks_at_the_images_again(trained: tuple[P
     assert after["images"] == {"train": 24, "val": 9, "test": 16} == ended.result["images"]
 
 
+def test_evaluate_leaves_the_report_of_a_better_checkpoint_alone(trained: tuple[Path, Ended], tmp_path: Path) -> None:
+    path = copy_of(trained[0], tmp_path) / "report.json"
+    path.write_text(json.dumps({**report_of(tmp_path), "checkpoint_sha256": "another"}))
+    before = path.read_bytes()
+    assert run_program(tmp_path, "evaluate", model="photos").code == 0
+    assert path.read_bytes() == before
+
+
 def test_bad_images_are_named_and_left_out(own: Path, tmp_path: Path) -> None:
     whole = (own / "train" / "cat" / "cat-000.jpg").read_bytes()
     (own / "train" / "cat" / "cut.jpg").write_bytes(whole[: len(whole) // 2])

@@ -184,6 +184,22 @@ def test_a_laptop_that_vanishes_leaves_a_training_that_is_taken_up_again(laptop:
     assert any(line.get("code") == "job.taken_up" for line in lines) and lines[-1]["ok"]
 
 
+def test_the_best_so_far_is_exported_while_the_training_goes_on_and_is_kept_when_it_is_stopped(laptop: Laptop) -> None:
+    left = laptop.run("train", "w", "--recipe", "fine", "--epochs", "400", "--leave")[-1]
+    assert left["left"] and left["stage"] == "quick"
+    exported = laptop.run("export", "w")[-1]
+    assert exported["model"] == left["model"]
+    running = [job["id"] for job in laptop.run("jobs")[-1]["jobs"] if job["state"] == "running"]
+    assert running == [left["run"]], "it ended before the export did"
+    assert laptop.run("status", "w")[4]["status"] == "lost"
+    laptop.run("jobs", "--stop", left["run"])
+    lines = laptop.run("train", "w")
+    assert any(line.get("code") == "job.taken_up" for line in lines)
+    assert lines[-1]["stopped"] and lines[-1]["model"] == left["model"]
+    report = json.loads((laptop.folder / "w" / "models" / left["model"] / "report.json").read_text())
+    assert report["stage"] == lines[-1]["stage"]
+
+
 def test_inference_ends_dark_when_the_laptop_vanishes(laptop: Laptop) -> None:
     config = json.loads((laptop.folder / "config.json").read_text())
     images = list((laptop.folder / "before the nano").iterdir())

@@ -6,6 +6,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,23 @@ def test_the_report_says_what_is_right_and_what_is_wrong(shown: Shown) -> None:
     assert not user.sees("It is not converted yet (step 6).")
     user.click("Back")
     user.wait_for("5 · Train")
+
+
+def test_the_conversion_shows_what_half_precision_does(shown: Shown) -> None:
+    window, _, user = shown
+    window.show_page("export")
+    user.wait_for("Half precision")
+    assert user.sees("96.9 % right, 100 % same answers") and user.sees(re.compile("^The Nano computes with fewer digits"))
+    # A project that an older version has converted.
+    workspace = window.session.workspace
+    assert workspace is not None
+    receipt = workspace.receipts["export"]
+    facts = {key: value for key, value in receipt.facts.items() if not key.startswith("fp16")}
+    with workspace.writing():
+        workspace.note(replace(receipt, facts=facts))
+    window.page.redraw()
+    user.wait_until_gone("Half precision")
+    assert user.sees("Largest difference") and user.sees("Labels")
 
 
 def test_models_are_compared_and_an_earlier_one_is_deployed_again(shown: Shown) -> None:

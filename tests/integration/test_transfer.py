@@ -1,88 +1,24 @@
 """Parcels on real servers: one suite for both peers, on the embedded server and on OpenSSH."""
 
-import hashlib
 import os
-import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
+import parcels
 import pytest
-from link import Link
-from ssh_machines import config_for, connect
+from parcels import BOTH, OWNER, STEM, break_off, content, give, parcel, send, server_config, write
+from ssh_machines import connect
 from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import ServerConfig
 from ai_nano.core.errors import Cancelled, MachineError, WorkFailed
-from ai_nano.core.ports import Delivery, Parcel, Sent, Upload
+from ai_nano.core.ports import Delivery, Parcel, Sent
 from ai_nano.machines.ssh_machine import NO_SHELL_S, SshMachine
 
-PEERS = ("tar", "sftp")
-STEM = "ada-lab-animals"
-OWNER = "0123456789abcdef"
-# The double and the real thing, for what a login's kind does not change and takes its time.
-BOTH = pytest.mark.parametrize("ssh_server", ["embedded", "openssh-key"], indirect=True)
-
-
-def server_config(server: SshServer, root: str, transfer: str) -> ServerConfig:
-    config = config_for(server, root)
-    return ServerConfig(**{name: getattr(config, name) for name in config.__dataclass_fields__}, transfer=transfer)
-
-
-@pytest.fixture(params=PEERS)
-def machine(request: pytest.FixtureRequest, ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> Iterator[SshMachine]:
-    made = connect(server_config(ssh_server, f"{remote_folder}/ai nano", request.param), tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def link(ssh_server: SshServer) -> Iterator[Link]:
-    """Slow enough that something can happen on the way."""
-    with Link(ssh_server.host, ssh_server.port, rate_bits_s=40e6) as made:
-        yield made
-
-
-@pytest.fixture
-def far(machine: SshMachine, link: Link, tmp_path: Path) -> Iterator[SshMachine]:
-    """The same machine behind the link."""
-    made = connect(replace(machine._config, host=link.host, port=link.port), tmp_path / "far")
-    yield made
-    made.close()
-
-
-def write(path: Path, size: int, seed: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(random.Random(f"{path.name} {seed}").randbytes(size))
-    os.utime(path, (1_700_000_000 + seed, 1_700_000_000 + seed))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A split data set with names that a shell or a careless program would trip over."""
-    made = tmp_path / "split"
-    for name, size in (("train/été/a b.jpg", 300_000), ("train/x/'q'.jpg", 10), ("test/x/empty.jpg", 0),
-                       ("val/x/$(touch oops) \"; ls.jpg", 70_000), ("test/été/-rf.jpg", 33_000), ("labels.txt", 7)):
-        write(made / name, size)
-    return made
-
-
-def parcel(folder: Path, **more: Any) -> Parcel:
-    files = tuple(Upload(path, PurePosixPath(path.relative_to(folder))) for path in sorted(folder.rglob("*")) if path.is_file())
-    return Parcel(files, **{"owner": OWNER, "stem": STEM, **more})
-
-
-def send(machine: SshMachine, what: Parcel, cancel: CancelToken | None = None) -> Delivery:
-    return machine.upload(what, lambda sent: None, cancel or CancelToken())
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+machine, link, far, folder = parcels.machine, parcels.link, parcels.far, parcels.folder
 
 
 # ---- whole -----------------------------------------------------------------------------------------------------------
@@ -107,15 +43,8 @@ def test_a_parcel_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path,
 def test_each_gets_a_name_of_its_own(machine: SshMachine, root: Path, folder: Path) -> None:
     (root / "models" / f"{STEM}-009").mkdir(parents=True)
     (root / "models" / f"{STEM}-extra-700").mkdir()
-    _give(root)
+    give(root)
     assert [send(machine, parcel(folder)).model for _ in range(2)] == [f"{STEM}-010", f"{STEM}-011"]
-
-
-def _give(root: Path) -> None:
-    """What the tests made there belongs to the login."""
-    owner = root.parent.stat()
-    for path in (root, *root.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def test_ten_more_images_are_all_that_is_sent(machine: SshMachine, root: Path, folder: Path) -> None:
@@ -140,15 +69,6 @@ def test_a_changed_image_is_sent_again(machine: SshMachine, root: Path, folder: 
     second = send(machine, parcel(folder, like=(first.model,)))
     assert second.sent == 1 and content(root / "models" / second.model) == content(folder)
     assert content(root / "models" / first.model) != content(folder)
-
-
-def break_off(machine: SshMachine, folder: Path, done: Callable[[Sent], bool]) -> str:
-    """Cancels a transfer on its way; the name that it had."""
-    cancel = CancelToken()
-    names: list[str] = []
-    with pytest.raises(Cancelled):
-        machine.upload(parcel(folder, on_name=names.append), lambda sent: cancel.cancel() if done(sent) else None, cancel)
-    return names[0]
 
 
 @BOTH
@@ -179,99 +99,6 @@ def test_a_model_with_images_that_are_no_longer_ours_is_another(machine: SshMach
     assert caught.value.code == "store.exists"
 
 
-# ---- broken off ------------------------------------------------------------------------------------------------------
-
-
-@BOTH
-def test_a_cancelled_transfer_shows_nothing_and_goes_on(far: SshMachine, root: Path, folder: Path) -> None:
-    write(folder / "val" / "x" / "large.jpg", 8_000_000)
-    name = break_off(far, folder, lambda sent: sent.done_files >= 2)
-    assert content(root / "models" / name) == {}
-    delivery = send(far, parcel(folder, model=name))
-    assert delivery.sent <= 5 and content(root / "models" / name) == content(folder)
-
-
-@BOTH
-@pytest.mark.parametrize("seed", range(int(os.environ.get("AI_NANO_SEEDS", 2))))
-def test_a_cut_connection_costs_what_was_on_its_way(
-        far: SshMachine, link: Link, root: Path, folder: Path, seed: int) -> None:
-    """Twice at a random point; the transfer goes on by itself."""
-    for number in range(40):
-        write(folder / "train" / "x" / f"{number:03d}.jpg", 100_000, number)
-    chance = random.Random(seed)
-    link.cut_after(chance.randrange(100_000, 2_000_000))
-    started: list[int] = []
-
-    def watch(sent: Sent) -> None:
-        if link.traffic.connections > len(started):
-            started.append(sent.done_bytes)
-            if len(started) == 2:
-                link.cut_after(chance.randrange(100_000, 1_500_000))
-
-    delivery = far.upload(parcel(folder), watch, CancelToken())
-    assert content(root / "models" / delivery.model) == content(folder)
-    assert len(started) == 3 and started == sorted(started), "two cuts, and each time on from there"
-    # 4.4 MB in all, and of each cut at most what was under way: a queue, and a file that was not whole.
-    assert link.traffic.up < 4_400_000 + 2 * 700_000
-    assert len(list((root / "models").iterdir())) == 1
-
-
-@BOTH
-def test_a_silent_network_is_noticed(far: SshMachine, link: Link, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ai_nano.machines.transfer.talk.SILENCE_S", 2.0)
-    monkeypatch.setattr("ai_nano.machines.transfer.sftp_flow.SILENCE_S", 2.0)
-    far.patience_s = 0.0
-    write(folder / "train" / "x" / "large.jpg", 10_000_000)
-    with pytest.raises(MachineError) as caught:
-        far.upload(parcel(folder), lambda sent: link.freeze() if sent.done_bytes > 500_000 else None, CancelToken())
-    assert caught.value.code == "machine.lost"
-
-
-@BOTH
-def test_a_part_goes_on_where_it_ends(far: SshMachine, root: Path, folder: Path) -> None:
-    write(folder / "train" / "x" / "large.jpg", 6_000_000)
-    name = break_off(far, folder, lambda sent: sent.done_bytes > 2_000_000)
-    seen: list[Sent] = []
-    far.upload(parcel(folder, model=name), seen.append, CancelToken())
-    assert seen[0].done_bytes > 1_500_000 and content(root / "models" / name) == content(folder)
-
-
-def test_a_damaged_part_is_noticed(machine: SshMachine, root: Path, folder: Path) -> None:
-    """What lies there is not what was sent: the hash says so, and the file is sent anew."""
-    large = folder / "train" / "x" / "large.jpg"
-    write(large, 200_000)
-    reserved = root / "models" / f"{STEM}-001"
-    reserved.mkdir(parents=True)
-    name = hashlib.sha256(f"train/x/large.jpg\0{200_000}\0{1_700_000_000}".encode()).hexdigest()[:16]
-    part = root / ".ai_nano" / "incoming" / f"{STEM}-001.{OWNER}" / "train" / "x" / f".part-{name}"
-    part.parent.mkdir(parents=True)
-    part.write_bytes(b"\0" * 150_000)
-    _give(root)
-    assert content_after(machine, root, folder) == content(folder)
-
-
-def content_after(machine: SshMachine, root: Path, folder: Path) -> dict[str, bytes]:
-    return content(root / "models" / send(machine, parcel(folder, model=f"{STEM}-001")).model)
-
-
-@BOTH
-@pytest.mark.parametrize("change", ["gone", "shorter", "longer"])
-def test_a_file_that_changes_meanwhile_is_said(far: SshMachine, folder: Path, change: str) -> None:
-    write(folder / "train" / "a" / "first.jpg", 1_000_000)
-    victim = folder / "val" / "x" / "z.jpg"
-    write(victim, 3_000_000)
-
-    def meddle(sent: Sent) -> None:
-        if change == "gone":
-            victim.unlink(missing_ok=True)
-        else:
-            victim.write_bytes(b"x" * (10 if change == "shorter" else 4_000_000))
-
-    with pytest.raises(WorkFailed) as caught:
-        far.upload(parcel(folder), meddle, CancelToken())
-    assert caught.value.code == "transfer.changed"
-
-
 # ---- models ----------------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +115,7 @@ def test_a_model_replaces_the_older_one_with_its_engines(machine: SshMachine, ro
     engine = there / "model.onnx.1.1.8201.GPU.FP16.engine"
     engine.write_bytes(b"engine")
     (there / "model.onnx.sha256sum").write_text("sum")
-    _give(root)
+    give(root)
     # The labels alone have changed: the engine is that of the same network.
     assert send(machine, model(tmp_path / "m", 2)).sent <= 3
     assert engine.read_bytes() == b"engine"
@@ -331,7 +158,7 @@ def test_a_replacement_that_was_broken_off_is_mended(machine: SshMachine, root: 
         assert [one["model"] for one in machine.store("models")["models"]] == ["ada-lab-animals-001"]
     else:
         shutil.copytree(there, aside)
-        _give(root)
+        give(root)
     send(machine, model(tmp_path / "m", 2))
     assert [path.name for path in (root / "models").iterdir()] == ["ada-lab-animals-001"]
     assert content(there) == content(tmp_path / "m")
@@ -358,7 +185,7 @@ def test_two_laptops_send_copies_of_one_workspace(machine: SshMachine, ssh_serve
     shutil.copytree(folder, tmp_path / "copy")
     write(tmp_path / "copy" / "train" / "x" / "more.jpg", 50_000, 1)
     (root / "models" / f"{STEM}-001").mkdir(parents=True)
-    _give(root)
+    give(root)
     second = connect(replace(machine._config), tmp_path / "second")
     outcomes: dict[str, object] = {}
 

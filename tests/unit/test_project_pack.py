@@ -236,6 +236,8 @@ def test_changed_bytes_are_found(home: Path, tmp_path: Path) -> None:
     ("classes", ["cat", "../dog"]), ("classes", ["cat", 3]), ("classes", "cat"), ("schema", 99), ("schema", "1"),
     ("receipts", {"export": {"outcome": "done", "inputs": "", "at": 1.0, "facts": {"model": "../../x", "classes": []}}}),
     ("receipts", {"export": {"outcome": "done", "inputs": "", "at": 1.0, "facts": {"model": "m"}}}),
+    ("receipts", {"export": {"outcome": "done", "inputs": "a" * 64, "at": 1.0,
+                             "facts": {"model": "m", "classes": [], "fp16_agreement": "all"}}}),
     ("receipts", {"train": {"outcome": "running", "inputs": "", "at": 1.0, "facts": {"model": "m"}}}),
     ("receipts", {"deploy": {"outcome": "done", "inputs": "", "at": 1.0, "facts": {"model": "m", "nanos": "all"}}}),
     ("receipts", {"infer": {"outcome": "done", "inputs": "", "at": 1.0, "facts": {"model": "/x"}}}),

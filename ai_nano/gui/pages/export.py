@@ -121,12 +121,22 @@ class ExportPage(StepPage):
         rows = [] if facts is None else [
             ("same", t("window.export.agree", share=percent(facts.get("agreement"), 0))),
             ("difference", "–" if facts.get("max_difference") is None else f"{facts['max_difference']:.1g}"),
+            ("half", _in_half(facts)),
             ("opset", str(facts.get("opset") or "–")),
             ("ir", str(facts.get("ir_version") or "–")),
             ("size", amount(facts.get("bytes") or 0, "bytes")),
             ("labels", ", ".join(facts["classes"])),
         ]
+        rows = [(code, value) for code, value in rows if value]
         self.checks.setRowCount(len(rows))
         for place, (code, value) in enumerate(rows):
             for column, text in enumerate((t(f"window.export.{code}"), value, t(f"window.export.{code}.means"))):
                 self.checks.setItem(place, column, QTableWidgetItem(text))
+
+
+def _in_half(facts: Mapping[str, Any]) -> str:
+    """Empty where half precision was not rehearsed, as by older versions."""
+    if facts.get("fp16_agreement") is None:
+        return ""
+    return t("window.report.export.half.value", accuracy=percent(facts.get("fp16_accuracy")),
+             share=percent(facts["fp16_agreement"], 0))

@@ -193,6 +193,8 @@ class TrainPage(StepPage):
             self._best = batch.best
         if batch.metrics or batch.best is not None:
             self.redraw()
+        # It comes a moment after the best model, and the next figures of `fine` only after its copies are made.
+        self.report.setEnabled(self._has_report)
 
     # ---- doing -------------------------------------------------------------------------------------------------------
 
