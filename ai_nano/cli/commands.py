@@ -97,12 +97,13 @@ def _options(args: argparse.Namespace, step: str) -> Any:
         case "export":
             return ExportOptions()
         case "try":
-            return TryOptions(args.camera, args.frames, args.seconds, args.threshold)
+            return TryOptions(args.camera, args.frames, args.seconds, args.threshold, args.hysteresis, args.smoothing)
         case "deploy":
             return DeployOptions(tuple(args.nano), getattr(args, "model", None))
         case "infer":
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
-            return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold)
+            return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold, args.hysteresis,
+                                args.smoothing)
     raise AssertionError(step)
 
 
@@ -147,7 +148,7 @@ def _infer(args: argparse.Namespace, console: Console) -> int:
         raise problems[0]
     with _lab(args, console) as lab:
         receipt = wait(lambda cancel: step.run(None, options, StepContext(lab, console.emit, cancel)))
-        console.result({"step": "infer", **receipt.facts}, t("summary.infer", **receipt.facts))
+        console.result({"step": "infer", **receipt.facts}, t("summary.infer", counts=_counts(receipt), **receipt.facts))
     return 0
 
 
@@ -182,11 +183,19 @@ def summary(workspace: Workspace, receipt: Receipt) -> str:
     for key in ("val_accuracy", "test_accuracy"):
         if key in facts:
             facts[key] = percent(facts[key])
+    if receipt.step in ("infer", "try"):
+        facts["counts"] = _counts(receipt)
     if receipt.step == "export":
         facts["report"] = workspace.model_folder(str(facts["model"])) / "report.html"
     if facts.get("stopped"):
         return t("summary.train.stopped", **facts)
     return t(f"summary.{receipt.step}", **facts)
+
+
+def _counts(receipt: Receipt) -> str:
+    """How many frames showed which class; nothing recognised is a result like the others."""
+    seen = {**receipt.facts["seen"], t("infer.nothing"): receipt.facts["unrecognised"]}
+    return ", ".join(f"{name} {count}" for name, count in seen.items() if count) or "–"
 
 
 # ---- looking -----------------------------------------------------------------------------------------------------------

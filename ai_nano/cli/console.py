@@ -1,6 +1,7 @@
 """What a terminal shows of a running step: JSON lines, or progress bars and plain sentences."""
 
 import json
+import math
 import sys
 import threading
 import time
@@ -8,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.events import Best, Event, Log, Metric, Prediction, Progress, State
+from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
 from ai_nano.core.figures import amount, percent
 from ai_nano.core.texts import known, t
 
@@ -57,6 +58,9 @@ class JsonConsole:
 # A sentence a second is what a person can read; a file or a pipe gets a progress line now and then.
 PREDICTION_EVERY_S = 0.5
 PLAIN_PROGRESS_EVERY_S = 5.0
+# A build takes minutes; a board changes slowly, unless it gets too hot.
+BUILDING_EVERY_S = 15.0
+HEALTH_EVERY_S = 60.0
 
 
 class TextConsole:
@@ -75,6 +79,8 @@ class TextConsole:
         self._last_plain = 0.0
         self._last_prediction = 0.0
         self._last_class: object = self
+        self._last_building: dict[str, float] = {}
+        self._last_health: dict[str, tuple[bool, float]] = {}
 
     def emit(self, event: Event) -> None:
         with self._lock:
@@ -88,6 +94,10 @@ class TextConsole:
                     self._print("  " + event.text, "green")
                 case Prediction():
                     self._show_prediction(event)
+                case Building():
+                    self._show_building(event)
+                case Health():
+                    self._show_health(event)
                 case Log(level="output"):
                     # A program's own chatter: in the log file, and shown when the step fails.
                     pass
@@ -185,6 +195,22 @@ class TextConsole:
             return
         self._last_class, self._last_prediction = event.class_name, now
         self._print("  " + event.text)
+
+    def _show_building(self, event: Building) -> None:
+        now = time.monotonic()
+        if now - self._last_building.get(event.machine, -math.inf) >= BUILDING_EVERY_S:
+            self._last_building[event.machine] = now
+            self._print("  " + event.text)
+            if event.line:
+                self._print(f"    {event.line}", "dim")
+
+    def _show_health(self, event: Health) -> None:
+        """Now and then, and whenever it begins or ceases to be a worry."""
+        now = time.monotonic()
+        worrying, at = self._last_health.get(event.machine, (False, -math.inf))
+        if event.text and (worrying != event.worrying or now - at >= HEALTH_EVERY_S):
+            self._last_health[event.machine] = event.worrying, now
+            self._print(f"  {event.machine}: {event.text}", "yellow" if event.worrying else "dim")
 
 
 def make_console(as_json: bool, quiet: bool) -> Console:

@@ -15,6 +15,9 @@ from ai_nano.core.texts import t
 from ai_nano.lab import Lab
 from ai_nano.steps.train import STOP
 
+# Steps whose programs run on a Nano.
+ON_NANOS = ("deploy", "infer")
+
 
 def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
     machines = runs.machines(lab)
@@ -69,7 +72,7 @@ def _list(machines: list[Machine], console: Console) -> int:
 def _find(machines: list[Machine], wanted: str, console: Console) -> tuple[Machine, dict[str, Any]]:
     """The machine that has the run. Those that are likely to have it are asked first, and the others only if they must."""
     missed = []
-    for machine in sorted(machines, key=lambda one: "-infer-" in wanted and one is machines[0]):
+    for machine in sorted(machines, key=lambda one: any(f"-{step}-" in wanted for step in ON_NANOS) and one is machines[0]):
         answer = runs.ask(machine)
         if isinstance(answer, AiNanoError):
             missed.append(machine.name)

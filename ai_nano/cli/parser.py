@@ -74,7 +74,7 @@ def get_parser() -> Parser:
     preview.add_argument("--camera", metavar="URI", help=t("cli.camera"))
     preview.add_argument("--frames", type=int, metavar="N", help=t("cli.infer.frames"))
     preview.add_argument("--seconds", type=float, metavar="S", help=t("cli.infer.seconds"))
-    preview.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))
+    _add_deciding(preview)
     deploy = command("deploy")
     deploy.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
     deploy.add_argument("--model", metavar="NAME", help=t("cli.deploy.model"))
@@ -137,4 +137,10 @@ def _add_infer(parser: argparse.ArgumentParser) -> None:
     until = parser.add_mutually_exclusive_group()
     until.add_argument("--frames", type=int, metavar="N", help=t("cli.infer.frames"))
     until.add_argument("--seconds", type=float, metavar="S", help=t("cli.infer.seconds"))
+    _add_deciding(parser)
+
+
+def _add_deciding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))
+    parser.add_argument("--hysteresis", type=float, metavar="P", help=t("cli.infer.hysteresis"))
+    parser.add_argument("--smoothing", type=float, metavar="S", help=t("cli.infer.smoothing"))

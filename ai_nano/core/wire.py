@@ -8,7 +8,7 @@ from ai_nano.core import answers, names
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
-from ai_nano.core.events import WIRE_VERSION, Best, Event, Listener, Log, Metric, Prediction, Progress, State
+from ai_nano.core.events import WIRE_VERSION, Best, Building, Event, Health, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
 
 WHYS = ("rebooted", "vanished")
@@ -17,6 +17,12 @@ MOST_CLASSES = 1000
 MOST_PINS = 40
 MOST_MODELS = 10_000
 LONGEST_STAGE = 40
+# Of a prediction, in the order of the work; others than these are a newer peer's.
+STAGES = ("capture", "preprocess", "network", "leds")
+MOST_STAGES = 20
+MEMORY = ("total_mb", "available_mb", "swap_total_mb", "swap_free_mb")
+MOST_ZONES = 40
+LONGEST_ZONE = 40
 LONGEST_LOG = 64 << 10
 LONGEST_LOG_LINE = 2000
 
@@ -57,18 +63,41 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
                         answers.text(raw, "checkpoint_sha256", 64), machine)
         case "prediction":
             return _prediction(raw, machine)
+        case "health":
+            return _health(raw, machine)
+        case "building":
+            return Building(machine, answers.number(raw, "seconds", 0), optional(answers.count, raw, "available_mb"),
+                            optional(answers.count, raw, "swap_free_mb"), answers.text(raw, "line", LONGEST_LOG_LINE))
         case _:
             return None
 
 
 def _prediction(raw: Mapping[str, Any], machine: str) -> Prediction:
-    given = answers.mapping(raw, "probabilities", MOST_CLASSES)
-    shares = {answers.shown(name, names.LONGEST_LABEL): answers.fraction(given, name) for name in given}
     pins = answers.items(raw, "lit", MOST_PINS)
+    given = optional(answers.mapping, raw, "ms", most=MOST_STAGES) or {}
     return Prediction(machine, answers.count(raw, "frame"), answers.number(raw, "t"),
                       optional(answers.text, raw, "class", longest=names.LONGEST_LABEL),
-                      answers.count(raw, "class_index", -1, MOST_CLASSES), answers.fraction(raw, "confidence"), shares,
-                      tuple(answers.count({"pin": pin}, "pin", 0, 1000) for pin in pins))
+                      answers.count(raw, "class_index", -1, MOST_CLASSES), answers.fraction(raw, "confidence"),
+                      _shares(raw, "probabilities"),
+                      tuple(answers.count({"pin": pin}, "pin", 0, 1000) for pin in pins),
+                      optional(_shares, raw, "smoothed"),
+                      {stage: answers.number(given, stage, 0) for stage in STAGES if stage in given},
+                      optional(answers.text, raw, "file"))
+
+
+def _shares(raw: Mapping[str, Any], key: str) -> dict[str, float]:
+    given = answers.mapping(raw, key, MOST_CLASSES)
+    return {answers.shown(name, names.LONGEST_LABEL): answers.fraction(given, name) for name in given}
+
+
+def _health(raw: Mapping[str, Any], machine: str) -> Health:
+    zones = answers.mapping(raw, "temperatures", MOST_ZONES)
+    memory = answers.mapping(raw, "memory", MOST_ZONES)
+    throttled = optional(answers.texts, raw, "throttled", most=MOST_ZONES, longest=LONGEST_ZONE)
+    return Health(machine, {answers.shown(zone, LONGEST_ZONE): answers.number(zones, zone, -100, 1000) for zone in zones},
+                  None if throttled is None else tuple(throttled),
+                  {part: answers.count(memory, part) for part in MEMORY if part in memory},
+                  optional(answers.text, raw, "power_mode", longest=LONGEST_ZONE))
 
 
 def to_log(message: Mapping[str, Any]) -> str:
@@ -122,7 +151,8 @@ def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
                               "modified": optional(answers.number, raw, "modified")})
     return found
 # Which step a program is the work of; what another version started may be none of these.
-STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/classify.py": "infer"}
+STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/build_engine.py": "deploy",
+         "jetson_nano/classify.py": "infer"}
 # Of a program that found no room even to say why it failed.
 EXIT_NO_ROOM = 124
 

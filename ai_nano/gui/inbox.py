@@ -3,12 +3,14 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ai_nano.core.events import Best, Event, Log, Metric, Prediction, Progress, State
+from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
 
 KEPT_LINES = 500
 KEPT_METRICS = 500
+KEPT_TIMINGS = 500
 # In the log a result is worth a line when it changes, and now and then when it does not.
 PREDICTION_LINE_EVERY_S = 1.0
 
@@ -21,9 +23,19 @@ class LogLine:
     event: Log | Prediction | Best
 
 
+@dataclass(frozen=True)
+class Timing:
+    """A prediction's stages; `at`: when it came, of time.monotonic()."""
+
+    machine: str
+    at: float
+    ms: Mapping[str, float]
+
+
 @dataclass
 class Batch:
-    """All since the last fetch: of progress and predictions the newest, at most KEPT_LINES lines and KEPT_METRICS metrics."""
+    """All since the last fetch: of progress, predictions, health and builds the newest, at most KEPT_LINES lines, KEPT_METRICS
+    metrics and KEPT_TIMINGS timings."""
 
     lines: list[LogLine] = field(default_factory=list)
     dropped: int = 0
@@ -32,10 +44,14 @@ class Batch:
     best: Best | None = None
     predictions: dict[str, Prediction] = field(default_factory=dict)
     prediction_count: int = 0
+    timings: list[Timing] = field(default_factory=list)
+    health: dict[str, Health] = field(default_factory=dict)
+    building: dict[str, Building] = field(default_factory=dict)
     states: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.lines or self.progress or self.metrics or self.best or self.predictions or self.states)
+        return bool(self.lines or self.progress or self.metrics or self.best or self.predictions or self.health
+                    or self.building or self.states)
 
 
 class Inbox:
@@ -63,7 +79,13 @@ class Inbox:
                 case Prediction():
                     self._batch.predictions[event.machine] = event
                     self._batch.prediction_count += 1
+                    self._batch.timings.append(Timing(event.machine, time.monotonic(), event.ms))
+                    del self._batch.timings[:-KEPT_TIMINGS]
                     self._say(event)
+                case Health():
+                    self._batch.health[event.machine] = event
+                case Building():
+                    self._batch.building[event.machine] = event
                 case State():
                     self._batch.states += 1
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ai_nano.core import names, wire
+from ai_nano.core import deciding, names, wire
 from ai_nano.core.bundle import load as load_bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
@@ -18,6 +18,7 @@ from ai_nano.core.events import Event, Prediction
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.steps.engine import find_model
 
 # The program on the Nano ends, LEDs dark, when it has heard nothing from the laptop for so long.
 LEASE_S = 5.0
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 class InferOptions:
     """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled.
 
-    `on_picture` gets what the camera sees, in a thread of its own, as fast as it takes it.
+    `hysteresis` and `smoothing` (seconds) None: what suits the camera (core/deciding.py). `on_picture` gets what the camera
+    sees, in a thread of its own, as fast as it takes it.
     """
 
     model: str | None = None
@@ -41,6 +43,8 @@ class InferOptions:
     frames: int | None = None
     seconds: float | None = None
     threshold: float | None = None
+    hysteresis: float | None = None
+    smoothing: float | None = None
     on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
 
 
@@ -50,6 +54,8 @@ class TryOptions:
     frames: int | None = None
     seconds: float | None = None
     threshold: float | None = None
+    hysteresis: float | None = None
+    smoothing: float | None = None
     on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
 
 
@@ -76,7 +82,7 @@ class InferStep:
     lane: str | None = None
 
     def check(self, workspace: Workspace | None, options: InferOptions) -> list[AiNanoError]:
-        problems = check_limits(options.frames, options.seconds, options.threshold)
+        problems = check_limits(options)
         if options.model is not None:
             if not names.is_model_name(options.model):
                 problems.append(BadInput("infer.model_name", model=options.model))
@@ -88,8 +94,7 @@ class InferStep:
         nano = context.lab.nano_config(options.nano or self._deployed_to(workspace))
         machine = context.lab.nano(nano.name)
         model = options.model or self._deployed(workspace)
-        params = {**classify_params(machine, nano, model, options.threshold),
-                  "frames": options.frames, "seconds": options.seconds}
+        params = classify_params(machine, nano, model, options)
         tally = Tally()
         run_session(machine, nano.name, self.name, params, context, tally, options.on_picture)
         deployed = workspace.done("deploy") if workspace is not None else None
@@ -113,7 +118,7 @@ class TryStep:
     lane: str | None = None
 
     def check(self, workspace: Workspace, options: TryOptions) -> list[AiNanoError]:
-        problems = check_limits(options.frames, options.seconds, options.threshold)
+        problems = check_limits(options)
         if newest_bundle(workspace) is None:
             problems.append(MissingPrerequisite("deploy.no_export"))
         return problems
@@ -125,36 +130,48 @@ class TryStep:
         nanos = context.lab.config.nanos
         usual = nanos[0].threshold if nanos else DEFAULT_THRESHOLD
         threshold = usual if options.threshold is None else options.threshold
+        camera = options.camera or context.lab.config.camera
         params: dict[str, Any] = {
-            "model_dir": str(checked.folder.resolve()), "camera": options.camera or context.lab.config.camera, "flip": None,
+            "model_dir": str(checked.folder.resolve()), "camera": camera, "flip": None,
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
-            "frames": options.frames, "seconds": options.seconds}
+            **_limits(options), **_steadiness(options, camera)}
         tally = Tally()
         run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture)
         return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})
 
 
-def check_limits(frames: int | None, seconds: float | None, threshold: float | None) -> list[AiNanoError]:
+def check_limits(options: InferOptions | TryOptions) -> list[AiNanoError]:
+    frames, seconds = options.frames, options.seconds
     problems: list[AiNanoError] = []
     if frames is not None and frames < 1:
         problems.append(BadInput("infer.limit", option="--frames", value=frames))
     if seconds is not None and not (seconds > 0 and math.isfinite(seconds)):
         problems.append(BadInput("infer.limit", option="--seconds", value=seconds))
-    if threshold is not None and not 0 <= threshold <= 1:
-        problems.append(BadInput("infer.threshold", value=threshold))
+    if options.threshold is not None and not 0 <= options.threshold <= 1:
+        problems.append(BadInput("infer.threshold", value=options.threshold))
+    if options.hysteresis is not None and not 0 <= options.hysteresis <= 1:
+        problems.append(BadInput("infer.hysteresis", value=options.hysteresis))
+    if options.smoothing is not None and not 0 <= options.smoothing <= deciding.LONGEST_SMOOTHING_S:
+        problems.append(BadInput("infer.smoothing", value=options.smoothing, most=round(deciding.LONGEST_SMOOTHING_S)))
     return problems
 
 
-def classify_params(machine: Machine, nano: NanoConfig, model: str, threshold: float | None) -> dict[str, Any]:
+def classify_params(machine: Machine, nano: NanoConfig, model: str, options: InferOptions) -> dict[str, Any]:
     """The parameters of jetson_nano/classify.py (doc/design/wire.md). MissingPrerequisite when the model is not there."""
-    there = wire.to_models(machine.store("models"), nano.name)
-    found = next((one for one in there if one["model"] == model), None)
-    if found is None:
-        raise MissingPrerequisite("infer.model_not_there", model=model, machine=nano.name,
-                                  known=[one["model"] for one in there])
-    return {"model_dir": found["path"], "camera": nano.camera, "flip": nano.flip, "engine": nano.engine,
+    return {"model_dir": find_model(machine, model)["path"], "camera": nano.camera, "flip": nano.flip, "engine": nano.engine,
             "leds": nano.leds, "pins": list(nano.pins), "leds_file": None,
-            "threshold": nano.threshold if threshold is None else threshold}
+            "threshold": nano.threshold if options.threshold is None else options.threshold,
+            **_limits(options), **_steadiness(options, nano.camera)}
+
+
+def _limits(options: InferOptions | TryOptions) -> dict[str, Any]:
+    return {"frames": options.frames, "seconds": options.seconds}
+
+
+def _steadiness(options: InferOptions | TryOptions, camera: str) -> dict[str, float]:
+    usual = deciding.usual(camera)
+    return {"hysteresis": usual.hysteresis if options.hysteresis is None else options.hysteresis,
+            "smoothing_s": usual.smoothing_s if options.smoothing is None else options.smoothing}
 
 
 def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any], context: StepContext,

@@ -1,21 +1,27 @@
-"""Step 7: choose the Nano, push the model."""
+"""Step 7: choose the Nano, push the model, see its TensorRT engine being built."""
 
+import functools
 from collections.abc import Callable
 
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QAbstractItemView, QLabel, QListWidget, QListWidgetItem, QPushButton
 
+from ai_nano.core.events import Log
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt
 from ai_nano.gui import style
+from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
+from ai_nano.gui.widgets.build_list import BuildList
 from ai_nano.steps.deploy import DeployOptions
 
 # Pixels: a row as long as there is none, and what the list may have before it is scrolled.
 ROW = 34
 TALLEST = 300
+# The last words of a builder that has succeeded.
+ENDS = ("engine.built", "engine.reused")
 
 
 class DeployPage(StepPage):
@@ -26,6 +32,7 @@ class DeployPage(StepPage):
     note: QLabel
     start: QPushButton
     newest: QPushButton
+    builds: BuildList
 
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
@@ -55,8 +62,24 @@ class DeployPage(StepPage):
     def begun(self, step: str) -> None:
         super().begun(step)
         self.newest.setEnabled(False)
+        self.builds.clear()
+
+    def take(self, batch: Batch) -> None:
+        super().take(batch)
+        if not self.session.is_running("deploy"):
+            return
+        for building in batch.building.values():
+            self.builds.show_building(building)
+        for line in batch.lines:
+            if isinstance(line.event, Log) and line.event.code in ENDS:
+                self.builds.show_end(line.event.machine, functools.partial(getattr, line.event, "text"))
+
+    def retranslate(self) -> None:
+        super().retranslate()
+        self.builds.retranslate()
 
     def over(self, step: str, outcome: object) -> None:
+        self.builds.clear()
         if isinstance(outcome, Receipt):
             self._earlier = None
 
