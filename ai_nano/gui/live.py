@@ -25,5 +25,5 @@ def into(mailbox: Mailbox[Bitmap], images: Images) -> Callable[[Picture], None]:
 
 def seen(event: Prediction) -> str:
     if event.class_name is None:
-        return t("infer.nothing_recognised", confidence=percent(event.confidence))
-    return f"{event.class_name}  {percent(event.confidence)}"
+        return t("infer.nothing_recognised", confidence=percent(event.sure))
+    return f"{event.class_name}  {percent(event.sure)}"

@@ -5,16 +5,19 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from room import Room
 
+from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.errors import MachineError
-from ai_nano.core.events import ignore
+from ai_nano.core.deciding import is_live
+from ai_nano.core.errors import BadInput, MachineError
+from ai_nano.core.events import Health, Prediction, ignore
 from ai_nano.core.ports import Picture, StepContext
 from ai_nano.machines import frames
 from ai_nano.steps.deploy import DeployOptions
@@ -22,6 +25,8 @@ from ai_nano.steps.infer import InferOptions, TryOptions
 
 GOLDEN = {one["line"]: one["example"] for one in map(
     json.loads, (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines())}
+HOT = {"temperatures": {"CPU": 41.5, "GPU": 39.0}, "throttled": ["cpu-balanced"], "power_mode": "MAXN",
+       "memory": {"total_mb": 3956, "available_mb": 1420}}
 PICTURES = [Picture(b"\xff\xd8", number, 1.0 + number, 640, 360) for number in (3, 7)]
 
 
@@ -88,6 +93,75 @@ def test_what_was_sent_before_the_session_waits_for_it() -> None:
 def test_a_context_has_commands_of_its_own(deployed: Room) -> None:
     contexts = [StepContext(deployed.lab, ignore, CancelToken()) for _ in range(2)]
     assert contexts[0].commands is not contexts[1].commands
+
+
+# ---- how steadily a class is shown --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("camera", "live"), [
+    ("/dev/video0", True), ("csi://0", True), ("v4l2:///dev/video1", True), ("webcam:0", True), ("rtsp://h/s", True),
+    ("http://127.0.0.1:1/nano.mjpg", True), ("file:///home/a/clip.mp4", False), ("/home/a/test", False), ("clip.mp4", False)])
+def test_files_are_taken_frame_by_frame_and_cameras_are_not(deployed: Room, camera: str, live: bool) -> None:
+    assert is_live(camera) is live
+    deployed.lab.config = replace(deployed.lab.config, nanos=(replace(deployed.lab.nano_settings, camera=camera),))
+    deployed.do("infer", InferOptions(frames=1))
+    deployed.do("try", TryOptions(frames=1, camera=camera))
+    for _, params in deployed.lab.nano(None).started[-2:]:
+        assert (params["hysteresis"], params["smoothing_s"]) == ((0.1, 0.15) if live else (0.0, 0.0))
+
+
+def test_what_a_person_asks_for_counts(deployed: Room) -> None:
+    deployed.do("infer", InferOptions(frames=1, hysteresis=0.0, smoothing=2.5))
+    params = deployed.lab.nano(None).started[-1][1]
+    assert (params["hysteresis"], params["smoothing_s"]) == (0.0, 2.5)
+
+
+@pytest.mark.parametrize("settings", [{"hysteresis": -0.1}, {"hysteresis": 1.1}, {"smoothing": -1.0}, {"smoothing": 61.0},
+                                      {"smoothing": float("nan")}, {"hysteresis": float("nan")}])
+@pytest.mark.parametrize(("step", "options"), [("infer", InferOptions), ("try", TryOptions)])
+def test_settings_without_sense_are_refused(deployed: Room, step: str, options: Any, settings: dict[str, float]) -> None:
+    with pytest.raises(BadInput) as caught:
+        deployed.workflow.start(step, options(**settings), ignore)
+    assert caught.value.code == f"infer.{next(iter(settings))}" and str(caught.value)
+
+
+def prediction(**more: Any) -> Prediction:
+    event = wire.to_event({**GOLDEN["event.prediction"], **more}, "infer", "nano1")
+    assert isinstance(event, Prediction)
+    return event
+
+
+def test_it_is_said_how_sure_the_nano_is_of_what_it_shows() -> None:
+    """Hysteresis keeps the cat while the dog is a little ahead."""
+    shares = {"cat": 0.47, "dog": 0.53}
+    shown = {"class": "cat", "class_index": 0, "confidence": 0.53, "probabilities": shares, "lit": [12]}
+    assert prediction(**shown).text == "cat 47.0 %, pin 12 is lit"
+    assert prediction(**shown, smoothed={"cat": 0.61, "dog": 0.39}).text == "cat 61.0 %, pin 12 is lit"
+    none = prediction(**{**shown, "class": None, "class_index": -1, "lit": []}, smoothed={"cat": 0.41, "dog": 0.4})
+    assert none.text == "nothing recognised (41.0 %), no LED"
+
+
+def test_a_prediction_is_passed_on_with_its_stages(deployed: Room) -> None:
+    given = {"ms": {"capture": 31.2, "network": 12.4, "weather": 3.0}, "smoothed": {"cat": 1.0}, "file": "cat/1.jpg"}
+    told = prediction(**given).to_json()
+    assert told["ms"] == {"capture": 31.2, "network": 12.4} and told["smoothed"] == {"cat": 1.0} and told["file"] == "cat/1.jpg"
+    assert "smoothed" not in prediction().to_json()
+
+
+@pytest.mark.parametrize(("changes", "worrying"), [
+    ({}, True), ({"throttled": []}, False), ({"throttled": None, "temperatures": {"CPU": 79.9}}, False),
+    ({"throttled": None, "temperatures": {"CPU": 80.0}}, True)])
+def test_a_hot_or_slowed_board_is_a_worry(changes: dict[str, Any], worrying: bool) -> None:
+    event = wire.to_event({**GOLDEN["event.health"], **HOT, **changes}, "infer", "nano1")
+    assert isinstance(event, Health) and event.worrying is worrying
+
+
+def test_health_in_words() -> None:
+    event = wire.to_event({**GOLDEN["event.health"], **HOT}, "infer", "nano1")
+    assert isinstance(event, Health)
+    assert event.text == "CPU 41.5 °C  ·  slowed down by heat (cpu-balanced)  ·  1420 of 3956 MB free  ·  power mode MAXN"
+    assert wire.to_event({"v": 1, "type": "health", "temperatures": {}, "throttled": None, "memory": {}, "power_mode": None},
+                         "infer", "nano1").text == ""  # type: ignore[union-attr]
 
 
 # ---- what the laptop makes of the wire -------------------------------------------------------------------------------

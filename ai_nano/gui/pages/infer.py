@@ -1,18 +1,20 @@
-"""Step 8: inference on the Nano, live: the frames, a bar for each class, the LEDs, the results in the log."""
+"""Step 8: inference on the Nano, live: the frames, a bar for each class, the LEDs, how fast it is and how the board is."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PyQt5.QtCore import QTimer
-from PyQt5.QtWidgets import QComboBox, QLabel, QPushButton, QSpinBox
+from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QToolButton
 
+from ai_nano.core import deciding
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.events import Log, Prediction
+from ai_nano.core.events import Health, Log, Prediction
 from ai_nano.core.mailbox import Mailbox
+from ai_nano.core.pace import Pace
 from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import t
-from ai_nano.gui import live
+from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session
@@ -21,11 +23,14 @@ from ai_nano.gui.widgets.led_board import LedBoard
 from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.infer import InferOptions
 
-RATE_OVER_S = 2.0
 # Nothing heard for so long: what was shown is no longer what the pins do.
 SILENT_MS = 1500
 # A Nano that names other classes with each frame must not keep the window busy with rows.
 RENAMED_AGAIN_S = 2.0
+# How long it is said that the camera is back.
+SAID_MS = 6000
+# Figures that a person reads while they change.
+FIGURES_EVERY_S = 0.5
 MOST_SHOWN = 100
 
 
@@ -36,11 +41,18 @@ class InferPage(StepPage):
     model: QComboBox
     showModels: QPushButton
     threshold: QSpinBox
+    more: QToolButton
+    hysteresisLabel: QLabel
+    hysteresis: QSpinBox
+    smoothingLabel: QLabel
+    smoothing: QDoubleSpinBox
     start: QPushButton
     stop: QPushButton
     picture: VideoView
     seen: QLabel
     figures: QLabel
+    stages: QLabel
+    health: QLabel
     bars: ClassBars
     leds: LedBoard
 
@@ -48,7 +60,9 @@ class InferPage(StepPage):
         super().__init__(session, go)
         self._mailbox: Mailbox[Bitmap] = Mailbox(lambda: session.bridge.post(self._deliver))
         self._there: dict[str, Sequence[Mapping[str, Any]]] = {}
-        self._counted: list[tuple[float, int]] = []
+        self._pace = Pace()
+        self._figures_at = 0.0
+        self._health: Health | None = None
         self._named_at = 0.0
         self._proposed: object = None
         self.start.clicked.connect(self._on_start)
@@ -56,12 +70,22 @@ class InferPage(StepPage):
         self.showModels.clicked.connect(self._on_show_models)
         self.nano.currentIndexChanged.connect(lambda _index: self._nano_changed())
         self.threshold.valueChanged.connect(self._on_threshold)
+        self.hysteresis.valueChanged.connect(lambda value: self._set(hysteresis=value / 100))
+        self.smoothing.valueChanged.connect(lambda value: self._set(smoothing_s=round(value, 2)))
+        self.more.toggled.connect(lambda _open: self._show_settings())
         self.picture.keep_shape()
         self._silence = QTimer(self)
         self._silence.setSingleShot(True)
         self._silence.setInterval(SILENT_MS)
-        self._silence.timeout.connect(lambda: self._on_silence())
+        self._silence.timeout.connect(self._on_silence)
         self._silent = False
+        self._lost: Log | None = None
+        self._back: Log | None = None
+        self._said = QTimer(self)
+        self._said.setSingleShot(True)
+        self._said.setInterval(SAID_MS)
+        self._said.timeout.connect(self._say_doing)
+        self._show_settings()
         self._clear()
 
     # ---- what can be run ---------------------------------------------------------------------------------------------
@@ -106,7 +130,11 @@ class InferPage(StepPage):
 
     def _nano_changed(self) -> None:
         if self.session.lab is not None and self.nano.currentText():
-            self.threshold.setValue(round(100 * self.session.config.nano(self.nano.currentText()).threshold))
+            nano = self.session.config.nano(self.nano.currentText())
+            usual = deciding.usual(nano.camera)
+            self.threshold.setValue(round(100 * nano.threshold))
+            self.hysteresis.setValue(round(100 * usual.hysteresis))
+            self.smoothing.setValue(usual.smoothing_s)
         self.model.clear()
         self._list_models()
         self.redraw()
@@ -170,6 +198,8 @@ class InferPage(StepPage):
 
     def retranslate(self) -> None:
         super().retranslate()
+        self._show_settings()
+        self._show_health(self._health)
         self._show_classes(self.bars.classes)
         if self.active is None:
             self._clear()
@@ -180,16 +210,23 @@ class InferPage(StepPage):
             return
         for line in batch.lines:
             if isinstance(line.event, Log) and line.event.code == "infer.camera_lost":
-                self._on_silence(line.event)
+                self._lost = line.event
+                self._on_silence()
+            elif isinstance(line.event, Log) and line.event.code == "infer.camera_back":
+                self._lost, self._back = None, line.event
         # Not those of "try it here", which may look through the laptop's camera meanwhile.
+        for health in [event for name, event in batch.health.items() if name != "laptop"]:
+            self._show_health(health)
         told = [event for name, event in batch.predictions.items() if name != "laptop"]
-        if not told:
+        if not told or self._lost is not None:  # of a lost camera they came before
             return
         self._silence.start()
         if self._silent:
-            self._silent = False
-            self.task.say(lambda: t("window.doing.infer"))
-        self._count(batch.prediction_count)
+            self._on_heard_again()
+        for timing in batch.timings:
+            if timing.machine != "laptop":
+                self._pace.add(timing.at, timing.ms)
+        self._show_figures()
         self._show_prediction(told[0])
 
     def _show_prediction(self, event: Prediction) -> None:
@@ -197,30 +234,64 @@ class InferPage(StepPage):
         if new and time.monotonic() - self._named_at > RENAMED_AGAIN_S:
             self._named_at = time.monotonic()
             self._show_classes(list(event.probabilities)[:MOST_SHOWN])
-        self.bars.show_values(event.probabilities, event.class_name)
+        self.bars.show_values(event.shares, event.class_name)
         self.leds.show_lit(event.lit)
         self.seen.setText(live.seen(event))
 
-    def _on_silence(self, why: Log | None = None) -> None:
+    def _on_silence(self) -> None:
         """The LEDs are dark when the camera is lost or the laptop is not heard; the page must not say otherwise."""
         if self.session.is_running("infer"):
-            self._silent = True
+            self._silence.stop()
+            lost = self._lost
+            self._silent, self._back = True, None
+            self._pace.clear()
             self._clear()
-            self.picture.show_words(t("window.infer.silent"))
-            self.task.say(lambda: why.text if why is not None else t("window.infer.silent"))
+            self.picture.show_words(t("window.infer.silent" if lost is None else "window.infer.lost"))
+            self.task.say(lambda: t("window.infer.silent") if lost is None else lost.text)
 
-    def _count(self, frames: int) -> None:
+    def _on_heard_again(self) -> None:
+        """A camera that was found again is said for a while: the eyes were on its cable."""
+        self._silent = False
+        back, self._back = self._back, None
+        if back is None:
+            self._say_doing()
+        else:
+            self.task.say(lambda: back.text)
+            self._said.start()
+
+    def _say_doing(self) -> None:
+        if self.session.is_running("infer") and not self._silent:
+            self.task.say(lambda: t("window.doing.infer"))
+
+    def _show_figures(self) -> None:
         now = time.monotonic()
-        self._counted = [(at, count) for at, count in self._counted if now - at < RATE_OVER_S] + [(now, frames)]
-        span = now - self._counted[0][0]
-        if span > RATE_OVER_S / 2:
-            rate = sum(count for _, count in self._counted[1:]) / span
+        if now - self._figures_at < FIGURES_EVERY_S:
+            return
+        self._figures_at = now
+        rate, stages = self._pace.rate(now), self._pace.stages(now)
+        if rate is not None:
             self.figures.setText(t("window.infer.rate", rate=f"{rate:.0f}"))
+        words = "  ·  ".join(f"{t('window.infer.stage.' + stage)} {ms:.1f}" for stage, ms in stages.items())
+        self.stages.setText(t("window.infer.stages", stages=words) if words else "")
+
+    def _show_health(self, event: Health | None) -> None:
+        self._health = event
+        self.health.setText(event.text if event is not None else "")
+        style.set_role(self.health, "worry" if event is not None and event.worrying else "note")
+
+    def _show_settings(self) -> None:
+        for field in (self.smoothing, self.hysteresis):
+            field.setSpecialValueText(t("window.infer.off"))
+        opened = self.more.isChecked()
+        for widget in (self.hysteresisLabel, self.hysteresis, self.smoothingLabel, self.smoothing):
+            widget.setVisible(opened)
+        self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
 
     def _clear(self) -> None:
         self.picture.show_words(t("window.infer.no_picture"))
         self.seen.setText("")
         self.figures.setText("")
+        self.stages.setText("")
         self.bars.clear_values()
         self.leds.show_lit(())
 
@@ -237,21 +308,30 @@ class InferPage(StepPage):
             return
         self.begin("infer", InferOptions(model=self.model.currentText(), nano=self.nano.currentText(),
                                          threshold=self.threshold.value() / 100,
+                                         hysteresis=self.hysteresis.value() / 100, smoothing=round(self.smoothing.value(), 2),
                                          on_picture=live.into(self._mailbox, lab.images)))
 
     def _on_threshold(self, value: int) -> None:
         self.bars.set_threshold(value / 100)
-        self.session.send("infer", {"type": "set", "threshold": value / 100})
+        self._set(threshold=value / 100)
+
+    def _set(self, **settings: float) -> None:
+        """Heard by the program on the Nano between two frames; nothing where none runs."""
+        self.session.send("infer", {"type": "set", **settings})
 
     def begun(self, step: str) -> None:
         self.task.show_begun(lambda: t("window.doing.infer"), cancellable=False)
-        self._counted, self._silent, self._named_at = [], False, 0.0
+        self._silent, self._named_at, self._figures_at, self._lost, self._back = False, 0.0, 0.0, None, None
+        self._pace.clear()
         self._clear()
+        self._show_health(None)
         self.picture.show_words(t("window.infer.starting"))
 
     def over(self, step: str, outcome: object) -> None:
         self._silence.stop()
+        self._said.stop()
         self._clear()
+        self._show_health(None)
 
     def reset(self) -> None:
         self._there, self._proposed = {}, None

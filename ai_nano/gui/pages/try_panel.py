@@ -103,7 +103,7 @@ class TryPanel(QWidget):
             self._show(event)
 
     def _show(self, event: Prediction) -> None:
-        self.bars.show_values(event.probabilities, event.class_name)
+        self.bars.show_values(event.shares, event.class_name)
         self.seen.setText(live.seen(event))
 
     def _clear(self) -> None:

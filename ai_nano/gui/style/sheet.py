@@ -21,6 +21,7 @@ QLabel[role="project"] { font-size: ${heading_pt}pt; font-weight: 600; }
 QLabel[role="big"] { font-size: ${big_pt}pt; font-weight: 600; }
 QLabel[role="figure"] { font-weight: 600; }
 QLabel[role="trouble"] { color: $bad; }
+QLabel[role="worry"] { color: $warn; }
 QLabel[role="badge"] { background: $accent_soft; color: $accent; border-radius: 11px; font-weight: 600; padding: 2px 8px; }
 
 QPushButton, QToolButton { background: $surface; border: 1px solid $strong_border; border-radius: 6px; padding: 6px 14px; }

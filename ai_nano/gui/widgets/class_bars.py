@@ -1,4 +1,4 @@
-"""A bar for each class: how sure the network is, and from where on it counts as recognised."""
+"""A bar for each class: how sure the network is, and from where on it counts as recognised; nothing recognised is a row too."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from PyQt5.QtGui import QColor, QPainter, QPaintEvent
 from PyQt5.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from ai_nano.core.figures import percent
+from ai_nano.core.texts import t
 from ai_nano.gui import style
 
 LONGEST_PX = 150
@@ -46,6 +47,7 @@ class ClassBars(QWidget):
         self._grid.setVerticalSpacing(3)
         self._grid.setColumnStretch(1, 1)
         self._rows: dict[str, tuple[QLabel, _Bar, QLabel]] = {}
+        self._nothing, self._mark = QLabel(), QLabel()
 
     @property
     def classes(self) -> list[str]:
@@ -55,6 +57,8 @@ class ClassBars(QWidget):
         if list(names) != self.classes:
             while self._grid.count():
                 self._grid.takeAt(0).widget().deleteLater()
+            self._nothing, self._mark = QLabel(), QLabel()
+            self._mark.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
             for row in range(self._grid.rowCount()):
                 self._grid.setRowStretch(row, 0)
             self._rows = {}
@@ -68,7 +72,12 @@ class ClassBars(QWidget):
                 self._rows[name] = (label, bar, figure)
                 for column, widget in enumerate((label, bar, figure)):
                     self._grid.addWidget(widget, row, column)
-            self._grid.setRowStretch(len(names), 1)
+            if names:
+                self._grid.addWidget(self._nothing, len(names), 0, 1, 2)
+                self._grid.addWidget(self._mark, len(names), 2)
+            self._grid.setRowStretch(len(names) + 1, 1)
+            self._show_nothing(False)
+        self._nothing.setText(t("infer.nothing"))
         self.set_threshold(threshold)
 
     def set_threshold(self, threshold: float) -> None:
@@ -78,11 +87,20 @@ class ClassBars(QWidget):
 
     def show_values(self, probabilities: Mapping[str, float], recognised: str | None) -> None:
         """Fractions by class; a class that the board does not tell of (older releases name the best one only) has none."""
+        self._show_bars(probabilities, recognised)
+        self._show_nothing(recognised is None)
+
+    def clear_values(self) -> None:
+        self._show_bars({}, None)
+        self._show_nothing(False)
+
+    def _show_bars(self, shares: Mapping[str, float], recognised: str | None) -> None:
         for name, (_, bar, figure) in self._rows.items():
-            value = probabilities.get(name)
+            value = shares.get(name)
             bar.value, bar.recognised = value or 0.0, name == recognised
             bar.update()
             figure.setText(percent(value))
 
-    def clear_values(self) -> None:
-        self.show_values({}, None)
+    def _show_nothing(self, so: bool) -> None:
+        style.set_role(self._nothing, "figure" if so else "note")
+        self._mark.setText("✓" if so else "")
