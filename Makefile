@@ -46,5 +46,5 @@ download-size: setup-test ## measures what a first start downloads
 	@bash .make/download-size.sh
 
 clean: ## removes everything that make made, the environments too
-	rm -rf .venv .venv-nano build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-nano .venv-nano-gpio build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
