@@ -84,9 +84,10 @@ def test_text_can_be_read_on_its_ground(theme: str) -> None:
     """WCAG's contrast for text, 4.5 to 1."""
     tokens = THEMES[theme]
     for front, back in (("text", "window"), ("text", "surface"), ("muted", "surface"), ("muted", "window"),
-                        ("accent", "accent_soft"), ("ok", "ok_soft"), ("warn", "warn_soft"), ("warn", "surface"), ("warn", "window"),
-                        ("bad", "bad_soft"), ("text", "bad_soft"), ("text", "warn_soft"), ("on_accent", "accent"),
-                        ("on_screen", "screen"), ("on_screen", "board"), ("muted", "side"), ("text", "accent_soft")):
+                        ("accent", "accent_soft"), ("ok", "ok_soft"), ("warn", "warn_soft"), ("warn", "surface"),
+                        ("bad", "bad_soft"), ("warn", "window"), ("text", "bad_soft"), ("text", "warn_soft"),
+                        ("on_accent", "accent"), ("on_screen", "screen"), ("on_screen", "board"), ("muted", "side"),
+                        ("text", "accent_soft")):
         light, dark = sorted((luminance(getattr(tokens, front)), luminance(getattr(tokens, back))), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, f"{front} on {back}"
 
