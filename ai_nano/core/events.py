@@ -197,7 +197,7 @@ class Health(Event):
 
     @property
     def text(self) -> str:
-        """For example `CPU 41.5 °C · 1420 of 3956 MB free · power mode MAXN`; empty where the board tells nothing."""
+        """For example `CPU 41.5 °C · 1420 of 3956 MB of memory free · power mode MAXN`; empty where the board tells nothing."""
         parts = []
         if self.hottest is not None:
             zone, degrees = self.hottest

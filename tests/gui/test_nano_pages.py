@@ -90,13 +90,14 @@ def test_the_stages_of_a_frame_and_the_boards_health(shown: Shown) -> None:
     begin(shown, [frame(1, "cat", 0.97), {**HEALTH}])
     _, _, user = shown
     user.wait_for("capture 31.2  ·  preparation 1.1  ·  network 12.4  ·  LEDs 0.2 ms")
-    user.wait_for("CPU 41.5 °C  ·  1420 of 3956 MB free  ·  power mode MAXN")
+    user.wait_for("CPU 41.5 °C  ·  1420 of 3956 MB of memory free  ·  power mode MAXN")
     assert role(shown) == "note"
 
 
 @pytest.mark.parametrize(("changes", "words"), [
     ({"throttled": ["cpu-balanced"]}, "CPU 41.5 °C  ·  slowed down by heat (cpu-balanced)"),
-    ({"temperatures": {"CPU": 60.0, "GPU": HOT_C}}, f"GPU {HOT_C} °C"), ({"temperatures": {}}, "1420 of 3956 MB free")])
+    ({"temperatures": {"CPU": 60.0, "GPU": HOT_C}}, f"GPU {HOT_C} °C"),
+    ({"temperatures": {}}, "1420 of 3956 MB of memory free")])
 def test_a_hot_board_is_amber(shown: Shown, changes: dict[str, Any], words: str) -> None:
     begin(shown, [frame(1, "cat", 0.97), {**HEALTH, **changes}])
     shown[2].wait_for(re.compile("^" + re.escape(" ".join(words.split()))))

@@ -106,6 +106,8 @@ def test_no_command_imports_qt(terminal: Terminal) -> None:
     (("infer", "--model", "../x"), 2, "infer.model_name"),
     (("infer", "--model", "m", "--frames", "0"), 2, "infer.limit"),
     (("infer", "--model", "m", "--threshold", "60"), 2, "infer.threshold"),
+    (("infer", "--model", "m", "--hysteresis", "10"), 2, "infer.hysteresis"),
+    (("infer", "--model", "m", "--smoothing", "-1"), 2, "infer.smoothing"),
     (("infer", "--model", "m", "--frames", "3"), 2, "config.missing"),
     (("models",), 2, "config.missing"),
     (("jobs", "--config", "no.json"), 2, "config.missing"),

@@ -159,7 +159,8 @@ def test_a_hot_or_slowed_board_is_a_worry(changes: dict[str, Any], worrying: boo
 def test_health_in_words() -> None:
     event = wire.to_event({**GOLDEN["event.health"], **HOT}, "infer", "nano1")
     assert isinstance(event, Health)
-    assert event.text == "CPU 41.5 °C  ·  slowed down by heat (cpu-balanced)  ·  1420 of 3956 MB free  ·  power mode MAXN"
+    assert event.text.split("  ·  ") == ["CPU 41.5 °C", "slowed down by heat (cpu-balanced)", "1420 of 3956 MB of memory free",
+                                         "power mode MAXN"]
     assert wire.to_event({"v": 1, "type": "health", "temperatures": {}, "throttled": None, "memory": {}, "power_mode": None},
                          "infer", "nano1").text == ""  # type: ignore[union-attr]
 
