@@ -62,13 +62,17 @@ class Bench:
         new.write_text(json.dumps(document))
         new.replace(self.folder / name)
 
-    def run(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    def start(self, *words: str) -> "subprocess.Popen[str]":
         environment = {**os.environ, "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / "settings"),
                        "AI_NANO_LANGUAGE": "en"}
-        done = subprocess.run([sys.executable, "-m", "ai_nano", "--json", *words], cwd=self.folder, env=environment, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False)
-        assert done.returncode == code and "Traceback" not in done.stderr, done.stdout[-3000:] + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return subprocess.Popen([sys.executable, "-m", "ai_nano", "--json", *words], cwd=self.folder, env=environment,
+                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        with self.start(*words) as process:
+            out, errors = process.communicate(timeout=120)
+        assert process.returncode == code and "Traceback" not in errors, out[-3000:] + errors
+        return [json.loads(line) for line in out.splitlines()]
 
     def engines(self) -> list[str]:
         return sorted(path.name for path in (self.home / "ai_nano" / "models" / MODEL).glob("*.engine"))
@@ -132,3 +136,17 @@ def test_nothing_recognised_counts(bench: Bench) -> None:
     seen = of(lines, "prediction")
     assert {line["class"] for line in seen} == {None} and "smoothed" not in seen[0]
     assert lines[-1]["unrecognised"] == 5 and lines[-1]["seen"] == {}
+
+
+def test_a_laptop_that_is_killed_while_it_builds(bench: Bench) -> None:
+    """The build goes on there; the next start waits for it instead of building beside it."""
+    bench.set(build_s=8.0)
+    with bench.start("deploy", "w") as process:
+        assert process.stdout is not None
+        while json.loads(process.stdout.readline())["type"] != "building":
+            pass
+        process.kill()
+        process.communicate()
+    lines = bench.run("deploy", "w")
+    assert [code for code in codes(lines) if code.startswith("engine.")] == ["engine.built", "engine.reused"]
+    assert lines[-1]["engines"]["nano1"]["reused"] is True and len(bench.engines()) == 1
