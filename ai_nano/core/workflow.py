@@ -287,7 +287,17 @@ class Workflow:
             return StepStatus("deploy", Status.STALE, "status.deploy.stale", {"model": model})
         if there is not None and receipt.inputs != there:
             return StepStatus("deploy", Status.STALE, "status.deploy.better", {"model": model})
+        unbuilt = self._without_engine(receipt)
+        if unbuilt:
+            return StepStatus("deploy", Status.STALE, "status.deploy.no_engine", {"machines": unbuilt})
         return StepStatus("deploy", Status.DONE, "status.deploy.done", receipt.facts)
+
+    def _without_engine(self, receipt: Receipt) -> list[str]:
+        """Nanos that have the model and, by the config, run it by TensorRT, but got it before their config said so."""
+        engines = receipt.facts.get("engines")
+        built = engines if isinstance(engines, dict) else {}
+        return [nano.name for nano in self.lab.config.nanos
+                if nano.engine == "tensorrt" and nano.name in receipt.facts["nanos"] and nano.name not in built]
 
     def _infer_status(self) -> StepStatus:
         deploy, receipt = self.workspace.done("deploy"), self.workspace.done("infer")

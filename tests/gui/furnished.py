@@ -112,7 +112,8 @@ def make_workspace(folder: Path) -> Workspace:
         "export": (CHECKPOINTS["nano-ada-002"], {
             "model": "nano-ada-002", "classes": list(CLASSES), "agreement": 1.0, "max_difference": 2e-6, "opset": 13,
             "ir_version": 7, "bytes": 18_600_000, "sha256": onnx, "fp16_accuracy": 0.96875, "fp16_agreement": 1.0}),
-        "deploy": (onnx, {"model": "nano-ada-002", "nanos": ["nano1"], "where": {"nano1": "nano-ada-002"}})}
+        "deploy": (onnx, {"model": "nano-ada-002", "nanos": ["nano1"], "where": {"nano1": "nano-ada-002"},
+                          "engines": {"nano1": {"reused": False, "seconds": 131.5, "file": "model.onnx.engine"}}})}
     with workspace.writing():
         for step, (inputs, facts) in receipts.items():
             workspace.note(Receipt(step, "done", inputs, facts=facts))

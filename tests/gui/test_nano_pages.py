@@ -12,9 +12,12 @@ import pytest
 from furnished import DoubleLab, furnished_window
 from user import User
 
-from ai_nano.core.events import HOT_C
+from ai_nano.core import texts
+from ai_nano.core.events import HOT_C, Building
 from ai_nano.core.ports import JobEnd
+from ai_nano.core.texts import t
 from ai_nano.gui.main_window import MainWindow
+from ai_nano.gui.widgets.build_list import BuildList
 from ai_nano.steps.engine import PROGRAM as BUILD
 
 pytestmark = pytest.mark.timeout(120)
@@ -56,6 +59,26 @@ def test_the_engine_is_seen_being_built(shown: Shown) -> None:
     assert not user.sees(re.compile("TensorRT has been building"))
     receipt = window.session.workspace.done("deploy")  # type: ignore[union-attr]
     assert receipt is not None and receipt.facts["engines"]["nano1"]["seconds"] == 131.5
+
+
+def test_two_builds_side_by_side(user: User) -> None:
+    """One ends, the other goes on; a line longer than the window is cut; the language may change meanwhile."""
+    builds = BuildList()
+    builds.resize(800, 150)
+    for name in ("nano1", "nano2"):
+        builds.show_building(Building(name, 41.0, None, None, f"[TRT] {name} " + "x" * 300, 125.0))
+    builds.show_end("nano1", lambda: t("engine.built", model="m", seconds=43))
+    builds.show_end("nano3", str)
+    user.wait_for("nano1: m is prepared for this Nano, in 43 s.")
+    assert user.sees("nano2: TensorRT has been building for 41 s of about 2 min 5 s")
+    assert not user.sees(re.compile("TRT. nano1")) and user.sees(re.compile(r"^\[TRT\] nano2 x+…$"))
+    texts.set_language("fr")
+    builds.retranslate()
+    user.wait_for("nano2: TensorRT construit depuis 41 s sur environ 2 min 5 s")
+    texts.set_language(None)
+    builds.clear()
+    assert not builds.isVisible()
+    builds.deleteLater()
 
 
 def test_a_build_that_fails_says_why_in_the_page(shown: Shown) -> None:

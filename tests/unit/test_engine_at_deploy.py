@@ -183,3 +183,17 @@ def test_a_lost_nano_that_builds_is_said_to_go_on(exported: Room, nanos: dict[st
     exported.do("deploy", DeployOptions())
     told = [(event.status, event.code) for event in exported.events if isinstance(event, State) and "contact" in event.code]
     assert told == [("lost", "status.contact_lost"), ("running", "status.contact_back")]
+
+
+def test_a_nano_that_got_tensorrt_later_is_deployed_to_again(
+        exported: Room, nanos: dict[str, FakeMachine], monkeypatch: pytest.MonkeyPatch) -> None:
+    exported.do("deploy", DeployOptions(("nano3",)))
+    assert exported.statuses()["deploy"] is Status.DONE
+    lab = exported.lab
+    monkeypatch.setattr(lab, "config", replace(lab.config, nanos=tuple(replace(one, engine="tensorrt")
+                                                                      for one in lab.config.nanos)))
+    status = exported.workflow.step_status("deploy")
+    assert (status.status, status.params) == (Status.STALE, {"machines": ["nano3"]}) and "TensorRT" in status.event().why
+    assert exported.statuses()["infer"] is Status.READY
+    exported.do("deploy", DeployOptions(("nano3",)))
+    assert exported.statuses()["deploy"] is Status.DONE
