@@ -209,15 +209,17 @@ EVENTS: dict[str, dict[str, Any]] = {
     "metric": {"epoch": 1, "epochs": 3, "train_loss": 0.1, "train_accuracy": 0.5, "val_loss": 0.2, "val_accuracy": None,
                "lr": None, "images_per_s": 3},
     "prediction": {"frame": 1, "t": 1.5, "class": "cat", "class_index": 0, "confidence": 0.5, "probabilities": {"cat": 0.5},
-                   "lit": [12]},
+                   "lit": [12], "smoothed": {"cat": 0.5}, "ms": {"capture": 1.0}, "file": None},
+    "health": {"temperatures": {"CPU": 41.5}, "throttled": ["cpu"], "memory": {"total_mb": 3956}, "power_mode": "MAXN"},
+    "building": {"seconds": 41.0, "available_mb": 310, "swap_free_mb": None, "line": "[TRT]"},
 }
 
 
 def speak(event: Event) -> None:
     """All that the terminal and the window make of an event."""
     json.dumps(event.to_json(), allow_nan=False, ensure_ascii=False).encode("utf-8")
-    if hasattr(event, "text"):
-        assert "\x1b" not in str(event.text)
+    for words in ("text", "worrying"):
+        assert "\x1b" not in str(getattr(event, words, ""))
 
 
 @QUICK
@@ -239,6 +241,10 @@ def test_an_event_is_ours_or_nonsense_and_nothing_else(kind: str, data: st.DataO
     ("metric", "epoch", 2.5), ("metric", "train_accuracy", 7), ("metric", "epochs", -1), ("metric", "train_loss", None),
     ("prediction", "probabilities", {"cat": "much"}), ("prediction", "probabilities", {str(n): 0.1 for n in range(2000)}),
     ("prediction", "lit", ["all"]), ("prediction", "class", ["cat"]), ("prediction", "lit", list(range(100))),
+    ("prediction", "ms", {"capture": "long"}), ("prediction", "ms", [1]), ("prediction", "smoothed", {"cat": 2}),
+    ("health", "temperatures", {"CPU": "hot"}), ("health", "temperatures", {"CPU": 1e9}), ("health", "throttled", "cpu"),
+    ("health", "memory", {"total_mb": -1}), ("health", "temperatures", {str(n): 1 for n in range(50)}),
+    ("building", "seconds", -1), ("building", "available_mb", 0.5), ("building", "line", None),
     ("log", "code", "../x"), ("log", "code", None), ("log", "level", "loud"),
 ])
 def test_events_that_make_no_sense(kind: str, key: str, value: object) -> None:
