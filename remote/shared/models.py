@@ -15,8 +15,9 @@ from shared.wire import Failure
 MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 DELETED = ".deleted-"
 REPLACED = ".replaced-"
-# What jetson-inference leaves beside model.onnx: TensorRT's engine and the hash of the model that it was built from.
-ENGINE_SUFFIXES = (".engine", ".sha256sum")
+# What is made beside model.onnx: TensorRT's engine, jetson-inference's hash of the model that it was built from, and what
+# jetson_nano/engine_record.py notes of it, without which it may be taken for another model's.
+ENGINE_SUFFIXES = (".engine", ".sha256sum", "engine.json")
 TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 ATTEMPTS = 100
 

@@ -74,6 +74,13 @@ class Bench:
         assert process.returncode == code and "Traceback" not in errors, out[-3000:] + errors
         return [json.loads(line) for line in out.splitlines()]
 
+    def export_again(self) -> None:
+        """The same network, exported later."""
+        folder = self.folder / "w" / "models" / MODEL
+        told = {**json.loads((folder / "bundle.json").read_text()), "created": "2026-11-22T08:00:00Z"}
+        (folder / "bundle.json").write_text(json.dumps(told))
+        os.utime(folder / "model.onnx")
+
     def engines(self) -> list[str]:
         return sorted(path.name for path in (self.home / "ai_nano" / "models" / MODEL).glob("*.engine"))
 
@@ -127,6 +134,10 @@ def test_deploy_builds_the_engine_and_inference_finds_it(bench: Bench) -> None:
     again = bench.run("deploy", "w")
     assert "engine.reused" in codes(again) and again[-1]["engines"]["nano1"]["reused"] is True
     assert bench.engines() == [engine]
+
+    bench.export_again()
+    lines = bench.run("deploy", "w")
+    assert "engine.reused" in codes(lines), "the network is the same, and the bundle alone has changed"
 
 
 def test_nothing_recognised_counts(bench: Bench) -> None:

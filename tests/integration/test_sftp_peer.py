@@ -165,12 +165,13 @@ def test_a_new_model_takes_the_place_of_the_old_one(rig: Rig, same: bool) -> Non
     folder = rig.root / "models/m"
     (folder / "model.onnx.engine").write_bytes(b"engine")
     (folder / "model.onnx.sha256sum").write_bytes(b"sum")
+    (folder / "engine.json").write_bytes(b"{}")
     (folder / "leds.jsonl").write_bytes(b"old")
     assert rig.deliver(old, model="m", replaces=True, compares=True).sent == 0
     # Size and time say that nothing changed; the content counts.
     new = [old[0] if same else rig.file("model.onnx", 200_000), rig.file("labels.txt", b"dog\n")]
     assert rig.deliver(new, model="m", replaces=True, compares=True).sent == (2 if same else 2)
-    kept = {"model.onnx.engine", "model.onnx.sha256sum"} if same else set()
+    kept = {"model.onnx.engine", "model.onnx.sha256sum", "engine.json"} if same else set()
     assert {path.name for path in folder.iterdir()} == {"model.onnx", "labels.txt"} | kept
     assert (folder / "labels.txt").read_bytes() == b"dog\n"
     assert (folder / "model.onnx").read_bytes() == new[0].source.read_bytes()

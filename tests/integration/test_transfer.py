@@ -115,10 +115,11 @@ def test_a_model_replaces_the_older_one_with_its_engines(machine: SshMachine, ro
     engine = there / "model.onnx.1.1.8201.GPU.FP16.engine"
     engine.write_bytes(b"engine")
     (there / "model.onnx.sha256sum").write_text("sum")
+    (there / "engine.json").write_text("{}")
     give(root)
     # The labels alone have changed: the engine is that of the same network.
     assert send(machine, model(tmp_path / "m", 2)).sent <= 3
-    assert engine.read_bytes() == b"engine"
+    assert engine.read_bytes() == b"engine" and (there / "engine.json").read_text() == "{}"
     assert (there / "labels.txt").read_bytes() == (tmp_path / "m" / "labels.txt").read_bytes()
     send(machine, model(tmp_path / "m", 2, onnx=5))
     assert sorted(path.name for path in there.iterdir()) == ["bundle.json", "labels.txt", "model.onnx"]

@@ -29,7 +29,7 @@ NAME_ATTEMPTS = 50
 # Less free than this, and a write that failed did so for that reason.
 FULL_BELOW_BYTES = 1 << 20
 NETWORK = PurePosixPath("model.onnx")
-ENGINES = (".engine", ".sha256sum")
+ENGINES = (".engine", ".sha256sum", "engine.json")
 _PART = ".part-"
 
 
