@@ -87,7 +87,8 @@ class UserService(Way):
             self._file.unlink()
         _user("daemon-reload")
         _user("reset-failed", self._unit)
-        _remove_empty(self._file.parent / "default.target.wants")
+        for folder in (self._file.parent / "default.target.wants", self._file.parent, self._file.parent.parent):
+            _remove_empty(folder)
 
     def _lingers(self) -> bool:
         if _linger_is_on():
@@ -102,7 +103,7 @@ class Crontab(Way):
     name = "cron"
 
     def usable(self) -> bool:
-        return system.find("crontab") is not None
+        return system.ask(["crontab", "-l"]).code != 127
 
     def install(self) -> List[str]:
         # In a crontab % ends the command, also between quotes.

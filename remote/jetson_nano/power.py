@@ -69,9 +69,7 @@ def _switch(verb: str) -> None:
     systemctl = system.find("systemctl")
     if systemctl is None:
         raise Failure("power.failed", error="systemctl: not found")
-    ways: List[List[str]] = [[systemctl, "--no-ask-password", verb]]
-    if os.getuid() != 0:
-        ways.insert(0, ["sudo", "-n", systemctl, verb])
+    ways: List[List[str]] = [["sudo", "-n", systemctl, verb], [systemctl, "--no-ask-password", verb]]
     said: List[system.Said] = []
     for way in ways:
         said.append(system.ask(way))

@@ -27,12 +27,13 @@ class Said(NamedTuple):
 
 def ask(words: List[str], text: Optional[str] = None) -> Said:
     """Runs a command with `text` as its standard input, and never asks anybody anything."""
-    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
+    environment = dict(os.environ, LC_ALL="C", LANGUAGE="C", PATH=_path())
     runtime = f"/run/user/{os.getuid()}"
     if "XDG_RUNTIME_DIR" not in environment and os.path.isdir(runtime):
         environment["XDG_RUNTIME_DIR"] = runtime  # not every login by SSH sets it
     try:
-        done = subprocess.run(words, input=(text or "").encode("utf-8", "surrogateescape"), stdout=subprocess.PIPE,
+        command = [shutil.which(words[0], path=environment["PATH"]) or words[0]] + words[1:]
+        done = subprocess.run(command, input=(text or "").encode("utf-8", "surrogateescape"), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, env=environment, timeout=TIMEOUT_S)
     except (FileNotFoundError, PermissionError) as error:
         return Said(127, "", str(error))
@@ -42,8 +43,12 @@ def ask(words: List[str], text: Optional[str] = None) -> Said:
 
 
 def find(name: str) -> Optional[str]:
-    """The command's path. A login by SSH may lack the folders of the system's own commands."""
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/bin", "/bin", "/usr/sbin", "/sbin"]))
+    """The command's path, for a line of sudoers. A login by SSH may lack the folders of the system's own commands."""
+    return shutil.which(name, path=_path())
+
+
+def _path() -> str:
+    return os.pathsep.join(filter(None, [os.environ.get("PATH"), "/usr/bin", "/bin", "/usr/sbin", "/sbin"]))
 
 
 def login() -> str:
