@@ -29,6 +29,7 @@ from shared import console  # noqa: E402
 from shared.runs import Runs  # noqa: E402
 from shared.wire import VERSION, decode, encode  # noqa: E402
 
+CLASSIFY = "jetson_nano/classify.py"
 POLL_S = 0.1
 # The folder of runs is read when it has changed, and now and then in any case: its time may be too coarse.
 LOOK_S = 2.0
@@ -73,11 +74,12 @@ class Classification:
         self._model = str(wanted["model"])
         self._offset = 0
         self._partial = b""
+        self._last_line = ""
         self.error: Optional[Dict[str, Any]] = None
         files.sweep()
         self._path = files.place()
         try:
-            spec = {"v": VERSION, "id": "autostart", "program": "jetson_nano/classify.py", "params": wanted["params"],
+            spec = {"v": VERSION, "id": "autostart", "program": CLASSIFY, "params": wanted["params"],
                     "lease_s": None, "student": wanted.get("student"), "root": str(files.root), "started": time.time(),
                     "programs": str(PROGRAMS)}
             (self._path / "spec.json").write_bytes(encode(spec))
@@ -97,7 +99,7 @@ class Classification:
             if os.getppid() != parent:
                 os._exit(1)
 
-        program = str(PROGRAMS / "jetson_nano" / "classify.py")
+        program = str(PROGRAMS / CLASSIFY)
         environment = dict(os.environ, PYTHONPATH=str(PROGRAMS), PYTHONDONTWRITEBYTECODE="1")
         return subprocess.Popen([sys.executable, program, "--run", str(self._path)], cwd=str(self._path), env=environment,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -119,6 +121,12 @@ class Classification:
                 except subprocess.TimeoutExpired:
                     os.killpg(self._process.pid, signal.SIGKILL)
                     self._process.wait()
+            elif self._process.returncode != 0:
+                self._reader.join(1.0)
+                self._read_events(True)
+                # One that died said nothing as an event.
+                self.error = self.error or {"code": "program.crashed", "params": {
+                    "program": CLASSIFY, "error": self._last_line or f"exit {self._process.returncode}"}}
             self._read_events(True)
             self._reader.join(1.0)
         finally:
@@ -149,12 +157,14 @@ class Classification:
     def _read_output(self, stream: IO[bytes]) -> None:
         minute, left = 0, 0
         for line in iter(lambda: stream.readline(LONGEST_LINE), b""):
+            text = line.decode("utf-8", "replace").rstrip()
+            self._last_line = text or self._last_line
             now = int(time.monotonic() / 60)
             if now != minute:
                 minute, left = now, LINES_A_MINUTE
             if left > 0:
                 left -= 1
-                self._files.append(output=line.decode("utf-8", "replace").rstrip())
+                self._files.append(output=text)
         stream.close()
 
 

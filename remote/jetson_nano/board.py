@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 PROGRAMS = Path(os.path.abspath(__file__)).parent.parent
 if not __package__:  # run as a file: the folder with shared/ is not on the path, and it is immutable
@@ -30,6 +30,8 @@ from shared.wire import Failure  # noqa: E402
 Reply = Dict[str, Any]
 # The service has until then to put the LEDs out and to end.
 END_S = 20.0
+# So that the answer to `on` tells how it began.
+BEGIN_S = 5.0
 POLL_S = 0.05
 # In the embedded classroom nothing is started at boot: what was asked for is kept, no more.
 RECORDED = "recorded"
@@ -94,6 +96,7 @@ class Board:
         except BaseException:
             self.remove()
             raise
+        self._wait(lambda: self._files.state()["state"] != "ended", BEGIN_S)
         return dict(self.status(), notes=notes)
 
     def remove(self) -> Reply:
@@ -105,12 +108,16 @@ class Board:
                 if way.installed():
                     removed = True
                     way.remove()
-        until = time.monotonic() + END_S
-        while (self._files.state().get("state") != "ended" or self._files.classifying()) and time.monotonic() < until:
-            time.sleep(POLL_S)
+        self._wait(lambda: self._files.state()["state"] == "ended" and not self._files.classifying(), END_S)
         shutil.rmtree(str(self._files.folder), ignore_errors=True)
         self._files.sweep()
         return {"removed": removed}
+
+    @staticmethod
+    def _wait(condition: Callable[[], bool], seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not condition() and time.monotonic() < until:
+            time.sleep(POLL_S)
 
     def status(self) -> Reply:
         """{model, way, student, state, error, since}: all null where nothing starts at boot; `state` is running, waiting (for

@@ -189,6 +189,14 @@ def test_why_it_does_not_run_is_said(systemd: Board, tmp_path: Path) -> None:
     assert error["code"] in systemd.files.joinpath("autostart.log").read_text()
 
 
+def test_a_classification_that_dies_without_a_word_has_its_last_line_told(systemd: Board, camera: Scene) -> None:
+    program = systemd.machine.programs / "jetson_nano" / "classify.py"
+    program.write_text("import a_module_that_is_not_there\n")
+    systemd.autostart(camera.uri)
+    error = systemd.is_now("waiting")["error"]
+    assert error["code"] == "program.crashed" and "a_module_that_is_not_there" in error["params"]["error"]
+
+
 def test_killed_it_takes_the_classification_with_it(systemd: Board, camera: Scene) -> None:
     camera.show("blue")
     systemd.autostart(camera.uri)
