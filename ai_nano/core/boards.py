@@ -17,8 +17,9 @@ STATES = ("running", "waiting", "yielding", "ended")
 # The board said no, for a reason that somebody can mend.
 REFUSED = ("autostart.no_way", "models.autostart", "models.older", "models.runs", "power.in_use", "power.no_board",
            "power.not_permitted")
-# A board that goes down may take its answer with it.
-GONE = ("machine.lost", "machine.silent", "machine.no_answer")
+# A board that goes down may take its answer with it: the connection, or the program by HUP, KILL or TERM.
+GONE = ("machine.lost", "machine.silent")
+ENDED_BY_SIGNAL = (129, 137, 143)
 MOST_RUNS = 1000
 
 
@@ -130,7 +131,8 @@ def power(machine: Machine, action: str, force: bool = False) -> Switched:
     try:
         answer = _ask(machine, "power", action, *(["--force"] if force else []))
     except MachineError as error:
-        if error.code not in GONE:
+        ended = error.code == "machine.no_answer" and error.params.get("status") in ENDED_BY_SIGNAL
+        if error.code not in GONE and not ended:
             raise
         return Switched(action, done=True, answered=False)
     with answers.reading(machine.name):

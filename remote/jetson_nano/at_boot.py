@@ -144,7 +144,8 @@ class Crontab(Way):
         if said.code != 0 and "no crontab for" in said.errors.lower():
             return []
         self._told(said)
-        return said.output[:-1].split("\n") if said.output else []
+        lines = said.output.split("\n")
+        return lines[:-1] if lines[-1] == "" else lines
 
     def _write(self, lines: List[str]) -> None:
         self._told(system.ask(["crontab", "-"], "".join(line + "\n" for line in lines)))

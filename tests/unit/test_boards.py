@@ -51,12 +51,17 @@ def test_what_the_board_refuses_is_told_apart_from_what_failed(lab: FakeLab, cod
 
 def test_a_board_that_is_gone_before_it_answers_went_down(lab: FakeLab) -> None:
     nano = lab.nano(None)
+    nano.board_answers["power"] = MachineError("machine.no_answer", machine="nano1", status=143)
+    assert not boards.power(nano, "reboot", force=True).answered
+    nano.asked.clear()
     nano.board_answers["power"] = MachineError("machine.lost", machine="nano1")
     assert boards.power(nano, "reboot", force=True) == boards.Switched("reboot", done=True, answered=False)
     assert nano.asked == [("power", "reboot", "--force")]
-    nano.board_answers["power"] = MachineError("machine.unreachable", machine="nano1")
-    with pytest.raises(MachineError):
-        boards.power(nano, "reboot")
+    for error in (MachineError("machine.unreachable", machine="nano1"),
+                  MachineError("machine.no_answer", machine="nano1", status=1)):
+        nano.board_answers["power"] = error
+        with pytest.raises(MachineError):
+            boards.power(nano, "reboot")
     with pytest.raises(BadInput):
         boards.power(nano, "halt")
 
