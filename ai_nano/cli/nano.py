@@ -26,7 +26,8 @@ def wanted(args: argparse.Namespace) -> str | None:
 
 def blink(args: argparse.Namespace, lab: Lab, console: Console) -> int:
     name = wanted(args)
-    done = wait(lambda cancel: light_in_turn(name, args.model, StepContext(lab, console.emit, cancel), args.seconds))
+    done = wait(lambda cancel: light_in_turn(name, args.model, StepContext(lab, console.emit, cancel), args.seconds,
+                                              args.rounds))
     console.result({"step": "blink", "nano": done.nano, "model": done.model,
                     "lit": [{"pin": pin, "class": name} for pin, name in done.lit], "without_pin": list(done.without_pin)},
                    t("blink.of_model", model=done.model, machine=done.nano) if done.model

@@ -117,6 +117,7 @@ def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> Non
     _add_nano(blink, "cli.board")
     blink.add_argument("--model", metavar="NAME", help=t("cli.blink.model"))
     blink.add_argument("--seconds", type=_seconds, default=1.0, metavar="S", help=t("cli.blink.seconds"))
+    blink.add_argument("--rounds", type=int, choices=range(1, 101), default=2, metavar="N", help=t("cli.blink.rounds"))
     power = command("power")
     power.add_argument("named", metavar="NANO", help=t("cli.power.nano"))
     power.add_argument("action", choices=("shutdown", "reboot"), help=t("cli.power.action"))

@@ -10,6 +10,7 @@ from ai_nano.core.ports import Machine, StepContext
 from ai_nano.steps.infer import LEASE_S
 
 SECONDS = 1.0
+ROUNDS = 2
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,25 @@ class Blinked:
     without_pin: tuple[str, ...]
 
 
-def blink(name: str | None, model: str | None, context: StepContext, seconds: float = SECONDS) -> Blinked:
-    """Light each LED of the Nano `name` (None: the first) for so long. The classes are those of `model`, else of the newest
-    model there; without any model pins have numbers only.
+def blink(name: str | None, model: str | None, context: StepContext, seconds: float = SECONDS,
+          rounds: int = ROUNDS) -> Blinked:
+    """Light each LED of the Nano `name` (None: the first) for so long, so many times.
 
+    The classes are those of `model`, else of the newest model there; without any model pins have numbers only.
     MachineError `blink.in_use`: a laptop's program has the LEDs. Cancelling ends it, LEDs dark.
     """
     if model is not None and not names.is_model_name(model):
         raise BadInput("infer.model_name", model=model)
     nano = context.lab.nano_config(name)
+    if nano.leds == "none" or not nano.pins:
+        raise BadInput("blink.no_leds", machine=nano.name)
     machine = context.lab.nano(nano.name)
     for use in boards.uses(machine):
         raise MachineError("blink.in_use", machine=nano.name, who=use.who)
     known = _model(machine, model)
     classes = list(known.classes) if known is not None else []
-    params = {"leds": nano.leds, "pins": list(nano.pins), "leds_file": None, "classes": classes, "seconds": seconds}
+    params = {"leds": nano.leds, "pins": list(nano.pins), "leds_file": None, "classes": classes, "seconds": seconds,
+              "rounds": rounds}
     job = machine.start("blink", "jetson_nano/blink.py", params, lease_s=LEASE_S)
     try:
         result = wire.follow(job, "blink", nano.name, context.emit, context.cancel, lost="status.contact_lost.leased")

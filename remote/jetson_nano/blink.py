@@ -1,4 +1,4 @@
-"""Lights each LED in turn, so that a person finds the board and sees which pin belongs to which class.
+"""Lights each LED in turn, so that a person finds the board, and sees its wiring and which class a pin belongs to.
 
     python PROGRAMS/jetson_nano/blink.py --run RUNDIR
 
@@ -14,38 +14,51 @@ from jetson_nano.autostart_files import make_room
 from jetson_nano.leds import Leds, open_leds
 from shared.wire import Commands, Failure, Lease, Run, guard
 
+SECONDS = 0.5
+ROUNDS = 3
 LISTEN_S = 0.05
-LONGEST_S = 60.0
+MOST = 600
 
 
-class Turn:
-    """One LED after the other, until all had their turn or the laptop says stop or is gone."""
+class Blinking:
+    """One LED after the other, round by round, until all had their turns or the laptop says stop or is gone."""
 
     def __init__(self, run: Run, leds: Leds) -> None:
         self._run = run
         self._leds = leds
-        self._pins: List[int] = run.params["pins"]
         self._classes: List[str] = run.params.get("classes") or []
-        self._seconds = float(run.params.get("seconds") or 1.0)
+        self._seconds = float(run.params.get("seconds") or SECONDS)
         self._commands = Commands(run)
         self._lease = Lease(run)
         self._stopped = False
 
     def go(self) -> None:
         """Then sends the result."""
-        lit: List[Dict[str, Any]] = []
-        without_pin = self._classes[len(self._pins):]
-        for index, pin in enumerate(self._pins):
-            self._leds.show([pin])
-            self._tell(index, pin)
-            lit.append({"pin": pin, "class": self._name(index)})
-            self._wait()
-            if self._stopped:
+        rounds, wanted = 0, int(self._run.params.get("rounds") or ROUNDS)
+        while rounds < wanted and not self._stopped:
+            self._one_round(first=rounds == 0)
+            rounds += 1
+            if not self._leds.pins:
                 break
         self._leds.show(())
-        if without_pin and not self._stopped:
+        pins = list(self._leds.pins)
+        without_pin = self._classes[len(pins):]
+        if without_pin:
             self._run.log("blink.without_pin", level="warning", classes=without_pin)
-        self._run.result(lit=lit, without_pin=without_pin, stopped=self._stopped)
+        lit = [{"pin": pin, "class": self._name(index)} for index, pin in enumerate(pins)]
+        self._run.result(pins=pins, rounds=rounds, lit=lit, without_pin=without_pin, stopped=self._stopped)
+
+    def _one_round(self, first: bool) -> None:
+        for index, pin in enumerate(self._leds.pins):
+            self._leds.show([pin])
+            self._run.emit("blink", pin=pin)
+            if first:
+                self._tell(index, pin)
+            self._wait(self._seconds)
+            self._leds.show(())
+            self._wait(self._seconds / 2)
+            if self._stopped:
+                return
 
     def _name(self, index: int) -> Optional[str]:
         return self._classes[index] if index < len(self._classes) else None
@@ -59,26 +72,26 @@ class Turn:
         else:
             self._run.log("blink.unnamed", pin=pin, number=index)
 
-    def _wait(self) -> None:
-        until = time.monotonic() + self._seconds
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
         while not self._stopped and time.monotonic() < until:
-            time.sleep(LISTEN_S)
+            time.sleep(min(LISTEN_S, seconds))
             self._stopped = self._lease.expired() or any(each.get("type") == "stop" for each in self._commands.poll())
 
 
 def check_params(params: Dict[str, Any]) -> None:
-    """Raises Failure blink.bad_params {key}, blink.no_leds."""
-    pins, classes, seconds = params.get("pins"), params.get("classes"), params.get("seconds")
+    """Raises Failure infer.bad_params {key}."""
+    pins, classes = params.get("pins") or [], params.get("classes") or []
     if not isinstance(params.get("leds"), str):
-        raise Failure("blink.bad_params", key="leds")
+        raise Failure("infer.bad_params", key="leds")
     if not isinstance(pins, list) or not all(type(pin) is int for pin in pins):
-        raise Failure("blink.bad_params", key="pins")
-    if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
-        raise Failure("blink.bad_params", key="classes")
-    if seconds is not None and not (type(seconds) in (int, float) and 0 < seconds <= LONGEST_S):
-        raise Failure("blink.bad_params", key="seconds")
-    if params["leds"] == "none" or not pins:
-        raise Failure("blink.no_leds")
+        raise Failure("infer.bad_params", key="pins")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise Failure("infer.bad_params", key="classes")
+    for key in ("seconds", "rounds"):
+        value = params.get(key)
+        if value is not None and not (type(value) in (int, float) and 0 < value <= MOST):
+            raise Failure("infer.bad_params", key=key)
 
 
 def blink(run: Run) -> None:
@@ -86,7 +99,7 @@ def blink(run: Run) -> None:
     check_params(run.params)
     make_room(run.root)
     with open_leds(run.params, run.root) as leds:
-        Turn(run, leds).go()
+        Blinking(run, leds).go()
 
 
 def get_parser() -> argparse.ArgumentParser:

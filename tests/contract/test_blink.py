@@ -8,7 +8,8 @@ from classification import Nano
 from machine import Machine, Message, of, wait_for
 
 BLINK = "jetson_nano/blink.py"
-USUAL = {"leds": "file", "pins": [12, 16, 18], "leds_file": None, "classes": ["red", "green", "blue"], "seconds": 0.1}
+USUAL = {"leds": "file", "pins": [12, 16, 18], "leds_file": None, "classes": ["red", "green", "blue"], "seconds": 0.1,
+         "rounds": 1}
 
 
 def run(machine: Machine, **changes: object) -> list[Message]:
@@ -36,6 +37,12 @@ def test_each_led_in_turn_with_its_class(nano: Nano) -> None:
     assert (on(nano), nano.lit()) == ([12, 16, 18], [])
 
 
+def test_classes_are_named_in_the_first_round_alone(nano: Nano) -> None:
+    events = run(nano.machine, rounds=2, seconds=0.02)
+    assert len(of(events, "log")) == 3 and [event["pin"] for event in of(events, "blink")] == [12, 16, 18] * 2
+    assert (events[-1]["pins"], events[-1]["rounds"], on(nano)) == ([12, 16, 18], 2, [12, 16, 18] * 2)
+
+
 def test_classes_without_a_pin_are_named(nano: Nano) -> None:
     events = run(nano.machine, pins=[12], classes=["red", "green", "blue"])
     assert of(events, "log")[-1]["code"] == "blink.without_pin"
@@ -49,9 +56,8 @@ def test_pins_without_a_class_are_lit_too(nano: Nano, classes: list[str], codes:
 
 
 @pytest.mark.parametrize(("changes", "code"), [
-    ({"pins": []}, "blink.no_leds"), ({"leds": "none"}, "blink.no_leds"), ({"pins": ["12"]}, "blink.bad_params"),
-    ({"classes": "red"}, "blink.bad_params"), ({"seconds": 0}, "blink.bad_params"), ({"leds": None}, "blink.bad_params"),
-    ({"leds": "lamps"}, "leds.unknown")])
+    ({"pins": ["12"]}, "infer.bad_params"), ({"classes": "red"}, "infer.bad_params"), ({"seconds": 0}, "infer.bad_params"),
+    ({"rounds": "2"}, "infer.bad_params"), ({"leds": None}, "infer.bad_params"), ({"leds": "lamps"}, "leds.unknown")])
 def test_what_makes_no_sense_is_refused(nano: Nano, changes: dict[str, object], code: str) -> None:
     last = run(nano.machine, **changes)[-1]
     assert (last["type"], last["code"]) == ("error", code) and nano.lit() == []
@@ -79,7 +85,7 @@ def test_stop_ends_it_well(nano: Nano) -> None:
     follower = nano.machine.follow("b")
     follower.send(type="stop")
     events = [message["event"] for message in follower.read_all() if message["type"] == "event"]
-    assert events[-1]["lit"] == [{"pin": 12, "class": "red"}] and events[-1]["stopped"] and nano.lit() == []
+    assert events[-1]["stopped"] and events[-1]["rounds"] == 1 and on(nano) == [12] and nano.lit() == []
 
 
 def test_a_signal_from_the_terminal_darkens(nano: Nano) -> None:

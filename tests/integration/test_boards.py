@@ -60,7 +60,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 def test_blink_by_name_and_by_model(bench: Bench) -> None:
     bench.model("old-001", "mug", "cat", "nothing")
-    *logs, result = bench.json("blink", "nano1", "--seconds", "0.05")
+    *logs, result = bench.json("blink", "nano1", "--seconds", "0.05", "--rounds", "1")
     assert [line["code"] for line in logs] == ["blink.lit", "blink.lit", "blink.without_pin"]
     assert "Pin 16: cat" in logs[1]["text"] and "nothing" in logs[2]["text"]
     assert result["lit"] == [{"pin": 12, "class": "mug"}, {"pin": 16, "class": "cat"}]

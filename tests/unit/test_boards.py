@@ -1,5 +1,6 @@
 """What the laptop makes of a board's answers, and which of its refusals are whose."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,11 @@ def test_blink_takes_the_newest_model_and_waits_for_nobody(lab: FakeLab) -> None
     context = StepContext(lab, ignore, CancelToken())
     done = blink(None, None, context)
     assert (done.model, done.lit, done.without_pin) == ("m-002", ((12, "a"), (16, None)), ("d",))
+    lab.nano_settings = dataclasses.replace(lab.nano_settings, leds="none")
+    lab.config = dataclasses.replace(lab.config, nanos=(lab.nano_settings,))
+    with pytest.raises(BadInput):
+        blink(None, None, context)
+    lab.config = dataclasses.replace(lab.config, nanos=(dataclasses.replace(lab.nano_settings, leds="gpio"),))
     nano.running = [{"id": "r-1", "program": "x", "state": "running", "student": "ada", "age_s": 1.0}]
     with pytest.raises(MachineError) as caught:
         blink(None, None, context)
