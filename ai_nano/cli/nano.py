@@ -92,5 +92,5 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 def line(model: NanoModel) -> str:
     """One model in a line, for a person."""
     said = [t("models.running", who=use.who, age=duration(use.age_s)) for use in model.uses]
-    said += [t("models.at_boot")] if model.autostart else []
+    said += [t("models.at_boot", state=t(f"autostart.state.{model.autostart}"))] if model.autostart else []
     return f"{model.model:<40} {', '.join(model.classes):<30} {'; '.join(said)}".rstrip()

@@ -39,7 +39,8 @@ class Use:
 
 @dataclass(frozen=True)
 class NanoModel:
-    """`size` in bytes, `modified` in unix seconds of that machine. `autostart`: it is the one that starts at boot."""
+    """`size` in bytes, `modified` in unix seconds of that machine. `autostart`: it is the one that starts at boot, and how that
+    goes (one of STATES); None for every other model."""
 
     model: str
     path: str
@@ -48,7 +49,7 @@ class NanoModel:
     exported: bool
     modified: float | None
     uses: tuple[Use, ...]
-    autostart: bool
+    autostart: str | None
 
     def to_json(self) -> dict[str, Any]:
         uses = [{"run": use.run, "student": use.student, "program": use.program, "age_s": use.age_s} for use in self.uses]
@@ -87,12 +88,13 @@ class Switched:
 def models(machine: Machine) -> list[NanoModel]:
     """The models of a Nano, which of them is running and who started it, the board's order."""
     answer = machine.board("models")
-    extra: dict[str, tuple[tuple[Use, ...], bool]] = {}
+    extra: dict[str, tuple[tuple[Use, ...], str | None]] = {}
     with answers.reading(machine.name):
         now = answers.number(answer, "now")
+        state = optional(answers.choice, answer, "autostart_state", words=STATES)
         for raw in answers.objects(answer, "models", wire.MOST_MODELS):
             uses = tuple(_use(run, now) for run in answers.objects(raw, "runs", MOST_RUNS))
-            extra[answers.path(raw, "path")] = uses, answers.flag(raw, "autostart")
+            extra[answers.path(raw, "path")] = uses, state if answers.flag(raw, "autostart") else None
     return [NanoModel(one["model"], one["path"], tuple(one["classes"]), one["size"], one["exported"], one["modified"],
                       *extra[one["path"]])
             for one in wire.to_models(answer, machine.name)]

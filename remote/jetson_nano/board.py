@@ -48,7 +48,8 @@ class Board:
     # ---- models ------------------------------------------------------------------------------------------------------
 
     def models(self) -> Reply:
-        """The store's models, each with the runs that use it and whether it is the one that starts at boot."""
+        """The store's models, each with the runs that use it and whether it is the one that starts at boot; `autostart_state`
+        is `state` of `status`."""
         found = Store(self._root).models()["models"]
         running = [run for run in Runs(self._root).listing() if run["state"] == "running"]
         wanted = self._files.wanted() or {}
@@ -56,7 +57,8 @@ class Board:
             model["runs"] = [{"id": run["id"], "program": run["program"], "student": run["student"], "started": run["started"]}
                              for run in running if _uses(run["params"], model["path"])]
             model["autostart"] = _uses(wanted.get("params"), model["path"])
-        return {"models": found, "now": time.time()}
+        state = self._files.state()["state"] if wanted else None
+        return {"models": found, "autostart_state": state, "now": time.time()}
 
     def delete(self, model: str) -> Reply:
         """With all that lies in its folder: engine, what is noted of it, bundle. Raises Failure models.runs {model, who},

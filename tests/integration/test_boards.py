@@ -103,7 +103,7 @@ def test_models_of_a_nano(bench: Bench) -> None:
     folder = bench.model("gone-001", "a", "b")
     (folder / "model.engine").write_bytes(b"x")
     listed = {model["model"]: model for model in bench.json("models", "nano1")[-1]["models"]}
-    assert listed["gone-001"]["running"] == [] and listed["gone-001"]["autostart"] is False
+    assert listed["gone-001"]["running"] == [] and listed["gone-001"]["autostart"] is None
     assert bench.json("models", "nano1", "--delete", "gone-001", code=130)[-1]["error"]["code"] == "cancelled"
     assert bench.json("--yes", "models", "--nano", "nano1", "--delete", "gone-001")[-1]["deleted"] == "gone-001"
     assert not folder.exists()

@@ -29,6 +29,10 @@ def test_a_model_says_who_runs_it_and_since_when(lab: FakeLab) -> None:
     nano.board_answers["models"] = {"now": 1000.0, "models": [{**MODEL, "runs": [RUN, {**RUN, "student": None}]}]}
     [model] = boards.models(nano)
     assert [(use.who, use.age_s) for use in model.uses] == [("ada", 100.0), ("r-1", 100.0)]
+    assert model.autostart is None
+    nano.board_answers["models"] = {"now": 1.0, "autostart_state": "running", "models": [
+        {**MODEL, "autostart": True}, {**MODEL, "model": "m-002", "path": "/m-002"}]}
+    assert [one.autostart for one in boards.models(nano)] == ["running", None]
     assert model.to_json()["running"][0] == {"run": "r-1", "student": "ada", "program": RUN["program"], "age_s": 100.0}
 
 
