@@ -71,10 +71,11 @@ class Files:
             pass
 
     def classifying(self) -> bool:
-        """Whether a classification that began at boot, other than this process, is alive and may hold the camera and the LEDs."""
+        """Whether a classification that began at boot, and is not this process, may hold the camera and the LEDs."""
         noted = read(self._state) or {}
         child = noted.get("child") or {}
-        return child.get("pid") != os.getpid() and processes.alive(child.get("pid"), child.get("start_time"), noted.get("boot_id"))
+        pid = child.get("pid")
+        return pid != os.getpid() and processes.alive(pid, child.get("start_time"), noted.get("boot_id"))
 
     def append(self, **line: Any) -> None:
         """One line of the log, which never has more than twice LOG_BYTES. What the system refuses is passed over."""
