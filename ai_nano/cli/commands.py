@@ -210,9 +210,21 @@ def _status(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _models(args: argparse.Namespace, console: Console) -> int:
+def _of_nano(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli import nano
+
+    does = {"blink": nano.blink, "power": nano.power, "autostart": nano.autostart}
     with _lab(args, console) as lab:
-        machine: Machine = lab.nano(args.nano) if args.nano else lab.server
+        return does[args.command](args, lab, console)
+
+
+def _models(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli import nano
+
+    with _lab(args, console) as lab:
+        if nano.wanted(args):
+            return nano.models(args, lab, console)
+        machine: Machine = lab.server
         if args.delete:
             if not names.is_model_name(args.delete):
                 raise BadInput("infer.model_name", model=args.delete)
@@ -252,6 +264,7 @@ def _demo(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
+    **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,
     **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy"), _step),
 }

@@ -1,6 +1,7 @@
 """The command line: every command of the contract page that belongs to the eight steps or to the room."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -94,8 +95,9 @@ def get_parser() -> Parser:
     _add_infer(run)
 
     command("status")
+    _add_nano_commands(command)
     models = command("models")
-    models.add_argument("--nano", metavar="NAME", help=t("cli.models.nano"))
+    _add_nano(models, "cli.models.nano")
     models.add_argument("--delete", metavar="MODEL", help=t("cli.models.delete"))
     jobs = command("jobs")
     which = jobs.add_mutually_exclusive_group()
@@ -109,6 +111,39 @@ def get_parser() -> Parser:
     opened.add_argument("file", type=Path, metavar="FILE", help=t("cli.open.file"))
     opened.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help=t("cli.open.folder"))
     return parser
+
+
+def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:
+    """What a bench of boards without screens needs beside the eight steps."""
+    blink = command("blink")
+    _add_nano(blink, "cli.board")
+    blink.add_argument("--model", metavar="NAME", help=t("cli.blink.model"))
+    blink.add_argument("--seconds", type=_seconds, default=1.0, metavar="S", help=t("cli.blink.seconds"))
+    blink.add_argument("--rounds", type=int, choices=range(1, 101), default=2, metavar="N", help=t("cli.blink.rounds"))
+    power = command("power")
+    power.add_argument("named", metavar="NANO", help=t("cli.power.nano"))
+    power.add_argument("action", choices=("shutdown", "reboot"), help=t("cli.power.action"))
+    power.add_argument("--force", action="store_true", help=t("cli.power.force"))
+    autostart = command("autostart")
+    _add_nano(autostart, "cli.board")
+    what = autostart.add_mutually_exclusive_group()
+    what.add_argument("--model", metavar="NAME", help=t("cli.autostart.model"))
+    what.add_argument("--off", action="store_true", help=t("cli.autostart.off"))
+    what.add_argument("--status", action="store_true", help=t("cli.autostart.status"))
+    autostart.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))
+
+
+def _add_nano(parser: argparse.ArgumentParser, help_code: str) -> None:
+    """With or without --nano: as it is easier to type, and as older scripts do."""
+    parser.add_argument("named", nargs="?", metavar="NANO", help=t(help_code))
+    parser.add_argument("--nano", metavar="NAME", help=t(help_code))
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 60:
+        raise argparse.ArgumentTypeError(f"{text}: 0 < S <= 60")
+    return value
 
 
 STEPS = ("split", "upload", "train", "export", "deploy", "infer")

@@ -184,6 +184,9 @@ class Machine(Protocol):
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         """A short operation of shared/store.py; its error becomes a WorkFailed."""
 
+    def board(self, operation: str, *words: str) -> Mapping[str, Any]:
+        """A short operation of jetson_nano/board.py, of a Nano alone; its error becomes a WorkFailed."""
+
     def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
         """Send what is missing or differs; the model's folder appears there when all is whole and verified.
 

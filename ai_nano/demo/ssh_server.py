@@ -27,6 +27,9 @@ import asyncssh
 
 from ai_nano.demo.stage_process import say, told_to_end
 
+# Says to the programs that this is somebody's computer and no board: they then shut nothing down and install nothing
+# (remote/jetson_nano/system.py). Every command has it, whatever --env says.
+_EMBEDDED = {"AI_NANO_EMBEDDED": "1"}
 _CHUNK = 64 * 1024  # bytes
 _GRACE_S = 2.0  # for running commands when the server ends
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -236,7 +239,7 @@ async def serve(args: argparse.Namespace, password: str, key: asyncssh.SSHKey) -
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     environment = {"HOME": str(args.home), "USER": args.user, "LOGNAME": args.user, "SHELL": "/bin/sh", "PATH": _PATH}
-    commands = Commands(args.home, {**environment, **dict(args.env)})
+    commands = Commands(args.home, {**environment, **dict(args.env), **_EMBEDDED})
     connections: set[asyncssh.SSHServerConnection] = set()
     server = await asyncssh.create_server(
         lambda: Login(args.user, password, args.authorized_keys, connections),

@@ -34,6 +34,9 @@ class ProgramMachine:
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         return self._answer(self.exec_program("shared/store.py", operation, *words))
 
+    def board(self, operation: str, *words: str) -> Mapping[str, Any]:
+        return self._answer(self.exec_program("jetson_nano/board.py", operation, *words))
+
     def runner(self, *words: str) -> Channel:
         return self.exec_program("shared/runner.py", *words)
 

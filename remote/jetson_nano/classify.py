@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from jetson_nano import health
+from jetson_nano.autostart_files import make_room
 from jetson_nano.camera import Camera
 from jetson_nano.decision import Decision, Settings, changed, wrong
 from jetson_nano.engine import Answer, Engine
@@ -141,6 +142,7 @@ def classify(run: Run) -> None:
     check_params(run.params)
     model = read_model(Path(run.params["model_dir"]))
     sessions: List[Session] = []
+    make_room(run.root)
 
     def darken() -> None:
         for session in sessions:

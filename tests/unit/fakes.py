@@ -75,6 +75,8 @@ class FakeMachine:
         self.watched = 0
         self.warmed = 0
         self.commands: list[Mapping[str, Any]] = []
+        self.asked: list[tuple[str, ...]] = []
+        self.board_answers: dict[str, Mapping[str, Any] | Exception] = {}
         # Where there is one, a job that is started then ends only once it is set.
         self.hold: threading.Event | None = None
 
@@ -88,7 +90,17 @@ class FakeMachine:
                 return {"model": new}
             case "models":
                 return {"models": [{"model": one.name, "path": str(one), "classes": []} for one in sorted(models.iterdir())]}
+            case "free":
+                return {"free_bytes": 1, "total_bytes": 2}
         raise AssertionError(operation)
+
+    def board(self, operation: str, *words: str) -> Mapping[str, Any]:
+        """What the test has put there for that operation, an answer or an error."""
+        self.asked.append((operation, *words))
+        answer = self.board_answers[operation]
+        if isinstance(answer, Exception):
+            raise answer
+        return {"v": 1, "type": "result", **answer}
 
     def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
         """File by file into a place aside; the model's folder appears when all are there."""
