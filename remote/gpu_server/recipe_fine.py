@@ -18,6 +18,7 @@ from gpu_server import learning, maps, recipe_quick, resume
 from gpu_server.dataset import Image
 from gpu_server.evaluation import Answers
 from gpu_server.networks import Classifier, Cut, architecture
+from gpu_server.parallel import cores
 from gpu_server.training import Training, accuracy_and_loss, labels_of
 
 STAGES = ("fine", "deeper")
@@ -152,7 +153,8 @@ class _Tuning:
         classifier.to(memory_format=torch.channels_last)
         parameters = [each for module in tuned for each in module.parameters() if each.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=self.part.rate, weight_decay=_DECAY)
-        self.learner = learning.Learner(training, self._forward, optimizer, _SMOOTHING, learning.precision(training.device))
+        mixed = learning.precision(training.device)
+        self.learner = learning.Learner(training, self._forward, optimizer, _SMOOTHING, mixed, cores())
         self.done, self.earlier, self.without = 0, len(training.history), 0
         self.seen: Optional[Tuple[float, float]] = None
         if begun is not None:
