@@ -40,7 +40,7 @@ class Maps(NamedTuple):
 
 def of_splits(training: Training, stage: int, readable: Dict[str, List[Image]], wanted: int, mirror: bool) -> Dict[str, Maps]:
     """Maps before the cut at `stage`; of training images `wanted` copies, or as many as there is room for. Stopped."""
-    compute = _engine(training, stage)
+    compute = training.engine(stage)
     many = _copies_that_fit(compute, training.spec, len(readable["train"]), wanted)
     if many < wanted:
         training.run.log("train.fewer_copies", copies=many, wanted=wanted)
@@ -53,7 +53,7 @@ def may_mirror(training: Training, val: Sequence[Image]) -> bool:
     Says so where they do not. Without val nothing speaks against it.
     """
     some = val[:: max(1, -(-len(val) // _MIRRORED))]
-    compute, head = _engine(training, None), training.classifier.head
+    compute, head = training.engine(None), training.classifier.head
     side = training.spec["shape"][2]
 
     def right(image: Image) -> Optional[List[bool]]:
@@ -73,14 +73,6 @@ def may_mirror(training: Training, val: Sequence[Image]) -> bool:
     if not harmless:
         training.run.log("train.mirror_differs", images=len(looked), wrong=lost)
     return harmless
-
-
-def _engine(training: Training, stage: Optional[int]) -> runtime.Engine:
-    key = f"{training.settings.arch}-{training.weights_sha256[:16]}"
-    cache = training.run.root / ".ai_nano" / "cache"
-    compute = runtime.engine(training.classifier.cpu(), stage, training.spec["shape"][2], training.device, cache, key)
-    training.classifier.to(training.device)
-    return compute
 
 
 def _copies_that_fit(compute: runtime.Engine, spec: Dict[str, Any], count: int, wanted: int) -> int:

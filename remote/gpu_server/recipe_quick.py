@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Dict, List
 
-from gpu_server import features, head, runtime
+from gpu_server import features, head
 from gpu_server.dataset import SPLITS, Image, require_every_class
 from gpu_server.evaluation import Answers
 from gpu_server.training import Training
@@ -17,9 +17,7 @@ STAGE = "quick"
 def train(training: Training) -> Dict[str, List[Image]]:
     """The images that could be read, by split. `training.classifier` then has the new last layer."""
     run, classifier, spec = training.run, training.classifier, training.spec
-    key = f"{training.settings.arch}-{training.weights_sha256[:16]}"
-    cache = run.root / ".ai_nano" / "cache"
-    compute = runtime.engine(classifier, None, spec["shape"][2], training.device, cache, key)
+    compute = training.engine(None)
     training.look_at_data()
     start = time.monotonic()
     every = [image for split in SPLITS for image in training.dataset.splits[split]]

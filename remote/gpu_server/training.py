@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 
-from gpu_server import calibration, checkpoint, evaluation, libraries, report_file, weights
+from gpu_server import calibration, checkpoint, evaluation, libraries, report_file, runtime, weights
 from gpu_server.dataset import (
     SPLITS,
     Image,
@@ -97,6 +97,14 @@ class Training:
         if self.from_scratch:
             place = weights.expected_at(architecture(self.settings.arch))
             self.run.log("train.from_scratch", level="warning", arch=self.settings.arch, path=place)
+
+    def engine(self, stage: Optional[int]) -> runtime.Engine:
+        """The part of the network before `stage`, or all but the head for None, from ImageNet's weights and ready to run."""
+        key = f"{self.settings.arch}-{self.weights_sha256[:16]}"
+        cache = self.run.root / ".ai_nano" / "cache"
+        compute = runtime.engine(self.classifier.cpu(), stage, self.spec["shape"][2], self.device, cache, key)
+        self.classifier.to(self.device)
+        return compute
 
     @property
     def elapsed(self) -> float:

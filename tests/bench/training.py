@@ -165,8 +165,10 @@ class Bench:
                 print(f"- quick, {case.task}, {case.per_class} a class, at least 150 times faster than the reference: "
                       f"{reference / (self._mean(case, 'best') or 1.0):.0f}")
             if case.recipe == "fine" and case.task in photographs.HARDER:
-                for before, after in zip(self.results[Case(case.task, case.per_class, "quick")], outcomes, strict=False):
-                    print(f"- fine, {case.task}, {case.per_class} a class, seed {after.seed}: {fine_goal(before, after)}")
+                quick = {one.seed: one for one in self.results[Case(case.task, case.per_class, "quick")]}
+                for after in outcomes:
+                    if before := quick.get(after.seed):
+                        print(f"- fine, {case.task}, {case.per_class} a class, seed {after.seed}: {fine_goal(before, after)}")
 
 
 def fine_goal(quick: Outcome, fine: Outcome) -> str:

@@ -13,6 +13,8 @@ from gpu_server.training import Training
 from shared.wire import Run
 
 RECIPES = {"quick": recipe_quick.train, "fine": recipe_fine.train, "classic": recipe_classic.train}
+FINE = {"recipe": "fine", "epochs": 4, "batch": 4}
+CLASSIC = {"recipe": "classic", "arch": "squeezenet1_1", "epochs": 3, "batch": 4, "lr": 0.003}
 SMALL = 64  # pixels; every network here takes any size
 
 
@@ -50,6 +52,13 @@ def small_networks(monkeypatch: Any, cuts: int = 2) -> None:
     small["efficientnet_lite0"] = small["efficientnet_lite0"]._replace(cuts=small["efficientnet_lite0"].cuts[:cuts])
     monkeypatch.setattr(networks, "ARCHITECTURES", small)
     monkeypatch.setattr(recipe_classic, "cores", lambda: 1)  # torch's own threads crawl where several tests run
+
+
+def small_server(monkeypatch: Any, root: Path) -> None:
+    """Small networks, no weights but those of the package, and the model `photos` below `root`."""
+    small_networks(monkeypatch)
+    monkeypatch.setenv("TORCH_HOME", str(root / "torch"))
+    model(root)
 
 
 def model(root: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import recipes
 import torch
-from recipes import last, train
+from recipes import CLASSIC, FINE, last, train
 
 from gpu_server import learning, recipe_classic
 from gpu_server import training as training_module
@@ -15,15 +15,10 @@ from gpu_server.evaluation import Answers
 from gpu_server.training import Training
 from shared.wire import Failure
 
-FINE = {"recipe": "fine", "epochs": 4, "batch": 4}
-CLASSIC = {"recipe": "classic", "arch": "squeezenet1_1", "epochs": 3, "batch": 4, "lr": 0.003}
-
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    recipes.small_networks(monkeypatch)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    recipes.model(tmp_path)
+    recipes.small_server(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("params", [FINE, CLASSIC], ids=["fine", "classic"])

@@ -13,23 +13,19 @@ import pytest
 import recipes
 import server_data
 import torch
-from recipes import Killed, last, train
+from recipes import CLASSIC, FINE, Killed, last, train
 
 from gpu_server import augment, checkpoint, files, learning, maps, recipe_classic, recipe_fine, report_file, resume
 from gpu_server import training as training_module
 from gpu_server.training import Training
 from shared.wire import Failure, Run, guard
 
-FINE = {"recipe": "fine", "epochs": 4, "batch": 4}
 ASKED = Training.asked_to_stop
-CLASSIC = {"recipe": "classic", "arch": "squeezenet1_1", "epochs": 3, "batch": 4, "lr": 0.003}
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    recipes.small_networks(monkeypatch)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    recipes.model(tmp_path)
+    recipes.small_server(monkeypatch, tmp_path)
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, root: Path, after: int, params: dict[str, Any],
