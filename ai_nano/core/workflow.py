@@ -13,6 +13,7 @@ from ai_nano.core.commands import Commands
 from ai_nano.core.dataset import FEWEST_IMAGES
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, MissingPrerequisite
 from ai_nano.core.events import Event, Listener, State
+from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Lab, StepContext
 from ai_nano.core.workspace import PARTS, Receipt, Workspace
@@ -259,7 +260,8 @@ class Workflow:
             return StepStatus("train", Status.READY, "status.train.ready")
         if receipt.inputs != upload.inputs or self._upload_status().status is Status.STALE:
             return StepStatus("train", Status.STALE, "status.train.stale", receipt.facts)
-        return StepStatus("train", Status.DONE, "status.train.done", receipt.facts)
+        facts = {**receipt.facts, "val_accuracy": percent(receipt.facts.get("val_accuracy"), digits=0)}
+        return StepStatus("train", Status.DONE, "status.train.done", facts)
 
     def _export_status(self) -> StepStatus:
         newest, receipt = trained.newest(self.workspace), self.workspace.done("export")
