@@ -1,4 +1,4 @@
-"""Programs of the Nano in jetson-inference's container, by a double of Docker: whatever ends, LEDs are dark and nothing is left."""
+"""Programs of the Nano in jetson-inference's container (a double of Docker): whatever ends, LEDs are dark and nothing is left."""
 
 import json
 import os
