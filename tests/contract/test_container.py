@@ -1,4 +1,4 @@
-"""Programs of the Nano in jetson-inference's container (a double of Docker): whatever ends, LEDs are dark and nothing is left."""
+"""Programs in jetson-inference's container (a double of Docker): however one ends, LEDs are dark and nothing is left."""
 
 import json
 import os
