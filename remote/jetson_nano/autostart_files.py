@@ -120,7 +120,7 @@ def _memory() -> str:
 def make_room(root: Path) -> None:
     """Waits until the classification that began at boot has ended for the run that calls this.
 
-    In a container there is nothing to do: its process on the host has waited, or is that classification itself.
+    Not in a container, which has process ids of its own: its process on the host has waited, or is that classification itself.
     """
     if host.inside():
         return

@@ -4,7 +4,8 @@
 
 A process of its own, because a thread of the program could not end it: some releases of jetson-inference keep Python's lock
 for minutes. The program writes into the host's output.log itself: by way of Docker its last lines would come too late for it to
-find there why its engine was refused, and Docker would keep a second copy of them on the SD card.
+find there why its engine was refused, and Docker would keep a second copy of them on the SD card. It is process 1 of the
+container: when it ends, the kernel ends whatever else is in there.
 """
 
 import os

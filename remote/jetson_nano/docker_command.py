@@ -92,7 +92,7 @@ def start(name: str, image: str, label: str, mounts: Sequence[Mount], environmen
           command: Sequence[str]) -> None:
     """Starts a container that removes itself when its command has ended. Raises Failure container.no_runtime and the others."""
     words = ["docker", "run", "--detach", "--rm", "--name", name, "--label", f"{LABEL}={label}", "--runtime", "nvidia",
-             "--network", "host", "--pid", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
+             "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
     for group in _groups():
         words += ["--group-add", str(group)]
     for device in sorted(Path("/dev").glob("video[0-9]*")):

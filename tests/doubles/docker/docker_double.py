@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 FLAGS = {"--detach", "--rm"}
-OPTIONS = {"--name", "--label", "--runtime", "--network", "--pid", "--user", "--group-add", "--device", "--mount", "--env",
+OPTIONS = {"--name", "--label", "--runtime", "--network", "--user", "--group-add", "--device", "--mount", "--env",
            "--workdir"}
 MARK = "DOCKER_DOUBLE_CONTAINER"
 SOCKET = "unix:///var/run/docker.sock"
