@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -223,13 +222,15 @@ def test_memory_does_not_grow_without_bound(systemd: Board, camera: Scene) -> No
     systemd.autostart(camera.uri)
     systemd.is_now("running")
     events = in_memory(systemd)[0] / "events.jsonl"
-    sizes = []
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
+    sizes = [0]
+
+    def emptied_three_times() -> bool:
         with contextlib.suppress(FileNotFoundError):
             sizes.append(events.stat().st_size)
-        time.sleep(0.02)
-    assert max(sizes) < 40_000 and any(later < earlier for earlier, later in zip(sizes, sizes[1:], strict=False))
+        return sum(later < earlier for earlier, later in zip(sizes, sizes[1:], strict=False)) >= 3
+
+    wait_for(emptied_three_times, "the file to be emptied")
+    assert max(sizes) < 40_000
     assert "prediction" not in (systemd.files / "autostart.log").read_text()
 
 
