@@ -75,6 +75,13 @@ class Boxed(Board):
                     return int(entry.name)
         raise AssertionError("no classification in a container")
 
+    def guard(self) -> int:
+        """The process id of led_guard.py, on the host."""
+        program = self.machine.process_id("c")
+        children = Path(f"/proc/{program}/task/{program}/children").read_text().split()
+        [guard] = [pid for pid in children if b"led_guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return int(guard)
+
     def end_dark(self) -> None:
         wait_for(lambda: not self.lit(), "dark LEDs")
         wait_for(lambda: not self.containers(), "the container's end")
@@ -149,6 +156,7 @@ def test_cancelled(boxed: Boxed) -> None:
     boxed.light()
     answer = boxed.machine.cancel("c")
     assert (answer["gone"], answer["state"]) == (True, "cancelled") and boxed.lit() == []
+    assert boxed.asked("rm") == [], "the program ended by itself, asked to"
     boxed.end_dark()
 
 
@@ -168,6 +176,21 @@ def test_the_program_in_the_container_is_killed(boxed: Boxed) -> None:
     boxed.end_dark()
 
 
+def test_the_guard_hears_the_program_s_end_itself(boxed: Boxed) -> None:
+    """Its pipes end in the container alone, so that nobody else has to notice."""
+    follower = boxed.light()
+    [container] = boxed.containers().values()
+    guard = boxed.guard()
+    os.kill(container["pid"], signal.SIGSTOP)
+    try:
+        os.kill(boxed.program(), signal.SIGKILL)
+        wait_for(lambda: Path(f"/proc/{guard}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "the guard's end")
+        assert not boxed.lit()
+    finally:
+        os.kill(container["pid"], signal.SIGCONT)
+    assert follower.read_all()[-1]["exit"]["signal"] == signal.SIGKILL
+
+
 def test_docker_kills_the_container(boxed: Boxed) -> None:
     follower = boxed.light()
     [container] = boxed.containers().values()
@@ -178,9 +201,7 @@ def test_docker_kills_the_container(boxed: Boxed) -> None:
 
 def test_the_guard_on_the_host_is_killed(boxed: Boxed) -> None:
     follower = boxed.light()
-    children = Path(f"/proc/{boxed.machine.process_id('c')}/task/{boxed.machine.process_id('c')}/children").read_text().split()
-    [guard] = [pid for pid in children if b"led_guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(int(guard), signal.SIGKILL)
+    os.kill(boxed.guard(), signal.SIGKILL)
     assert follower.read_event("error")["code"] == "leds.guard_lost"
     assert follower.read_all()[-1]["exit"]["code"] == 1
     boxed.end_dark()
