@@ -13,7 +13,7 @@ CLASSIFY = "jetson_nano/classify.py"
 class Nano:
     """A machine with a model, LEDs in a file, and short words for a classification.
 
-    Its login is in UTF-8, unlike Machine's: with LANG=C each command starts an interpreter twice, which tests of the runner see.
+    Its login is in UTF-8, unlike Machine's: with LANG=C each command starts an interpreter twice, which the runner's tests see.
     """
 
     def __init__(self, machine: Machine) -> None:
