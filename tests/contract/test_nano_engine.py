@@ -51,12 +51,14 @@ def test_built_once_under_a_newer_python(current: Board, tmp_path: Path) -> None
 
 def test_it_is_told_as_it_goes(either: Board) -> None:  # noqa: F811
     """Each line of the library's log at once, also where it is buffered into a pipe (before April 2023)."""
-    either.set(build_s=2.4)
+    either.set(build_s=4.8)
     either.machine.start("b", program=BUILD, model_dir=str(either.model))
     follower = either.machine.follow("b")
-    told = [follower.read_event("building") for _ in range(2)]
+    told = [follower.read_event("building")]
+    while len([each for each in told if "Timing Runner" in each["line"]]) < 2:
+        told.append(follower.read_event("building"))
+    either.set(build_s=0.0)
     assert 0.9 < told[0]["seconds"] < told[1]["seconds"]
-    assert all("Timing Runner" in each["line"] for each in told)
     assert all(each["available_mb"] > 0 for each in told)
     result([message["event"] for message in follower.read_all() if message["type"] == "event"])
 
@@ -70,7 +72,8 @@ def test_an_estimate_is_learned(newest: Board, tmp_path: Path) -> None:  # noqa:
     events, _ = newest.build(other)
     (told,) = of(events, "progress")[:1]
     assert told["what"] == "engine.build" and told["unit"] == "s"
-    assert 1 <= told["total"] <= 6 and told["eta_s"] >= 0 and told["done"] <= told["total"]
+    took = json.loads((newest.model / "engine.json").read_text())["seconds"]
+    assert told["total"] == max(1, round(took)) and told["eta_s"] >= 0 and told["done"] <= told["total"]
 
 
 def exchange_model(nano: Board) -> None:
@@ -149,12 +152,12 @@ def test_an_engine_that_crashes_tensorrt_does_so_once(newest: Board, tmp_path: P
 
 
 @pytest.mark.parametrize("kept", [0, 100])
-def test_half_an_engine(either: Board, kept: int) -> None:  # noqa: F811
+def test_half_an_engine(newest: Board, kept: int) -> None:  # noqa: F811
     """The power went while it was written: no record, and only its beginning."""
-    either.build()
-    (either.model / "engine.json").unlink()
-    os.truncate(either.model / ENGINE, kept)
-    assert result(either.build()[0])["bytes"] > 100
+    newest.build()
+    (newest.model / "engine.json").unlink()
+    os.truncate(newest.model / ENGINE, kept)
+    assert result(newest.build()[0])["bytes"] > 100
 
 
 @pytest.mark.parametrize(("how", "code"), [
@@ -167,8 +170,9 @@ def test_what_goes_wrong_is_said(newest: Board, how: str, code: str) -> None:  #
     if code == "engine.out_of_memory":
         assert params["memory_mb"] > 0 and params["swap_mb"] >= 0
     assert newest.engines() == []
-    newest.set(build=None)
-    assert result(newest.build()[0])["reused"] is False
+    if how == "crashes":
+        newest.set(build=None)
+        assert result(newest.build()[0])["reused"] is False, "nothing is left that the next one stumbles over"
 
 
 def test_a_file_that_is_no_network(newest: Board) -> None:  # noqa: F811
