@@ -65,9 +65,7 @@ class Lab:
         return self.config.server
 
     def nano_config(self, name: str | None) -> NanoConfig:
-        nano = self.config.nano(name)
-        _refuse_not_yet(nano)
-        return nano
+        return self.config.nano(name)
 
     @property
     def server(self) -> Machine:
@@ -160,10 +158,7 @@ class Lab:
 
 def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
     """What the contract allows in config.json and this version cannot carry out. ConfigError."""
-    if isinstance(config, NanoConfig):
-        if config.container:
-            raise ConfigError("config.not_yet", what="container")
-    elif config.scheduler == "slurm":
+    if isinstance(config, ServerConfig) and config.scheduler == "slurm":
         raise ConfigError("config.not_yet", what="scheduler: slurm")
 
 

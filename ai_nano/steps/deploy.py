@@ -3,7 +3,7 @@
 import hashlib
 import math
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -57,7 +57,7 @@ class DeployStep:
         others = [name for name in _have_it(workspace, model, inputs) if name not in asked]
 
         engines = _engines_of(workspace, others)
-        built_there = {nano.name for nano in nanos if nano.engine == "tensorrt"}
+        built_there = {nano.name: nano.container for nano in nanos if nano.engine == "tensorrt"}
 
         def ready(name: str, made: engine.Engine | None) -> None:
             if made is not None:
@@ -110,10 +110,10 @@ class Failed:
     delivered: bool
 
 
-def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext, built_there: Collection[str],
+def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext, built_there: Mapping[str, str | None],
          ready: Callable[[str, engine.Engine | None], None]) -> list[Failed]:
-    """To all at once, each with its engine where it is `built_there`; `ready` is called in one thread after the other.
-    Returns what went wrong."""
+    """To all at once, each with its engine where it is `built_there` (in that container); `ready` is called in one thread
+    after the other. Returns what went wrong."""
     failed: list[Failed] = []
     together = _Together(context, [nano.name for nano in nanos])
     lock = threading.Lock()
@@ -132,7 +132,8 @@ def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext, built_t
             context.emit(Log("deploy.verified", {"model": model}, machine=nano.name))
             made = None
             if nano.name in built_there:
-                made = engine.build(nano, model, lambda event: together.tell_build(nano.name, event), context.cancel)
+                made = engine.build(nano, model, lambda event: together.tell_build(nano.name, event), context.cancel,
+                                    built_there[nano.name])
                 together.built(nano.name)
             with lock:
                 ready(nano.name, made)

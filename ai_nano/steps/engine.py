@@ -27,16 +27,24 @@ class Engine:
         return {"reused": self.reused, "seconds": self.seconds, "file": self.file}
 
 
-def build(machine: Machine, model: str, emit: Listener, cancel: CancelToken) -> Engine:
-    """The engine of a model that is on the Nano. Raises WorkFailed (codes: doc/design/wire.md), ContactLost, Cancelled."""
+def build(machine: Machine, model: str, emit: Listener, cancel: CancelToken, container: str | None = None) -> Engine:
+    """The engine of a model that is on the Nano; `container` as in config.json.
+
+    Raises WorkFailed (codes: doc/design/wire.md), ContactLost, Cancelled.
+    """
     folder = str(find_model(machine, model)["path"])
     for job in _under_way(machine, folder):
         _wait_for(job, machine.name, emit, cancel)
-    job = machine.start(LABEL, PROGRAM, {"model_dir": folder})
+    job = machine.start(LABEL, PROGRAM, {"model_dir": folder, **container_param(container)})
     result = wire.follow(job, LABEL, machine.name, _Estimating(emit), cancel)
     with answers.reading(machine.name):
         return Engine(bool(optional(answers.flag, result, "reused")), optional(answers.number, result, "seconds", low=0) or 0.0,
                       optional(answers.text, result, "engine"))
+
+
+def container_param(container: str | None) -> dict[str, str]:
+    """What a program that needs jetson-inference is told of its Docker image."""
+    return {"container": container} if container else {}
 
 
 def find_model(machine: Machine, model: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from ai_nano.core.events import Event, Prediction
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
-from ai_nano.steps.engine import find_model
+from ai_nano.steps.engine import container_param, find_model
 
 # The program on the Nano ends, LEDs dark, when it has heard nothing from the laptop for so long.
 LEASE_S = 5.0
@@ -161,7 +161,8 @@ def classify_params(machine: Machine, nano: NanoConfig, model: str, options: Inf
     return {"model_dir": find_model(machine, model)["path"], "camera": nano.camera, "flip": nano.flip, "engine": nano.engine,
             "leds": nano.leds, "pins": list(nano.pins), "leds_file": None,
             "threshold": nano.threshold if options.threshold is None else options.threshold,
-            **_limits(options), **_steadiness(options, nano.camera)}
+            **_limits(options), **_steadiness(options, nano.camera),
+            **container_param(nano.container if nano.engine == "tensorrt" else None)}
 
 
 def _limits(options: InferOptions | TryOptions) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from jetson_nano import engine_record, health
 from jetson_nano.engine_reasons import NOT_KEPT, OTHER_ENGINE, last_error, out_of_memory, plain, reason
+from jetson_nano.in_container import carry_out
 from jetson_nano.model import Model, read_model
-from shared.wire import FULL, Failure, Run, guard
+from shared.wire import FULL, Failure, Run
 
 BUILDER = Path(__file__).with_name("engine_builder.py")
 TICK_S = 1.0
@@ -239,7 +240,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: List[str]) -> int:
-    return guard(Run(get_parser().parse_args(argv).run), build)
+    return carry_out(Run(get_parser().parse_args(argv).run), build)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ from jetson_nano.decision import Decision, Settings, changed, wrong
 from jetson_nano.engine import Answer, Engine
 from jetson_nano.engines import open_engine
 from jetson_nano.guarded_leds import open_leds
+from jetson_nano.in_container import carry_out
 from jetson_nano.leds import Leds
 from jetson_nano.model import Model, read_model
 from jetson_nano.pictures import Pictures
 from jetson_nano.sources import Frame, Source, SourceEnded, check_flip, open_source
-from shared.wire import Commands, Failure, Lease, Run, guard
+from shared.wire import Commands, Failure, Lease, Run
 
 FRAME_WAIT_S = 0.1
 LISTEN_S = 0.05
@@ -181,7 +182,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: List[str]) -> int:
-    return guard(Run(get_parser().parse_args(argv).run), classify)
+    return carry_out(Run(get_parser().parse_args(argv).run), classify)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+from jetson_nano import host
 from jetson_nano.model import Model
 from shared.files import sha256
 
@@ -20,7 +21,10 @@ DEVICE = Path("/proc/device-tree/model")
 
 
 def device() -> str:
-    """The board, for example "NVIDIA Jetson Nano Developer Kit"."""
+    """The board, for example "NVIDIA Jetson Nano Developer Kit"; a container cannot see its device tree, and is told."""
+    told = os.environ.get(host.BOARD)
+    if told:
+        return told
     try:
         return DEVICE.read_bytes().rstrip(b"\0").decode("utf-8", "replace")
     except OSError:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional
+from typing import Any, Dict, Iterable, Optional, Union
 
+from jetson_nano import host
 from jetson_nano.leds import Leds, make_leds
 from shared.wire import Failure, encode
 
@@ -19,6 +20,8 @@ ANSWER_S = 3.0
 BEAT_S = 0.25
 END_S = 3.0
 BLOCK = 4096
+
+Process = Union["subprocess.Popen[bytes]", host.FarProcess]
 
 
 class GuardedLeds(Leds):
@@ -33,9 +36,7 @@ class GuardedLeds(Leds):
         self._received = b""
         self._owed = 1
         self._told_at = 0.0
-        self._process: Optional["subprocess.Popen[bytes]"] = subprocess.Popen(
-            [sys.executable, "-B", str(GUARD), json.dumps(self._params)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, bufsize=0, start_new_session=True, env=dict(os.environ, PYTHONPATH=_python_path()))
+        self._process: Optional[Process] = start_guard(self._params)
         try:
             self._hear(OPEN_S)
         except BaseException:
@@ -115,7 +116,14 @@ class GuardedLeds(Leds):
     def _darken(self) -> None:
         """The guard is gone, perhaps while an LED was lit: dark from here, then the error. Raises Failure."""
         self._end()
-        make_leds(self._params, self._root).close()
+        if host.inside():  # pins are out of reach: another guard begins with darkening them
+            self._process = start_guard(self._params)
+            try:
+                self._line(time.monotonic() + OPEN_S)
+            finally:
+                self._end()
+        else:
+            make_leds(self._params, self._root).close()
         raise Failure("leds.guard_lost")
 
     def _end(self) -> None:
@@ -130,6 +138,22 @@ class GuardedLeds(Leds):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def start_guard(params: Dict[str, Any]) -> Process:
+    """led_guard.py on the computer that has the pins. Raises Failure leds.guard_lost."""
+    if not host.inside():
+        return guard_process(params)
+    try:
+        return host.start_guard(params)
+    except (OSError, ValueError) as error:
+        raise Failure("leds.guard_lost") from error
+
+
+def guard_process(params: Dict[str, Any]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-B", str(GUARD), json.dumps(params)], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, bufsize=0, start_new_session=True,
+                            env=dict(os.environ, PYTHONPATH=_python_path()))
 
 
 def _python_path() -> str:

@@ -25,7 +25,7 @@ class Said(NamedTuple):
         return lines[-1][:300] if lines else ""
 
 
-def ask(words: List[str], text: Optional[str] = None) -> Said:
+def ask(words: List[str], text: Optional[str] = None, timeout_s: float = TIMEOUT_S) -> Said:
     """Runs a command with `text` as its standard input, and never asks anybody anything."""
     environment = dict(os.environ, LC_ALL="C", LANGUAGE="C", PATH=_path())
     runtime = f"/run/user/{os.getuid()}"
@@ -34,7 +34,7 @@ def ask(words: List[str], text: Optional[str] = None) -> Said:
     try:
         command = [shutil.which(words[0], path=environment["PATH"]) or words[0]] + words[1:]
         done = subprocess.run(command, input=(text or "").encode("utf-8", "surrogateescape"), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=environment, timeout=TIMEOUT_S)
+                              stderr=subprocess.PIPE, env=environment, timeout=timeout_s)
     except (FileNotFoundError, PermissionError) as error:
         return Said(127, "", str(error))
     except subprocess.TimeoutExpired:

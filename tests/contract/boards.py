@@ -58,10 +58,12 @@ class Board:
         return self.ask("autostart", "on", json.dumps({"model": "colours-001", "params": params, "student": "ada@lab"}))
 
     def is_now(self, state: str) -> Message:
-        """The autostart's status, once it is that."""
+        """The autostart's status, once it is that. (Asked when its file says so: each question is an interpreter's start.)"""
         found: list[Message] = []
 
         def there() -> bool:
+            if self.noted_state() != state:
+                return False
             found.append(self.ask("autostart", "status"))
             return bool(found[-1]["state"] == state)
 
@@ -75,6 +77,12 @@ class Board:
     def noted(self) -> Message:
         message: Message = json.loads((self.files / "state.json").read_text())
         return message
+
+    def noted_state(self) -> str | None:
+        try:
+            return str(self.noted()["state"])
+        except FileNotFoundError:
+            return None
 
     def close(self) -> None:
         """Whatever a test has left running ends."""

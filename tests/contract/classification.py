@@ -11,10 +11,14 @@ CLASSIFY = "jetson_nano/classify.py"
 
 
 class Nano:
-    """A machine with a model, LEDs in a file, and short words for a classification."""
+    """A machine with a model, LEDs in a file, and short words for a classification.
+
+    Its login is in UTF-8, unlike Machine's: with LANG=C each command starts an interpreter twice, which the runner's tests see.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        machine.environment["LANG"] = "C.UTF-8"
         self.model = make_model(machine.root / "models" / "colours-001")
         self.leds_file = machine.root / "leds.jsonl"
 

@@ -72,13 +72,19 @@ def board(tmp_path: Path, nano_python: str, request: pytest.FixtureRequest) -> I
     yield from boards(tmp_path, nano_python, request.param)
 
 
+@pytest.fixture(params=[FACES[0], FACES[-1]])
+def either(tmp_path: Path, nano_python: str, request: pytest.FixtureRequest) -> Iterator[Board]:
+    """In the oldest and in the newest face, which between them have both values of all that differs (jetson_face/face.py)."""
+    yield from boards(tmp_path, nano_python, request.param)
+
+
 @pytest.fixture
 def newest(tmp_path: Path, nano_python: str) -> Iterator[Board]:
     """In the newest face, under the Nano's Python."""
     yield from boards(tmp_path, nano_python, FACES[-1])
 
 
-@pytest.fixture(params=FACES)
+@pytest.fixture(params=FACES[1:])
 def current(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Board]:
-    """In each face, under the Python of the tests: JetPack 5 and 6 have newer ones than 3.6."""
+    """In each face that JetPack 5 and 6 can have, under the Python of the tests: theirs are newer than 3.6."""
     yield from boards(tmp_path, sys.executable, request.param)

@@ -3,9 +3,13 @@
 import os
 import signal
 
+import nano_programs  # noqa: F401
 import pytest
-from classification import Nano
+from classification import PINS, Nano
 from machine import Machine, Message, of, wait_for
+
+from jetson_nano import blink
+from shared.wire import Failure
 
 BLINK = "jetson_nano/blink.py"
 USUAL = {"leds": "file", "pins": [12, 16, 18], "leds_file": None, "classes": ["red", "green", "blue"], "seconds": 0.1,
@@ -34,7 +38,8 @@ def test_each_led_in_turn_with_its_class(nano: Nano) -> None:
     assert logs == [("blink.lit", {"pin": pin, "number": number, "name": name})
                     for number, (pin, name) in enumerate(zip([12, 16, 18], ["red", "green", "blue"], strict=True))]
     assert events[-1]["lit"][1] == {"pin": 16, "class": "green"} and events[-1]["without_pin"] == []
-    assert (on(nano), nano.lit()) == ([12, 16, 18], [])
+    off = [(pin, False) for pin in PINS]
+    assert nano.switched() == [*off, *[(pin, on) for pin in PINS for on in (True, False)], *off]
 
 
 def test_classes_are_named_in_the_first_round_alone(nano: Nano) -> None:
@@ -55,10 +60,23 @@ def test_pins_without_a_class_are_lit_too(nano: Nano, classes: list[str], codes:
     assert [event["code"] for event in of(events, "log")] == codes and on(nano) == [12, 16, 18]
 
 
-@pytest.mark.parametrize(("changes", "code"), [
-    ({"pins": ["12"]}, "infer.bad_params"), ({"classes": "red"}, "infer.bad_params"), ({"seconds": 0}, "infer.bad_params"),
-    ({"rounds": "2"}, "infer.bad_params"), ({"leds": None}, "infer.bad_params"), ({"leds": "lamps"}, "leds.unknown")])
-def test_what_makes_no_sense_is_refused(nano: Nano, changes: dict[str, object], code: str) -> None:
+def test_without_pins_it_says_so(nano: Nano) -> None:
+    assert run(nano.machine, pins=[])[-1]["pins"] == []
+
+
+@pytest.mark.parametrize(("changes", "key"), [
+    ({"pins": ["12"]}, "pins"), ({"pins": 12}, "pins"), ({"classes": "red"}, "classes"), ({"classes": [1]}, "classes"),
+    ({"seconds": 0}, "seconds"), ({"seconds": True}, "seconds"), ({"rounds": "2"}, "rounds"), ({"rounds": 601}, "rounds"),
+    ({"leds": None}, "leds")])
+def test_what_makes_no_sense_is_refused(changes: dict[str, object], key: str) -> None:
+    blink.check_params(USUAL)
+    with pytest.raises(Failure) as caught:
+        blink.check_params({**USUAL, **changes})
+    assert (caught.value.code, caught.value.params) == ("infer.bad_params", {"key": key})
+
+
+@pytest.mark.parametrize(("changes", "code"), [({"rounds": "2"}, "infer.bad_params"), ({"leds": "lamps"}, "leds.unknown")])
+def test_what_is_refused_lights_nothing(nano: Nano, changes: dict[str, object], code: str) -> None:
     last = run(nano.machine, **changes)[-1]
     assert (last["type"], last["code"]) == ("error", code) and nano.lit() == []
 

@@ -7,10 +7,16 @@ import signal
 import time
 from pathlib import Path
 
+import nano_programs  # noqa: F401
 import pytest
 from classification import PINS, Nano, predictions
-from colours import CLASSES, MjpegCamera, make_clip, make_images, make_onnx
+from colours import CLASSES, MjpegCamera, make_clip, make_images, make_model, make_onnx
 from machine import Message, read_lines, wait_for
+
+from jetson_nano.classify import check_params
+from jetson_nano.model import read_model
+from jetson_nano.sources import SourceLost, open_source
+from shared.wire import Failure
 
 
 def test_every_frame_is_predicted_once_and_in_order(nano: Nano, tmp_path: Path) -> None:
@@ -134,22 +140,33 @@ def test_a_camera_may_be_pulled_out_and_put_back(nano: Nano, camera: MjpegCamera
     assert follower.read_event("result")["frames"] == 2
 
 
-@pytest.mark.parametrize("uri", ["webcam:99", "/dev/video99", "v4l2:///dev/video99", "file:///nowhere.mp4",
-                                 "/nowhere", "http://127.0.0.1:1/x.mjpg", "rtsp://127.0.0.1:1/x"])
+@pytest.mark.parametrize("uri", ["webcam:99", "file:///nowhere.mp4", "http://127.0.0.1:1/x.mjpg", "rtsp://127.0.0.1:1/x"])
 def test_a_camera_that_is_not_there(nano: Nano, uri: str) -> None:
     code, params = nano.error(uri)
     assert code == "infer.camera_missing" and params["camera"] == uri and params["error"]
+
+
+@pytest.mark.parametrize("uri", ["/dev/video99", "v4l2:///dev/video99", "/nowhere"])
+def test_what_is_not_plugged_in_is_not_opened(uri: str) -> None:
+    with pytest.raises(SourceLost):
+        open_source(uri, None, None)
 
 
 def test_a_camera_of_an_unknown_kind(nano: Nano) -> None:
     assert nano.error("csi://0") == ("infer.camera_unsupported", {"camera": "csi://0", "engine": "onnxruntime"})
 
 
+def refused(folder: Path) -> tuple[str, Message]:
+    with pytest.raises(Failure) as caught:
+        read_model(folder)
+    return caught.value.code, caught.value.params
+
+
 @pytest.mark.parametrize("file", ["model.onnx", "labels.txt"])
-def test_a_model_that_is_missing(nano: Nano, file: str) -> None:
-    (nano.model / file).unlink()
-    code, params = nano.error("webcam:0")
-    assert (code, params) == ("infer.model_missing", {"model": "colours-001", "folder": str(nano.model), "file": file})
+def test_a_model_that_is_missing(tmp_path: Path, file: str) -> None:
+    model = make_model(tmp_path / "colours-001")
+    (model / file).unlink()
+    assert refused(model) == ("infer.model_missing", {"model": "colours-001", "folder": str(model), "file": file})
 
 
 def test_a_folder_that_is_missing(nano: Nano) -> None:
@@ -157,10 +174,10 @@ def test_a_folder_that_is_missing(nano: Nano) -> None:
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "labels.txt", "bundle.json"])
-def test_a_model_that_is_damaged(nano: Nano, file: str) -> None:
-    content = (nano.model / file).read_bytes()
-    (nano.model / file).write_bytes(content[:-1])
-    assert nano.error("webcam:0") == ("infer.model_damaged", {"model": "colours-001", "file": file})
+def test_a_model_that_is_damaged(tmp_path: Path, file: str) -> None:
+    model = make_model(tmp_path / "colours-001")
+    (model / file).write_bytes((model / file).read_bytes()[:-1])
+    assert refused(model) == ("infer.model_damaged", {"model": "colours-001", "file": file})
 
 
 def test_a_model_of_the_older_program(nano: Nano, tmp_path: Path) -> None:
@@ -193,11 +210,21 @@ def test_labels_that_are_not_the_network_s(nano: Nano, tmp_path: Path, labels: s
 
 
 @pytest.mark.parametrize(("change", "code"), [
-    ({"engine": "magic"}, "infer.unknown_engine"), ({"leds": "neon"}, "leds.unknown"),
-    ({"flip": "sideways"}, "infer.bad_flip"), ({"threshold": 2}, "infer.bad_params"),
+    ({"engine": "magic"}, "infer.unknown_engine"), ({"leds": "neon"}, "leds.unknown"), ({"threshold": 2}, "infer.bad_params"),
     ({"leds_file": "/nowhere/leds.jsonl"}, "leds.file")])
 def test_bad_parameters(nano: Nano, change: Message, code: str) -> None:
     assert nano.error("webcam:0", **change)[0] == code
+
+
+@pytest.mark.parametrize(("change", "code"), [
+    ({"flip": "sideways"}, "infer.bad_flip"), ({"camera": 0}, "infer.bad_params"), ({"engine": None}, "infer.bad_params"),
+    ({"threshold": None}, "infer.bad_params"), ({"threshold": -0.1}, "infer.bad_params")])
+def test_parameters_are_looked_at_first(change: Message, code: str) -> None:
+    usual = {"model_dir": "m", "camera": "c", "engine": "onnxruntime", "leds": "none", "threshold": 0.6}
+    check_params(usual)
+    with pytest.raises(Failure) as caught:
+        check_params({**usual, **change})
+    assert caught.value.code == code
 
 
 def test_a_missing_engine_is_an_error_and_no_fallback(nano: Nano) -> None:
@@ -243,58 +270,3 @@ def test_an_error_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
     (nano.machine.run_path("c") / "commands.jsonl").mkdir()  # cannot be read, as on a broken SD card
     assert follower.read_event("error")["code"] == "program.crashed"
     assert nano.lit() == []
-
-
-def test_tensorrt_gives_every_probability(jetson: Nano, tmp_path: Path) -> None:
-    images = make_images(tmp_path / "images", ["red", "blue", "grey"])
-    events = jetson.run(images, engine="tensorrt")
-    seen = predictions(events)
-    assert [event["class"] for event in seen] == ["red", "blue", None]
-    assert [event["lit"] for event in seen] == [[12], [18], []]
-    assert all(sum(event["probabilities"].values()) == pytest.approx(1) for event in seen)
-    assert [event["code"] for event in events if event["type"] == "log"] == ["infer.building_engine", "infer.ready"]
-    assert events[-1]["frames"] == 3 and jetson.lit() == []
-
-
-@pytest.mark.parametrize("features", ["", "none"])
-def test_tensorrt_of_older_releases_knows_the_best_class_only(jetson: Nano, tmp_path: Path, features: str) -> None:
-    jetson.machine.environment["JETSON_DOUBLE"] = features
-    (jetson.model / "model.onnx.1.1.8001.GPU.FP16.engine").write_bytes(b"")
-    images = make_images(tmp_path / "images", ["green", "blue"])
-    events = jetson.run(images.as_uri(), engine="tensorrt")
-    seen = predictions(events)
-    assert [event["probabilities"].keys() for event in seen] == [{"green"}, {"blue"}]
-    assert [event["confidence"] for event in seen] == [event["probabilities"][event["class"]] for event in seen]
-    assert [event["code"] for event in events if event["type"] == "log"] == ["infer.ready"]
-
-
-def test_both_engines_agree(jetson: Nano, tmp_path: Path) -> None:
-    images = make_images(tmp_path / "images", ["grey", "red", "grey"])
-    first = predictions(jetson.run(images, engine="tensorrt"))
-    shutil.rmtree(jetson.machine.run_path("c"))
-    second = predictions(jetson.run(images))
-    assert [event["probabilities"] for event in first] == [
-        pytest.approx(event["probabilities"]) for event in second]
-
-
-def test_tensorrt_is_told_to_flip(jetson: Nano, tmp_path: Path) -> None:
-    images = make_images(tmp_path / "images", ["red"])
-    assert predictions(jetson.run(images, engine="tensorrt", flip="rotate-180"))[0]["class"] == "red"
-
-
-def test_tensorrt_without_a_camera(jetson: Nano) -> None:
-    assert jetson.error("/dev/video99", engine="tensorrt")[0] == "infer.camera_missing"
-    shutil.rmtree(jetson.machine.run_path("c"))
-    assert jetson.error("http://127.0.0.1:1/x.mjpg", engine="tensorrt") == (
-        "infer.camera_unsupported", {"camera": "http://127.0.0.1:1/x.mjpg", "engine": "tensorrt"})
-
-
-def test_tensorrt_refuses_labels_that_are_not_the_network_s(jetson: Nano, tmp_path: Path) -> None:
-    older = tmp_path / "older"
-    older.mkdir()
-    make_onnx(older / "resnet18.onnx")
-    (older / "labels.txt").write_text("red\ngreen\n\n")
-    assert jetson.error("webcam:0", engine="tensorrt", model_dir=str(older))[0] == "infer.labels_mismatch"
-    (older / "labels.txt").write_text("red\ngreen\nblue\nyellow")
-    shutil.rmtree(jetson.machine.run_path("c"))
-    assert jetson.error("webcam:0", engine="tensorrt", model_dir=str(older))[0] == "infer.engine_failed"

@@ -12,7 +12,7 @@ import pytest
 from classification import predictions
 from colours import make_images, make_onnx
 from machine import Message, of, wait_for
-from nano_faces import BUILD, Board, board, codes, current, newest  # noqa: F401
+from nano_faces import BUILD, Board, board, codes, current, either, newest  # noqa: F401
 
 ENGINE = "model.onnx.1.1.8201.GPU.FP16.engine"
 
@@ -49,14 +49,16 @@ def test_built_once_under_a_newer_python(current: Board, tmp_path: Path) -> None
     check_built_once(current, tmp_path)
 
 
-def test_it_is_told_as_it_goes(board: Board) -> None:  # noqa: F811
+def test_it_is_told_as_it_goes(either: Board) -> None:  # noqa: F811
     """Each line of the library's log at once, also where it is buffered into a pipe (before April 2023)."""
-    board.set(build_s=2.4)
-    board.machine.start("b", program=BUILD, model_dir=str(board.model))
-    follower = board.machine.follow("b")
-    told = [follower.read_event("building") for _ in range(2)]
+    either.set(build_s=4.8)
+    either.machine.start("b", program=BUILD, model_dir=str(either.model))
+    follower = either.machine.follow("b")
+    told = [follower.read_event("building")]
+    while len([each for each in told if "Timing Runner" in each["line"]]) < 2:
+        told.append(follower.read_event("building"))
+    either.set(build_s=0.0)
     assert 0.9 < told[0]["seconds"] < told[1]["seconds"]
-    assert all("Timing Runner" in each["line"] for each in told)
     assert all(each["available_mb"] > 0 for each in told)
     result([message["event"] for message in follower.read_all() if message["type"] == "event"])
 
@@ -70,7 +72,8 @@ def test_an_estimate_is_learned(newest: Board, tmp_path: Path) -> None:  # noqa:
     events, _ = newest.build(other)
     (told,) = of(events, "progress")[:1]
     assert told["what"] == "engine.build" and told["unit"] == "s"
-    assert 1 <= told["total"] <= 6 and told["eta_s"] >= 0 and told["done"] <= told["total"]
+    took = json.loads((newest.model / "engine.json").read_text())["seconds"]
+    assert told["total"] == max(1, round(took)) and told["eta_s"] >= 0 and told["done"] <= told["total"]
 
 
 def exchange_model(nano: Board) -> None:
@@ -90,22 +93,22 @@ def exchange_model(nano: Board) -> None:
 
 
 @pytest.mark.parametrize("with_record", [True, False])
-def test_an_exchanged_model_is_built_anew(board: Board, tmp_path: Path, with_record: bool) -> None:  # noqa: F811
+def test_an_exchanged_model_is_built_anew(either: Board, tmp_path: Path, with_record: bool) -> None:  # noqa: F811
     """In 2020 jetson-inference itself would go on with the old one's engine."""
-    board.build()
+    either.build()
     if not with_record:
-        (board.model / "engine.json").unlink()
-    exchange_model(board)
-    os.utime(board.model / "model.onnx", (time.time() + 5, time.time() + 5))
-    seen = predictions(board.classify(make_images(tmp_path / "images", ["red"])))
+        (either.model / "engine.json").unlink()
+    exchange_model(either)
+    os.utime(either.model / "model.onnx", (time.time() + 5, time.time() + 5))
+    seen = predictions(either.classify(make_images(tmp_path / "images", ["red"])))
     assert [event["class"] for event in seen] == ["blue"]
 
 
-def test_an_engine_of_the_older_program_is_kept(board: Board, tmp_path: Path) -> None:  # noqa: F811
-    board.build()
-    (board.model / "engine.json").unlink()
-    assert codes(board.classify(make_images(tmp_path / "images", ["red"]))) == ["infer.ready"]
-    assert json.loads((board.model / "engine.json").read_text())["seconds"] == 0
+def test_an_engine_of_the_older_program_is_kept(either: Board, tmp_path: Path) -> None:  # noqa: F811
+    either.build()
+    (either.model / "engine.json").unlink()
+    assert codes(either.classify(make_images(tmp_path / "images", ["red"]))) == ["infer.ready"]
+    assert json.loads((either.model / "engine.json").read_text())["seconds"] == 0
 
 
 def test_a_newer_tensorrt_builds_anew_and_the_old_engine_goes(newest: Board) -> None:  # noqa: F811
@@ -116,19 +119,19 @@ def test_a_newer_tensorrt_builds_anew_and_the_old_engine_goes(newest: Board) -> 
     assert newest.engines() == [built["engine"]]
 
 
-def test_an_engine_of_another_board(board: Board, tmp_path: Path) -> None:  # noqa: F811
+def test_an_engine_of_another_board(either: Board, tmp_path: Path) -> None:  # noqa: F811
     """A cloned SD card: its record says another board; without one TensorRT refuses it, and it is built anew."""
-    board.build()
-    record = json.loads((board.model / "engine.json").read_text())
-    (board.model / "engine.json").write_text(json.dumps({**record, "device": "NVIDIA Orin Nano"}))
-    events, _ = board.build()
+    either.build()
+    record = json.loads((either.model / "engine.json").read_text())
+    (either.model / "engine.json").write_text(json.dumps({**record, "device": "NVIDIA Orin Nano"}))
+    events, _ = either.build()
     assert result(events)["reused"] is False and "engine.refused" not in codes(events)
-    (board.model / "engine.json").unlink()
-    board.set(device="another board")
-    events, _ = board.build()
+    (either.model / "engine.json").unlink()
+    either.set(device="another board")
+    events, _ = either.build()
     assert "engine.refused" in codes(events) and result(events)["reused"] is False
-    board.set(device="a third one")
-    said = codes(board.classify(make_images(tmp_path / "images", ["red"])))
+    either.set(device="a third one")
+    said = codes(either.classify(make_images(tmp_path / "images", ["red"])))
     assert said == ["engine.refused", "infer.building_engine", "infer.ready"]
 
 
@@ -149,12 +152,12 @@ def test_an_engine_that_crashes_tensorrt_does_so_once(newest: Board, tmp_path: P
 
 
 @pytest.mark.parametrize("kept", [0, 100])
-def test_half_an_engine(board: Board, kept: int) -> None:  # noqa: F811
+def test_half_an_engine(newest: Board, kept: int) -> None:  # noqa: F811
     """The power went while it was written: no record, and only its beginning."""
-    board.build()
-    (board.model / "engine.json").unlink()
-    os.truncate(board.model / ENGINE, kept)
-    assert result(board.build()[0])["bytes"] > 100
+    newest.build()
+    (newest.model / "engine.json").unlink()
+    os.truncate(newest.model / ENGINE, kept)
+    assert result(newest.build()[0])["bytes"] > 100
 
 
 @pytest.mark.parametrize(("how", "code"), [
@@ -167,8 +170,9 @@ def test_what_goes_wrong_is_said(newest: Board, how: str, code: str) -> None:  #
     if code == "engine.out_of_memory":
         assert params["memory_mb"] > 0 and params["swap_mb"] >= 0
     assert newest.engines() == []
-    newest.set(build=None)
-    assert result(newest.build()[0])["reused"] is False
+    if how == "crashes":
+        newest.set(build=None)
+        assert result(newest.build()[0])["reused"] is False, "nothing is left that the next one stumbles over"
 
 
 def test_a_file_that_is_no_network(newest: Board) -> None:  # noqa: F811

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from ssh_servers import start_server
 
-REPOSITORY = Path(__file__).parents[2]
+from ai_nano.cli.main import main
 
 
 class Bench:
-    """`ai-nano` as a process, and its one Nano's ROOT."""
+    """`ai-nano` in a folder and with a home of its own, without a terminal; and its one Nano's ROOT.
+
+    In this process, which has imported it all: tests/unit/test_cli.py starts processes.
+    """
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._folder, self.root = folder, root
 
     def run(self, *words: str, code: int = 0) -> str:
-        environment = {**os.environ, "HOME": str(self._folder), "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en",
-                       "XDG_CONFIG_HOME": str(self._folder / "config"), "LANG": "C.UTF-8"}
-        done = subprocess.run([sys.executable, "-m", "ai_nano", *words], cwd=self._folder, env=environment, text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        environment = {"HOME": str(self._folder), "AI_NANO_LANGUAGE": "en", "XDG_CONFIG_HOME": str(self._folder / "config"),
+                       "LANG": "C.UTF-8"}
+        out, errors, before, handler = io.StringIO(), io.StringIO(), os.getcwd(), signal.getsignal(signal.SIGTERM)
+        os.chdir(self._folder)
+        try:
+            with (mock.patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(errors),
+                  open(os.devnull) as nobody, mock.patch.object(sys, "stdin", nobody)):
+                ended = main(words)
+        finally:
+            os.chdir(before)
+            signal.signal(signal.SIGTERM, handler)
+        assert ended == code, out.getvalue() + errors.getvalue()
+        return out.getvalue() + errors.getvalue()
 
     def json(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.run("--json", *words, code=code).splitlines()]

@@ -48,6 +48,15 @@ def test_the_engine_is_built_of_what_was_delivered(exported: Room, nanos: dict[s
     assert facts["nanos"] == ["nano1", "nano3"] and not nanos["nano3"].started
 
 
+def test_a_builder_in_a_container_is_told_its_image(
+        exported: Room, nanos: dict[str, FakeMachine], monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, *others = exported.lab.config.nanos
+    monkeypatch.setattr(exported.lab, "config", replace(
+        exported.lab.config, nanos=(replace(first, container="auto"), second, *others)))
+    exported.do("deploy", DeployOptions(("nano1", "nano2")))
+    assert [machine.started[0][1].get("container") for machine in (nanos["nano1"], nanos["nano2"])] == ["auto", None]
+
+
 def test_without_tensorrt_nothing_is_built(exported: Room, nanos: dict[str, FakeMachine]) -> None:
     facts = exported.do("deploy", DeployOptions(("nano3",)))
     assert not nanos["nano3"].started and "engines" not in facts

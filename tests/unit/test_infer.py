@@ -110,6 +110,15 @@ def test_files_are_taken_frame_by_frame_and_cameras_are_not(deployed: Room, came
         assert (params["hysteresis"], params["smoothing_s"]) == ((0.1, 0.15) if live else (0.0, 0.0))
 
 
+@pytest.mark.parametrize(("engine", "told"), [("tensorrt", {"container": "auto"}), ("onnxruntime", {})])
+def test_the_container_is_that_of_jetson_inference(deployed: Room, engine: str, told: dict[str, str]) -> None:
+    settings = replace(deployed.lab.nano_settings, engine=engine, container="auto")
+    deployed.lab.config = replace(deployed.lab.config, nanos=(settings,))
+    deployed.do("infer", InferOptions(frames=1))
+    params = deployed.lab.nano(None).started[-1][1]
+    assert {key: value for key, value in params.items() if key == "container"} == told
+
+
 def test_what_a_person_asks_for_counts(deployed: Room) -> None:
     deployed.do("infer", InferOptions(frames=1, hysteresis=0.0, smoothing=2.5))
     params = deployed.lab.nano(None).started[-1][1]
