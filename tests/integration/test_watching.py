@@ -15,10 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from link import Link
 from ssh_servers import SshServer
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-from link import Link  # noqa: E402  (tests/, which pytest does not add)
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig, NanoConfig, Secret
