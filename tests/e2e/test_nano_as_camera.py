@@ -112,13 +112,11 @@ def test_unplugged_and_not_there(room: Classroom, lab: Lab) -> None:
     back.close()
 
 
-def test_a_nano_that_is_off(room: Classroom, tmp_path: Path) -> None:
-    lab = build_lab(room.config, Nobody(), tmp_path / "config")
-    room.stop_machine("nano1")
-    try:
+def test_a_nano_that_is_off(tmp_path: Path) -> None:
+    with Classroom(tmp_path / "classroom") as room:
+        lab = build_lab(room.config, Nobody(), tmp_path / "config")
+        room.stop_machine("nano1")
         with pytest.raises(CameraError) as error:
             lab.open_camera(URI)
-    finally:
-        room.start_machine("nano1")
         lab.close()
     assert error.value.code == "camera.nano_unreachable" and error.value.exit_code == 3
