@@ -12,6 +12,7 @@ from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
 from ai_nano.core.texts import t
+from ai_nano.core.watching import Watching
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,13 @@ class RemoteJob(Protocol):
     def send(self, command: Mapping[str, Any]) -> None:
         """Pass a command to the running program."""
 
-    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken, watching: Watching | None = None,
+              adaptive: bool = True) -> None:
         """Deliver live pictures in the calling thread until cancelled or the job has ended; the newest when one is done.
 
-        Tries again each second while the machine is out of reach: it is `follow` that says so, and gives up.
+        Tries again each second while the machine is out of reach: it is `follow` that says so, and gives up. Through
+        `watching` full frames are asked for and answered. `adaptive`: as large and as many as the link carries without
+        delay, else as the program has them by itself.
         """
 
     def cancel(self) -> bool:

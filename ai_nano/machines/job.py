@@ -14,6 +14,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import ContactLost, Detached, HostKeyError, MachineError, WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.ports import JobEnd, Picture
+from ai_nano.core.watching import Watching
 from ai_nano.core.wire import check_version
 from ai_nano.machines import frames
 from ai_nano.machines.channel import GREETING_BYTES, Channel
@@ -77,8 +78,9 @@ class Job:
         with answers.reading(self._runner.name):
             return answers.flag(self._runner.runner_result("cancel", self.id), "gone")
 
-    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
-        frames.watch(self._runner, self.id, on_picture, cancel)
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken, watching: Watching | None = None,
+              adaptive: bool = True) -> None:
+        frames.watch(self._runner, self.id, on_picture, cancel, watching, adaptive)
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], on_log: Callable[[str], None],
                cancel: CancelToken, on_contact: Callable[[bool], None] | None = None) -> JobEnd:

@@ -16,6 +16,7 @@ from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
 from ai_nano.core.events import Event, Prediction
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
+from ai_nano.core.watching import Watching
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps.engine import container_param, find_model
@@ -35,7 +36,7 @@ class InferOptions:
     """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled.
 
     `hysteresis` and `smoothing` (seconds) None: what suits the camera (core/deciding.py). `on_picture` gets what the camera
-    sees, in a thread of its own, as fast as it takes it.
+    sees, in a thread of its own, as fast as it takes it; through `watching` full frames of these are asked for.
     """
 
     model: str | None = None
@@ -46,6 +47,7 @@ class InferOptions:
     hysteresis: float | None = None
     smoothing: float | None = None
     on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
+    watching: Watching | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class TryOptions:
     hysteresis: float | None = None
     smoothing: float | None = None
     on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
+    watching: Watching | None = field(default=None, repr=False, compare=False)
 
 
 class Tally:
@@ -96,7 +99,7 @@ class InferStep:
         model = options.model or self._deployed(workspace)
         params = classify_params(machine, nano, model, options)
         tally = Tally()
-        run_session(machine, nano.name, self.name, params, context, tally, options.on_picture)
+        run_session(machine, nano.name, self.name, params, context, tally, options.on_picture, options.watching)
         deployed = workspace.done("deploy") if workspace is not None else None
         inputs = deployed.inputs if deployed is not None and deployed.facts["model"] == model else ""
         return Receipt(self.name, "done", inputs, facts={"model": model, "nano": nano.name, **tally.facts()})
@@ -131,12 +134,14 @@ class TryStep:
         usual = nanos[0].threshold if nanos else DEFAULT_THRESHOLD
         threshold = usual if options.threshold is None else options.threshold
         camera = options.camera or context.lab.config.camera
+        if camera.startswith("nano://"):
+            raise BadInput("infer.try_nano", camera=camera)
         params: dict[str, Any] = {
             "model_dir": str(checked.folder.resolve()), "camera": camera, "flip": None,
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
             **_limits(options), **_steadiness(options, camera)}
         tally = Tally()
-        run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture)
+        run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture, options.watching)
         return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})
 
 
@@ -176,12 +181,12 @@ def _steadiness(options: InferOptions | TryOptions, camera: str) -> dict[str, fl
 
 
 def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any], context: StepContext,
-                tally: Tally, on_picture: OnPicture | None = None) -> None:
+                tally: Tally, on_picture: OnPicture | None = None, handle: Watching | None = None) -> None:
     """Run classify.py until its limit; a session without a limit ends well when it is cancelled."""
     job = machine.start(step, "jetson_nano/classify.py", params, lease_s=LEASE_S)
     context.commands.connect(job.send)
     try:
-        with watching(job, on_picture):
+        with watching(job, on_picture, handle):
             wire.follow(job, step, name, context.emit, context.cancel, tally.watch,
                         lost="status.contact_lost.leased")
     except ContactLost as error:
@@ -193,7 +198,7 @@ def run_session(machine: Machine, name: str, step: str, params: Mapping[str, Any
 
 
 @contextmanager
-def watching(job: RemoteJob, on_picture: OnPicture | None) -> Iterator[None]:
+def watching(job: RemoteJob, on_picture: OnPicture | None, handle: Watching | None = None) -> Iterator[None]:
     """Pictures of the job are delivered within, and none after it; a viewer that fails ends the watching alone."""
     if on_picture is None:
         yield
@@ -202,7 +207,7 @@ def watching(job: RemoteJob, on_picture: OnPicture | None) -> Iterator[None]:
 
     def work() -> None:
         try:
-            job.watch(on_picture, cancel)
+            job.watch(on_picture, cancel, handle)
         except Exception:
             log.exception("watching %s has failed", job.id)
 

@@ -17,6 +17,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import CameraError, WorkFailed
 from ai_nano.core.ports import Camera, Delivery, Frame, JobEnd, Parcel, Picture, Sent
+from ai_nano.core.watching import Kept, Watching
 
 
 class FakeJob:
@@ -48,13 +49,23 @@ class FakeJob:
     def send(self, command: Mapping[str, Any]) -> None:
         self._machine.commands.append(command)
 
-    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
-        """As the real one: it shows what there is, then waits for more until it is cancelled."""
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken, watching: Watching | None = None,
+              adaptive: bool = True) -> None:
+        """As the real one: it shows what there is, then waits for more until it is cancelled. It has kept full frames of
+        all that it has shown."""
         self._machine.watched += 1
+        shown = {}
         for picture in self._machine.pictures:
             if not cancel.cancelled:
+                shown[picture.frame] = picture
                 on_picture(picture)
+        while watching is not None and not cancel.wait(0.01):
+            for frame in watching.to_ask():
+                one = shown.get(frame)
+                watching.answer(Kept(frame, None) if one is None else Kept(frame, one.jpeg, one.t, one.width, one.height))
         cancel.wait(20)
+        if watching is not None:
+            watching.end()
 
     def cancel(self) -> bool:
         return True
