@@ -139,9 +139,10 @@ def _classify(machine: Machine, nano: NanoConfig, model_dir: str, delivery: Deli
     if delivery.path is None:
         raise MachineError("machine.nonsense", machine=machine.name)
     steady = deciding.EACH_FRAME
-    params = {"model_dir": model_dir, "camera": f"{delivery.path}/{PART}", "flip": None, "engine": nano.engine, "leds": "none",
-              "pins": [], "leds_file": None, "threshold": 0.0, "frames": None, "seconds": None,
-              "hysteresis": steady.hysteresis, "smoothing_s": steady.smoothing_s}
+    params: dict[str, Any] = {
+        "model_dir": model_dir, "camera": f"{delivery.path}/{PART}", "flip": None, "engine": nano.engine, "leds": "none",
+        "pins": [], "leds_file": None, "threshold": 0.0, "frames": None, "seconds": None,
+        "hysteresis": steady.hysteresis, "smoothing_s": steady.smoothing_s}
     heard = _Heard(truth, nano, context.emit)
     job = machine.start(NAME, PROGRAM, params, lease_s=LEASE_S)
     try:

@@ -40,7 +40,7 @@ def seen(name: str | None, preprocess: float = 1.0, network: float = 5.0) -> See
     return Seen(name, 0.75, {"preprocess": preprocess, "network": network})
 
 
-def tested(answered: Mapping[str, Seen], figures: Mapping[str, Any] | None = None, reason: str | None = None) -> NanoTest:
+def outcome(answered: Mapping[str, Seen], figures: Mapping[str, Any] | None = None, reason: str | None = None) -> NanoTest:
     told = None if reason is not None else report.read({**FIGURES, "answers": ANSWERS, **(figures or {})})
     return nano_test.evaluate("nano1", "tensorrt", "2026-11-21T10:15:00Z", "0" * 64, TRUTH, answered, told, reason)
 
@@ -49,7 +49,7 @@ def tested(answered: Mapping[str, Seen], figures: Mapping[str, Any] | None = Non
 
 
 def test_each_answer_is_compared_with_the_truth_and_with_pytorch() -> None:
-    test = tested({"test/cat/1.jpg": seen("cat"), "test/cat/2.jpg": seen("cat"), "test/dog/3.jpg": seen(None)})
+    test = outcome({"test/cat/1.jpg": seen("cat"), "test/cat/2.jpg": seen("cat"), "test/dog/3.jpg": seen(None)})
     assert (test.images, test.read, test.right, test.accuracy) == (3, 3, 2, 2 / 3)
     assert (test.compared, test.same, test.agreement, test.others, test.reason) == (3, 1, 1 / 3, 0, None)
     assert test.different == (Difference("test/cat/2.jpg", "cat", "cat", 0.75, "dog", 0.6),
@@ -57,7 +57,7 @@ def test_each_answer_is_compared_with_the_truth_and_with_pytorch() -> None:
 
 
 def test_an_image_that_could_not_be_read_is_counted_and_named() -> None:
-    test = tested({"test/cat/1.jpg": seen("cat"), "test/dog/3.jpg": seen("dog")})
+    test = outcome({"test/cat/1.jpg": seen("cat"), "test/dog/3.jpg": seen("dog")})
     assert (test.images, test.unread, test.unread_files) == (3, 1, ("test/cat/2.jpg",))
     assert (test.accuracy, test.same, test.compared) == (1.0, 2, 2)
     assert any("could not read 1 of 3 images: test/cat/2.jpg" in line for line in nano_test.notes(test))
@@ -65,17 +65,17 @@ def test_an_image_that_could_not_be_read_is_counted_and_named() -> None:
 
 def test_an_image_of_which_the_report_knows_nothing_is_said() -> None:
     everything = {file: seen("cat") for file in TRUTH}
-    test = tested(everything, {"answers": ANSWERS[:2]})
+    test = outcome(everything, {"answers": ANSWERS[:2]})
     assert (test.read, test.compared, test.others) == (3, 2, 1)
     assert any(line.startswith("The report knows nothing of 1 ") for line in nano_test.notes(test))
-    cut = tested(everything, {"answers": ANSWERS[:2], "answers_left_out": 1})
+    cut = outcome(everything, {"answers": ANSWERS[:2], "answers_left_out": 1})
     assert (cut.compared, cut.others) == (2, 0)
 
 
 @pytest.mark.parametrize("reason", nano_test.REASONS)
 def test_why_nothing_was_compared_is_said(reason: str) -> None:
     everything = {file: seen("cat") for file in TRUTH}
-    test = tested(everything, {"answers": None}) if reason == "no_answers" else tested(everything, reason=reason)
+    test = outcome(everything, {"answers": None}) if reason == "no_answers" else outcome(everything, reason=reason)
     assert (test.reason, test.compared, test.agreement, test.different) == (reason, 0, None, ())
     assert nano_test.rows(None, [test]) == [["nano1 (TensorRT)", "66.7 % (2 of 3)", "–", "5.0"]]
     assert nano_test.notes(test)[-1] == texts.t(f"test_nano.reason.{reason}")
@@ -99,7 +99,7 @@ def test_wilsons_interval_is_the_reports() -> None:
 
 
 def test_the_servers_figures_stand_above_the_nanos() -> None:
-    test = tested({file: seen(name) for file, name in TRUTH.items()})
+    test = outcome({file: seen(name) for file, name in TRUTH.items()})
     told = report.read({**FIGURES, "answers": ANSWERS})
     assert nano_test.rows(told, [test]) == [
         ["Server, fp32 (PyTorch)", "66.7 % (2 of 3)", "–", "9.4"],
@@ -128,8 +128,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_each_nanos_last_test_is_kept(folder: Path) -> None:
-    first = tested({file: seen("cat") for file in TRUTH})
-    other, again = replace(first, nano="nano2"), tested({file: seen(name) for file, name in list(TRUTH.items())[:2]})
+    first = outcome({file: seen("cat") for file in TRUTH})
+    other, again = replace(first, nano="nano2"), outcome({file: seen(name) for file, name in list(TRUTH.items())[:2]})
     for one in (first, other, again):
         nano_test.keep(folder, one)
     assert nano_test.load(folder) == (other, again)
@@ -137,7 +137,7 @@ def test_each_nanos_last_test_is_kept(folder: Path) -> None:
 
 
 def test_a_test_of_an_earlier_version_of_the_model_is_none(folder: Path) -> None:
-    test = tested({file: seen("cat") for file in TRUTH})
+    test = outcome({file: seen("cat") for file in TRUTH})
     nano_test.keep(folder, replace(test, model_sha256="f" * 64))
     assert nano_test.load(folder) == ()
     nano_test.keep(folder, replace(test, nano="nano2"))
@@ -145,7 +145,7 @@ def test_a_test_of_an_earlier_version_of_the_model_is_none(folder: Path) -> None
 
 
 def test_beside_a_report_of_another_version_no_test_stands(folder: Path) -> None:
-    nano_test.keep(folder, tested({file: seen("cat") for file in TRUTH}))
+    nano_test.keep(folder, outcome({file: seen("cat") for file in TRUTH}))
     for checkpoint, count in ((None, 1), ("1" * 64, 1), ("2" * 64, 0)):
         told = report.read({**FIGURES, "checkpoint_sha256": checkpoint})
         assert len(nano_test.load(folder, told)) == count
@@ -156,13 +156,13 @@ def test_beside_a_report_of_another_version_no_test_stands(folder: Path) -> None
 def test_a_damaged_file_is_no_test_and_is_written_anew(folder: Path, text: str) -> None:
     (folder / nano_test.FILE).write_text(text)
     assert nano_test.load(folder) == ()
-    test = tested({file: seen("cat") for file in TRUTH})
+    test = outcome({file: seen("cat") for file in TRUTH})
     nano_test.keep(folder, test)
     assert nano_test.load(folder) == (test,)
 
 
 def test_more_right_answers_than_images_are_not_believed(folder: Path) -> None:
-    nano_test.keep(folder, tested({file: seen("cat") for file in TRUTH}))
+    nano_test.keep(folder, outcome({file: seen("cat") for file in TRUTH}))
     document = json.loads((folder / nano_test.FILE).read_text())
     document["tests"][0]["right"] = 4
     (folder / nano_test.FILE).write_text(json.dumps(document))
@@ -252,7 +252,7 @@ def test_the_terminal_shows_a_table(deployed: Room) -> None:
     said = summary(deployed.workspace, Receipt(NAME, "done", "", facts=facts))
     first = next(iter(files_of(deployed)))
     lines = said.splitlines()
-    assert "Same answers as PyTorch" in lines[0] and lines[1].startswith("Server, fp32 (PyTorch)")
+    assert "Same as PyTorch" in lines[0] and lines[1].startswith("Server, fp32 (PyTorch)")
     assert any(line.startswith("nano1 (ONNX Runtime)") for line in lines)
     assert "1 answers are not PyTorch's:" in said and any(line.startswith(f"test/{first}") for line in lines)
     assert facts["different"] == [{"file": f"test/{first}", "class": "cat", "nano": "dog", "nano_confidence": 0.75,
@@ -344,7 +344,8 @@ def test_what_is_missing_is_said_before_anything_is_sent(exported: Room) -> None
     model = model_of(exported)
     (exported.lab.nano(None).root / "models" / model).rename(exported.lab.nano(None).root / "gone")
     assert failed(exported).code == "infer.model_not_there"
-    exported.do("split", SplitOptions(test=0.0, fresh=True))
+    for _, path in images_of(exported.workspace, exported.workspace.classes):
+        path.unlink()
     assert failed(exported).code == "test_nano.no_images"
     assert not classified(exported)
 

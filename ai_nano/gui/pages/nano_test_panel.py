@@ -75,8 +75,8 @@ class NanoTestPanel(QFrame):
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, 6, 0)
         column.setSpacing(8)
-        for widget in (self.lead, self.table, self.notes, self.different):
-            column.addWidget(widget)
+        for row in (self.lead, self.table, self.notes, self.different):
+            column.addWidget(row)
         column.addStretch(1)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -129,6 +129,7 @@ class NanoTestPanel(QFrame):
         self.heading.setText(t("window.test_nano.title", nano=nano or "–"))
         self.start.setEnabled(last.possible and not self.running and not self._session.is_running("infer"))
         self.at.setText(t("window.test_nano.at", at=_when(test.at)) if test is not None else "")
+        self.lead.setVisible(test is None)
         self.table.setVisible(test is not None)
         self.different.setVisible(test is not None and bool(test.different))
         if test is None:
