@@ -22,6 +22,7 @@ from ai_nano.machines.reach import LookAround
 from ai_nano.steps.deploy import DeployStep
 from ai_nano.steps.export import ExportStep
 from ai_nano.steps.infer import InferStep, TryStep
+from ai_nano.steps.nano_test import NanoTestStep
 from ai_nano.steps.record import ImportStep, RecordStep
 from ai_nano.steps.split import SplitStep
 from ai_nano.steps.train import TrainStep
@@ -197,7 +198,7 @@ def build_lab(config: Config, ask: Questions, folder: Path | None = None, keyrin
 def steps() -> dict[str, BatchStep]:
     """All steps that can be started, by name."""
     made: list[BatchStep] = [RecordStep(), ImportStep(), SplitStep(), UploadStep(), TrainStep(), ExportStep(), DeployStep(),
-                             InferStep(), TryStep()]
+                             InferStep(), TryStep(), NanoTestStep()]
     return {step.name: step for step in made}
 
 

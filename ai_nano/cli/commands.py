@@ -24,6 +24,7 @@ from ai_nano.steps import project
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.infer import InferOptions, InferStep, TryOptions
+from ai_nano.steps.nano_test import NanoTestOptions
 from ai_nano.steps.record import ImportOptions, RecordOptions
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions
@@ -104,6 +105,8 @@ def _options(args: argparse.Namespace, step: str) -> Any:
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
             return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold, args.hysteresis,
                                 args.smoothing)
+        case "test-nano":
+            return NanoTestOptions(args.nano, args.model, args.keep)
     raise AssertionError(step)
 
 
@@ -179,6 +182,10 @@ def summary(workspace: Workspace, receipt: Receipt) -> str:
         lines = ["  ".join(["", set_cell_size(name, width), *(f"{part} {count:>4}" for part, count in parts.items())])
                  for name, parts in counts.items()]
         return "\n".join([t("summary.split", **receipt.facts), *lines])
+    if receipt.step == "test-nano":
+        from ai_nano.cli.nano import tested
+
+        return tested(workspace, receipt)
     facts = dict(receipt.facts)
     for key in ("val_accuracy", "test_accuracy"):
         if key in facts:
@@ -266,5 +273,5 @@ _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,
-    **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy"), _step),
+    **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy", "test-nano"), _step),
 }

@@ -10,7 +10,7 @@ from ai_nano.core.errors import BadInput
 from ai_nano.core.texts import t
 
 COMMANDS_WITH_WORKSPACE = ("new", "record", "import", "split", "upload", "train", "export", "try", "deploy", "run", "status",
-                           "runs", "save")
+                           "runs", "save", "test-nano")
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,6 +115,10 @@ def get_parser() -> Parser:
 
 def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:
     """What a bench of boards without screens needs beside the eight steps."""
+    tested = command("test-nano")
+    tested.add_argument("--nano", metavar="NAME", help=t("cli.nano"))
+    tested.add_argument("--model", metavar="NAME", help=t("cli.test-nano.model"))
+    tested.add_argument("--keep", action="store_true", help=t("cli.test-nano.keep"))
     blink = command("blink")
     _add_nano(blink, "cli.board")
     blink.add_argument("--model", metavar="NAME", help=t("cli.blink.model"))

@@ -61,12 +61,16 @@ class Sent:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a transfer: `sent` of `files` went over the network, `linked` the machine had in other models."""
+    """What came of a transfer: `sent` of `files` went over the network, `linked` the machine had in other models.
+
+    `path`: the model's folder there, absolute; None from a machine where our programs do not run.
+    """
 
     model: str
     files: int
     sent: int
     linked: int = 0
+    path: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ MOST_BINS = 100
 MOST_REFUSED = 1000
 # As many as the training chooses of a few classes: pictures in the page, each of some 10 kB.
 MOST_SAMPLES = 400
+# As many as the training keeps, and more.
+MOST_ANSWERS = 10_000
 LARGEST_SEED = 2 ** 63
 PARTS = ("train", "val", "test")
 SETTINGS = ("epochs", "lr", "batch", "minutes", "seed")
@@ -125,10 +127,19 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What PyTorch took one test image for."""
+
+    predicted: str
+    confidence: float | None
+
+
+@dataclass(frozen=True)
 class Report:
     """All of report.json. Accuracies are fractions of val and test, None without images there; `interval` is the
     95 % one of test_accuracy; `first_image_s` counts from the first image read to this model; `confusion` has the true
-    classes as rows. `images` and `data` count train, val and test."""
+    classes as rows. `images` and `data` count train, val and test. `answers` are of test images by file, None in an older
+    report; of so many images `answers_left_out` the report does not keep them."""
 
     model: str
     recipe: str
@@ -159,6 +170,8 @@ class Report:
     confusion: tuple[tuple[int, ...], ...]
     per_class: Mapping[str, OfAClass]
     samples: tuple[Sample, ...]
+    answers: Mapping[str, Answer] | None
+    answers_left_out: int
 
     @property
     def tested(self) -> int:
@@ -205,7 +218,8 @@ def read(raw: Mapping[str, Any]) -> Report:
         width=optional(answers.count, data, "width"), height=optional(answers.count, data, "height"),
         export=_export(optional(answers.mapping, raw, "export")), confusion=_matrix(raw, len(classes)),
         per_class={answers.shown(name): _of_a_class(answers.mapping(per_class, name)) for name in per_class},
-        samples=tuple(map(_sample, answers.objects(raw, "samples")[:MOST_SAMPLES])))
+        samples=tuple(map(_sample, answers.objects(raw, "samples")[:MOST_SAMPLES])), answers=_answers(raw),
+        answers_left_out=optional(answers.count, raw, "answers_left_out") or 0)
 
 
 def _positive(raw: Mapping[str, Any], key: str) -> float | None:
@@ -291,3 +305,11 @@ def _of_a_class(raw: Mapping[str, Any]) -> OfAClass:
 def _sample(raw: Mapping[str, Any]) -> Sample:
     return Sample(answers.text(raw, "file", answers.LONGEST_PATH), answers.text(raw, "class", names.LONGEST_LABEL),
                   answers.text(raw, "predicted", names.LONGEST_LABEL), _fraction(raw, "confidence"))
+
+
+def _answers(raw: Mapping[str, Any]) -> Mapping[str, Answer] | None:
+    rows = optional(answers.objects, raw, "answers", most=MOST_ANSWERS)
+    if rows is None:
+        return None
+    return {answers.text(one, "file", answers.LONGEST_PATH): Answer(answers.text(one, "predicted", names.LONGEST_LABEL),
+                                                                   _fraction(one, "confidence")) for one in rows}

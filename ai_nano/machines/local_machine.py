@@ -27,12 +27,13 @@ class LocalMachine(ProgramMachine):
 
     def upload(self, parcel: Parcel, progress: Callable[[Sent], None], cancel: CancelToken) -> Delivery:
         assert parcel.model is not None, "nobody numbers models here"
+        folder = self._root / "models" / parcel.model
         for file in parcel.files:
             cancel.check()
-            target = self._root / "models" / parcel.model / file.target
+            target = folder / file.target
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file.source, target)
-        return Delivery(parcel.model, len(parcel.files), len(parcel.files))
+        return Delivery(parcel.model, len(parcel.files), len(parcel.files), path=str(folder.absolute()))
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         shutil.copy2(self._root / source, target)

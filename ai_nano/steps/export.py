@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ai_nano.core import answers, bundle, report, trained, wire
+from ai_nano.core import answers, bundle, nano_test, report, trained, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
@@ -59,6 +59,8 @@ class ExportStep:
                 server.download(PurePosixPath("models") / model / name, fetched / name, context.cancel)
             checked = bundle.load(fetched)
             figures = write_page(workspace, fetched, context.lab.images)
+            if (folder / nano_test.FILE).is_file():
+                shutil.copy2(folder / nano_test.FILE, fetched)
             # The one before stays until this one is whole.
             with workspace.publishing:
                 if folder.exists():

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, TypeVar
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LOOKED_AT = 5  # images, for their size
 _JPEG, _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+
+T = TypeVar("T")
 
 
 class Image(NamedTuple):
@@ -131,6 +133,14 @@ def require_every_class(train: List[Image], classes: List[str], model: str) -> N
     """Failure `train.no_images` {model, class, folder} for the first class that `train` has no image of."""
     for name in _classes_without_images(train, classes):
         raise Failure("train.no_images", model=model, folder=f"train/{name}", **{"class": name})
+
+
+def spread(images: Sequence[T], most: int) -> List[T]:
+    """`most` of the images, or of what is told of them, at even distances, or all: they are sorted by class, and each should
+    have its share."""
+    if len(images) <= most:
+        return list(images)
+    return [images[place * len(images) // most] for place in range(most)]
 
 
 def _classes_without_images(images: List[Image], classes: List[str]) -> List[str]:

@@ -8,10 +8,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import torch
 
 from gpu_server import calibration
-from gpu_server.dataset import Image
+from gpu_server.dataset import Image, spread
 
 WRONG_SAMPLES = 24
 RIGHT_SAMPLES_A_CLASS = 4
+# Some 100 bytes each, written anew with each best model.
+MOST_ANSWERS = 2000
 # Of a normal distribution 95 % lie within so many standard deviations.
 _Z = 1.959963984540054
 
@@ -26,9 +28,11 @@ class Answers(NamedTuple):
 
 
 def figures(val: Answers, test: Answers, classes: List[str], temperature: float) -> Dict[str, Any]:
-    """val_accuracy, test_accuracy, interval (None without images), calibration, confusion, per_class and samples, as
-    doc/design/wire.md says; all but the first are of `test`, confidences with the temperature."""
+    """val_accuracy, test_accuracy, interval (None without images), calibration, confusion, per_class, samples, answers and
+    answers_left_out, as doc/design/wire.md says; all but the first are of `test`, confidences with the temperature."""
     confidences, predicted = _answers(test, temperature)
+    rows = _rows(test, predicted, confidences, classes)
+    told = spread(rows, MOST_ANSWERS)
     confusion = torch.zeros((len(classes), len(classes)), dtype=torch.int64)
     for true, guess in zip(test.labels.tolist(), predicted):
         confusion[true, guess] += 1
@@ -44,7 +48,9 @@ def figures(val: Answers, test: Answers, classes: List[str], temperature: float)
         },
         "confusion": confusion.tolist(),
         "per_class": _per_class(confusion, classes),
-        "samples": _samples(test, predicted, confidences, classes),
+        "samples": _samples(rows, classes),
+        "answers": [{key: row[key] for key in ("file", "predicted", "confidence")} for row in told],
+        "answers_left_out": len(rows) - len(told),
     }
 
 
@@ -93,11 +99,11 @@ def _confidence(sample: Dict[str, Any]) -> float:
     return float(sample["confidence"])
 
 
-def _samples(
+def _rows(
     test: Answers, predicted: List[int], confidences: List[float], classes: List[str]
 ) -> List[Dict[str, Any]]:
-    """The most confident mistakes first, then right answers taken evenly from each class's images."""
-    rows: List[Dict[str, Any]] = [
+    """What is told of each image, in the order of the images."""
+    return [
         {
             "file": image.file,
             "class": classes[image.label],
@@ -106,6 +112,10 @@ def _samples(
         }
         for image, guess, confidence in zip(test.images, predicted, confidences)
     ]
+
+
+def _samples(rows: List[Dict[str, Any]], classes: List[str]) -> List[Dict[str, Any]]:
+    """The most confident mistakes first, then right answers taken evenly from each class's images."""
     wrong = [row for row in rows if row["class"] != row["predicted"]]
     samples = sorted(wrong, key=_confidence, reverse=True)[:WRONG_SAMPLES]
     for name in classes:

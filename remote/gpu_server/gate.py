@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from gpu_server.dataset import SPLITS, Image, read_image
+from gpu_server.dataset import SPLITS, Image, read_image, spread
 from gpu_server.parallel import each
 from shared.files import sha256
 from shared.preprocess import prepare
@@ -112,13 +112,6 @@ def choose(splits: Dict[str, List[Image]], most: int = MOST_IMAGES) -> List[Imag
         if splits[split]:
             return spread(splits[split], most)
     return []
-
-
-def spread(images: Sequence[Image], most: int) -> List[Image]:
-    """`most` of the images at even distances, or all: they are sorted by class, and each should have its share."""
-    if len(images) <= most:
-        return list(images)
-    return [images[place * len(images) // most] for place in range(most)]
 
 
 def run(

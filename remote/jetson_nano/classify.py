@@ -55,6 +55,7 @@ class Session:
     def go(self, camera: Camera) -> None:
         """Returns when the work is done or the laptop says stop or is gone; then sends the result."""
         self._asked = time.perf_counter()
+        ended = False
         try:
             while not self._over():
                 frame = camera.read(FRAME_WAIT_S)
@@ -65,11 +66,11 @@ class Session:
                     self._pictures.offer(frame.image, number, frame.t)
                     self._asked = time.perf_counter()
         except SourceEnded:
-            pass
+            ended = True
         self._leds.show(())
         seconds = 0.0 if self._first is None else time.monotonic() - self._first
         self._run.result(frames=self._frames, seconds=round(seconds, 3),
-                         fps=round(self._frames / seconds, 2) if seconds > 0 else 0.0)
+                         fps=round(self._frames / seconds, 2) if seconds > 0 else 0.0, ended=ended)
 
     def _over(self) -> bool:
         frames, seconds = self._run.params.get("frames"), self._run.params.get("seconds")

@@ -247,7 +247,7 @@ class Incoming:
         found = {}
         for model in self._parcel.like:
             folder = self._models.path / model
-            if model == self.model:
+            if model == self.model and not self._parcel.replaces:
                 continue
             try:
                 files = list(files_below(folder))
@@ -290,7 +290,7 @@ class Incoming:
             stream.seek(offset)
             stream.truncate()
             yield stream.write
-            if self._parcel.replaces:
+            if entry.sha256 is not None:
                 # A Nano is switched off by its plug; a data set is sent again at little cost, and is hundreds of files.
                 stream.flush()
                 os.fsync(stream.fileno())

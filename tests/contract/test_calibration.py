@@ -135,6 +135,16 @@ def test_figures_of_four_images() -> None:
     assert given["per_class"]["c"] == {"precision": None, "recall": None, "images": 0}
     assert [(one["class"], one["predicted"], one["confidence"]) for one in given["samples"]] == [
         ("a", "b", 0.9), ("b", "a", 0.6), ("a", "a", 0.8), ("b", "b", 0.8)]
+    assert [(one["predicted"], one["confidence"]) for one in given["answers"]] == [
+        ("a", 0.8), ("b", 0.9), ("b", 0.8), ("a", 0.6)]
+    assert given["answers_left_out"] == 0
+
+
+def test_of_many_images_the_answers_of_every_class_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "MOST_ANSWERS", 4)
+    logits = np.log(np.array([[0.8, 0.2]] * 6 + [[0.2, 0.8]] * 4))
+    given = evaluation.figures(NONE, answers(logits, [0] * 6 + [1] * 4), ["a", "b"], 1.0)
+    assert [one["predicted"] for one in given["answers"]] == ["a", "a", "a", "b"] and given["answers_left_out"] == 6
 
 
 def test_confidences_are_those_of_the_exported_model() -> None:
@@ -147,3 +157,4 @@ def test_figures_without_any_images() -> None:
     given = evaluation.figures(NONE, NONE, ["a", "b"], 1.0)
     assert given["test_accuracy"] is None and given["interval"] is None and given["samples"] == []
     assert given["confusion"] == [[0, 0], [0, 0]]
+    assert given["answers"] == [] and given["answers_left_out"] == 0

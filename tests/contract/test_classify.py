@@ -36,7 +36,7 @@ def test_every_frame_is_predicted_once_and_in_order(nano: Nano, tmp_path: Path) 
     assert events[0]["code"] == "infer.ready"
     assert events[0]["params"] == {"model": "colours-001", "engine": "onnxruntime", "classes": 3,
                                    "seconds": events[0]["params"]["seconds"]}
-    assert events[-1]["type"] == "result" and events[-1]["frames"] == 6
+    assert events[-1]["type"] == "result" and (events[-1]["frames"], events[-1]["ended"]) == (6, True)
     off = [(pin, False) for pin in PINS]
     assert nano.switched() == [*off, (12, True), (12, False), (18, True), (18, False), (16, True), (16, False),
                                (12, True), (12, False), *off]
@@ -51,7 +51,21 @@ def test_a_clip_is_classified_frame_by_frame(nano: Nano, tmp_path: Path) -> None
 
 def test_frames_limits_how_many(nano: Nano, tmp_path: Path) -> None:
     events = nano.run(make_images(tmp_path / "images", ["red"] * 9), frames=4)
-    assert len(predictions(events)) == events[-1]["frames"] == 4
+    assert len(predictions(events)) == events[-1]["frames"] == 4 and events[-1]["ended"] is False
+
+
+def test_the_folder_has_ended_also_where_images_cannot_be_read(nano: Nano, tmp_path: Path) -> None:
+    """What was passed over is what has no prediction; a folder of nothing else has ended as well."""
+    images = make_images(tmp_path / "images", ["red", "green", "blue"])
+    (images / "001.png").write_bytes(b"no image")
+    events = nano.run(images, threshold=0.0)
+    assert [event["file"] for event in predictions(events)] == ["000.png", "002.png"]
+    assert (events[-1]["frames"], events[-1]["ended"]) == (2, True)
+    for name in ("000.png", "002.png"):
+        (images / name).write_bytes(b"no image")
+    shutil.rmtree(nano.machine.run_path("c"))
+    [result] = nano.run(images, threshold=0.0)
+    assert (result["frames"], result["ended"]) == (0, True)
 
 
 def test_seconds_limit_how_long(nano: Nano, camera: MjpegCamera) -> None:

@@ -63,11 +63,12 @@ def test_a_folder_of_classes_is_gone_through_by_both_engines_alike(either: Board
     for colour in ("red", "blue"):
         make_images(folder / colour, [colour] * 2)
     (folder / "blue" / "000.png").write_bytes(b"no image")
-    first = predictions(either.classify(folder))
-    second = predictions(either.classify(folder, engine="onnxruntime"))
-    for seen in (first, second):
-        assert [(event["file"], event["class"]) for event in seen] == [
+    first = either.classify(folder, threshold=0.0)
+    second = either.classify(folder, engine="onnxruntime", threshold=0.0)
+    for events in (first, second):
+        assert [(event["file"], event["class"]) for event in predictions(events)] == [
             ("blue/001.png", "blue"), ("red/000.png", "red"), ("red/001.png", "red")]
+        assert (events[-1]["frames"], events[-1]["ended"]) == (3, True)
 
 
 # /dev/video0 is what most tests here have.

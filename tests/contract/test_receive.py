@@ -51,6 +51,17 @@ def test_a_parcel_becomes_a_model(machine: Machine) -> None:
     assert models(machine) == {f"ada-animals-001/{path}": data for path, data in FILES.items()}
 
 
+def test_what_replaces_may_be_like_what_it_replaces(machine: Machine) -> None:
+    """Test images that were left on a Nano: what has changed is sent, the rest is taken over."""
+    images = {"test/cat/1.jpg": b"one", "test/cat/2.jpg": b"two"}
+    receive(machine, whole(images), images, model="t", stem=None, like=["t"], replaces=True)
+    kept = (machine.root / "models" / "t" / "test" / "cat" / "2.jpg").stat().st_ino
+    changed = {"test/cat/2.jpg": b"two", "test/cat/3.jpg": b"three"}
+    answer = receive(machine, member("1", b"three") + END, changed, model="t", stem=None, like=["t"], replaces=True)
+    assert answer["differs"] == [] and models(machine) == {f"t/{path}": data for path, data in changed.items()}
+    assert (machine.root / "models" / "t" / "test" / "cat" / "2.jpg").stat().st_ino == kept
+
+
 OUTSIDE = ["../x", "/etc/x", "train/../../x", "a//b", "", ".", "..", "train/.part-0123456789abcdef", ".hidden", "a\0b", "a\nb",
            "x" * 201, "/".join("abcdefghi"), "\udcff"]
 

@@ -85,6 +85,12 @@ def test_report_agrees_with_itself(trained: tuple[Path, Ended]) -> None:
     for sample in report["samples"]:
         assert (trained[0] / "models" / "photos" / sample["file"]).is_file()
         assert sample["file"].startswith(f"test/{sample['class']}/") and 1 / 3 <= sample["confidence"] <= 1
+    answers = {one["file"]: one["predicted"] for one in report["answers"]}
+    assert len(answers) == 18 and report["answers_left_out"] == 0
+    for label, name in enumerate(CLASSES):
+        said = [predicted for file, predicted in answers.items() if file.startswith(f"test/{name}/")]
+        assert [said.count(other) for other in CLASSES] == confusion[label].tolist()
+    assert all(answers[sample["file"]] == sample["predicted"] for sample in report["samples"])
     assert 0 < report["seconds"]["first_image"] <= report["seconds"]["total"]
     stage, = report["stages"]
     assert (stage["stage"], stage["epochs"], stage["taken"]) == ("quick", len(report["history"]), True)
@@ -119,7 +125,7 @@ def test_evaluate_finds_the_same_figures(trained: tuple[Path, Ended], tmp_path: 
     (folder / "report.json").unlink()
     result = run_program(tmp_path, "evaluate", model="photos").result
     after = report_of(tmp_path)
-    for key in ("val_accuracy", "test_accuracy", "confusion", "per_class", "samples", "images", "classes"):
+    for key in ("val_accuracy", "test_accuracy", "confusion", "per_class", "samples", "answers", "images", "classes"):
         assert after[key] == before[key], key
     assert result["test_accuracy"] == before["test_accuracy"]
 

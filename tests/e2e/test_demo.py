@@ -15,11 +15,14 @@ from ai_nano import resources
 from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, WorkFailed
-from ai_nano.core.events import ignore
+from ai_nano.core.events import Event, Prediction, ignore
 from ai_nano.core.workspace import Workspace
 from ai_nano.demo.classroom import Classroom
 from ai_nano.demo.journey import MARKER, DemoOptions, Journey, run_demo
 from ai_nano.demo.verdict import read_lines
+from ai_nano.steps.deploy import DeployOptions
+from ai_nano.steps.infer import TryOptions
+from ai_nano.steps.nano_test import NanoTestOptions, images_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -127,6 +130,29 @@ def test_the_shortened_showing_itself_is_right(exported: Journey) -> None:
         exported.present()
     assert caught.value.code == "demo.inaccurate"  # fewer than 300 frames
     assert verdict_of(exported)["leds_agree"] and verdict_of(exported)["accuracy"] >= 0.9
+
+
+def test_the_report_the_nano_and_this_computer_say_the_same_of_every_image(
+        exported: Journey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch on the server, ONNX Runtime under the Nano's Python, and `try` here."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    workspace = exported.workflow.workspace
+    exported.carry_out("deploy", DeployOptions())
+    facts = exported.carry_out("test-nano", NanoTestOptions()).facts
+    report = json.loads((workspace.model_folder(facts["model"]) / bundle.REPORT_JSON).read_text())
+    answers = {one["file"]: one["predicted"] for one in report["answers"]}
+    images = {f"test/{name}/{path.name}" for name, path in images_of(workspace, workspace.classes)}
+    assert set(answers) == images and len(images) >= 40
+    assert (facts["images"], facts["unread"], facts["compared"], facts["same"]) == (len(images), 0, len(images), len(images))
+    assert facts["accuracy"] == report["test_accuracy"] and list(facts["interval"]) == pytest.approx(report["interval"])
+    seen: dict[str, str | None] = {}
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Prediction):
+            seen[f"test/{event.file}"] = event.class_name
+
+    exported.carry_out("try", TryOptions(camera=str(workspace.path / "test"), threshold=0.0), hear)
+    assert seen == answers
 
 
 def test_two_labels_swapped_in_the_bundle(exported: Journey) -> None:

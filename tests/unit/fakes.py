@@ -103,6 +103,9 @@ class FakeMachine:
                 return {"models": [{"model": one.name, "path": str(one), "classes": []} for one in sorted(models.iterdir())]}
             case "free":
                 return {"free_bytes": 1, "total_bytes": 2}
+            case "delete":
+                shutil.rmtree(models / words[0])
+                return {"model": words[0]}
         raise AssertionError(operation)
 
     def board(self, operation: str, *words: str) -> Mapping[str, Any]:
@@ -124,7 +127,7 @@ class FakeMachine:
         target, aside = models / model, self.root / "incoming" / f"{model}.{parcel.owner}"
         wanted = {file.target: file.source for file in parcel.files}
         if target.is_dir() and all(_same(source, target / path) for path, source in wanted.items()):
-            return Delivery(model, len(wanted), 0)
+            return Delivery(model, len(wanted), 0, path=str(target))
         if target.is_dir() and any(target.iterdir()) and not parcel.replaces:
             raise WorkFailed("store.exists", model=model)
         sent = linked = 0
@@ -143,7 +146,7 @@ class FakeMachine:
             progress(Sent(sent + linked, len(wanted), sent + linked, len(wanted)))
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
-        return Delivery(model, len(wanted), sent, linked)
+        return Delivery(model, len(wanted), sent, linked, str(target))
 
     def _next(self, stem: str) -> str:
         taken = [int(one.name.rpartition("-")[2]) for one in (self.root / "models").glob(f"{stem}-*")]

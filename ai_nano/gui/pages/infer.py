@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PyQt5.QtCore import QTimer
-from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QToolButton
+from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QPushButton, QSpinBox, QToolButton
 
 from ai_nano.core import deciding
 from ai_nano.core.errors import AiNanoError
@@ -17,6 +17,8 @@ from ai_nano.core.texts import t
 from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.pages.nano_test_panel import STEP as TEST
+from ai_nano.gui.pages.nano_test_panel import NanoTestPanel
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.class_bars import ClassBars
 from ai_nano.gui.widgets.led_board import LedBoard
@@ -37,17 +39,22 @@ MOST_SHOWN = 100
 class InferPage(StepPage):
     file = "infer"
     step = "infer"
+    steps = ("infer", TEST)
     nano: QComboBox
     model: QComboBox
     showModels: QPushButton
     threshold: QSpinBox
     more: QToolButton
+    test: QPushButton
     hysteresisLabel: QLabel
     hysteresis: QSpinBox
     smoothingLabel: QLabel
     smoothing: QDoubleSpinBox
     start: QPushButton
     stop: QPushButton
+    layout5: QHBoxLayout
+    pictureCard: QFrame
+    answerCard: QFrame
     picture: VideoView
     seen: QLabel
     figures: QLabel
@@ -85,6 +92,10 @@ class InferPage(StepPage):
         self._said.setSingleShot(True)
         self._said.setInterval(SAID_MS)
         self._said.timeout.connect(self._say_doing)
+        self.testing = NanoTestPanel(session, lambda: (self.nano.currentText(), self.model.currentText()), self.begin)
+        self.layout5.addWidget(self.testing, 1)
+        self.test.clicked.connect(lambda: self._show_testing(True))
+        self.testing.closed.connect(lambda: self._show_testing(False))
         self._show_settings()
         self._clear()
 
@@ -183,12 +194,13 @@ class InferPage(StepPage):
         running = self.active is not None
         ready = bool(self.model.currentText()) and bool(self.nano.currentText())
         self.start.setEnabled(not running and ready)
-        self.stop.setEnabled(running)
+        self.stop.setEnabled(self.session.is_running("infer"))
         for widget in (self.nano, self.model):
             widget.setEnabled(not running)
         self.showModels.setEnabled(not running and bool(self.nano.currentText()))
         if not running:
             self._show_classes(self._classes)
+        self.testing.redraw()
 
     def _show_classes(self, names: Sequence[str]) -> None:
         if self.nano.currentText():
@@ -198,6 +210,7 @@ class InferPage(StepPage):
 
     def retranslate(self) -> None:
         super().retranslate()
+        self.testing.retranslate()
         self._show_settings()
         self._show_health(self._health)
         self._show_classes(self.bars.classes)
@@ -287,6 +300,13 @@ class InferPage(StepPage):
             widget.setVisible(opened)
         self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
 
+    def _show_testing(self, shown: bool) -> None:
+        """In place of the picture and the bars."""
+        for card in (self.pictureCard, self.answerCard):
+            card.setVisible(not shown)
+        self.testing.setVisible(shown)
+        self.testing.redraw()
+
     def _clear(self) -> None:
         self.picture.show_words(t("window.infer.no_picture"))
         self.seen.setText("")
@@ -320,6 +340,10 @@ class InferPage(StepPage):
         self.session.send("infer", {"type": "set", **settings})
 
     def begun(self, step: str) -> None:
+        if step == TEST:
+            super().begun(step)
+            return
+        self._show_testing(False)
         self.task.show_begun(lambda: t("window.doing.infer"), cancellable=False)
         self._silent, self._named_at, self._figures_at, self._lost, self._back = False, 0.0, 0.0, None, None
         self._pace.clear()
@@ -328,6 +352,8 @@ class InferPage(StepPage):
         self.picture.show_words(t("window.infer.starting"))
 
     def over(self, step: str, outcome: object) -> None:
+        if step == TEST:
+            return
         self._silence.stop()
         self._said.stop()
         self._clear()

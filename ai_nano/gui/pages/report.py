@@ -1,12 +1,15 @@
 """The report of a model: how good it is, and on what it fails."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt5.QtCore import QUrl
 from PyQt5.QtGui import QDesktopServices, QImage
 from PyQt5.QtWidgets import QPushButton, QScrollArea
 
+from ai_nano.core import nano_test
 from ai_nano.core.errors import AiNanoError
+from ai_nano.core.nano_test import NanoTest
 from ai_nano.core.report import Report, load
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
@@ -15,6 +18,9 @@ from ai_nano.gui.shell import Shell
 from ai_nano.gui.widgets.mistake_list import MOST, mistakes
 from ai_nano.gui.widgets.report_view import ReportView
 from ai_nano.steps import report
+
+# Figures, pictures of the mistakes by file, and what the Nanos made of the test images.
+_Told = tuple[Report, dict[str, QImage], Sequence[NanoTest]]
 
 
 class ReportPage(Page):
@@ -28,7 +34,7 @@ class ReportPage(Page):
         super().__init__(session)
         self._window = window
         self._model = self._from = ""
-        self._told: tuple[Report, dict[str, QImage]] | None = None
+        self._told: _Told | None = None
         self.view = ReportView()
         self.area.setWidget(self.view)
         self.back.clicked.connect(lambda: window.show_page(self._from or "train"))
@@ -47,12 +53,14 @@ class ReportPage(Page):
         if workspace is None or lab is None:
             return
 
-        def work() -> tuple[Report, dict[str, QImage]]:
-            told = load(workspace.model_folder(model))
+        def work() -> _Told:
+            folder = workspace.model_folder(model)
+            told = load(folder)
             found = ((one.file, report.thumbnail(workspace, one.file, lab.images)) for one in mistakes(told)[:MOST])
-            return told, {file: QImage.fromData(jpeg) for file, jpeg in found if jpeg is not None}
+            pictures = {file: QImage.fromData(jpeg) for file, jpeg in found if jpeg is not None}
+            return told, pictures, nano_test.load(folder, told)
 
-        def done(told: tuple[Report, dict[str, QImage]]) -> None:
+        def done(told: _Told) -> None:
             if model == self._model:
                 self._told = told
                 self.redraw()

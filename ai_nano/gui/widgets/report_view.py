@@ -6,7 +6,9 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from ai_nano.core import nano_test
 from ai_nano.core.figures import amount, duration, percent
+from ai_nano.core.nano_test import NanoTest
 from ai_nano.core.recipes import NETWORKS, word
 from ai_nano.core.report import Report
 from ai_nano.core.texts import t
@@ -30,12 +32,14 @@ class ReportView(QWidget):
                 old.hide()
                 old.deleteLater()
 
-    def show_figures(self, told: Report, pictures: Mapping[str, QImage]) -> None:
+    def show_figures(self, told: Report, pictures: Mapping[str, QImage], tests: Sequence[NanoTest] = ()) -> None:
         """`pictures` of the mistakes, by file."""
         self.clear()
         self._rows.addWidget(self._chips(told))
         self._rows.addWidget(_side_by_side(self._confusion(told), self._per_class(told)))
         self._rows.addWidget(self._mistakes(told, pictures))
+        if tests:
+            self._rows.addWidget(self._nanos(told, tests))
         right = [self._export(told), self._numbers(told)]
         self._rows.addWidget(_side_by_side(self._calibration(told), _column(right)))
         self._rows.addStretch(1)
@@ -105,6 +109,11 @@ class ReportView(QWidget):
         if done.milliseconds is not None:
             rows.append((t("window.report.onnx_milliseconds"), f"{done.milliseconds:.1f} ms"))
         return _section("window.report.export", [_pairs(rows)])
+
+    def _nanos(self, told: Report, tests: Sequence[NanoTest]) -> QWidget:
+        table = FigureTable()
+        table.show_rows(nano_test.headings(), nano_test.rows(told, tests))
+        return _section("window.report.nanos", [table])
 
     def _numbers(self, told: Report) -> QWidget:
         rows = [(t("window.report.stage", stage=word(one.stage)),

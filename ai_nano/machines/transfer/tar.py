@@ -48,10 +48,11 @@ class TarPeer:
                 with answers.reading(self._machine):
                     result = talk.expect("result")
                     differing = [_pick(found, index) for index in answers.items(result, "differs")]
+                    path = answers.optional(answers.path, result, "path")
             sent, linked = sent + len(answer.files) - len(differing), linked + answer.linked
             if not differing:
                 meter.arrived(sum(item.size - offset for item, offset in answer.files), len(answer.files))
-                return Delivery(answer.model, len(found), sent, linked)
+                return Delivery(answer.model, len(found), sent, linked, path)
         raise WorkFailed("transfer.differs", machine=self._machine, file=differing[0].source)
 
     def fetch(self, source: PurePosixPath, target: Path, limit: int, cancel: CancelToken) -> None:
