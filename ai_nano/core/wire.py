@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ai_nano.core import answers, names
+from ai_nano.core import answers, names, turns
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
@@ -68,6 +68,8 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
         case "building":
             return Building(machine, answers.number(raw, "seconds", 0), optional(answers.count, raw, "available_mb"),
                             optional(answers.count, raw, "swap_free_mb"), answers.text(raw, "line", LONGEST_LOG_LINE))
+        case "turn":
+            return turns.read(raw, step, machine)
         case _:
             return None
 

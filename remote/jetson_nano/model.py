@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from shared.files import sha256
-from shared.preprocess import imagenet_input
 from shared.wire import Failure
 
 LABELS = "labels.txt"
@@ -34,6 +33,8 @@ def read_model(folder: Path) -> Model:
             raise Failure("infer.model_missing", model=name, folder=str(folder), file=path.name if path else "*.onnx")
     assert onnx is not None
     if bundle is None:
+        from shared.preprocess import imagenet_input  # and with it NumPy, which a program that waits for its turn needs not
+
         return Model(name, onnx, _read_classes(folder), imagenet_input(OLDER_RESOLUTION), "output_0", False)
     for file, expected in bundle["sha256"].items():
         if (folder / file).is_file() and sha256(folder / file) != expected:
