@@ -37,7 +37,7 @@ class BuildList(QFrame):
     def show_turn(self, event: Turn) -> None:
         """Before it builds: whom it waits for."""
         _, line = self._row(event.machine)
-        self._say(event.machine, lambda: f"{event.machine}: {event.words}")
+        self._say(event.machine, lambda: event.words)
         line.hide()
         self.show()
 
