@@ -5,11 +5,11 @@ says why so.
 """
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Dict, Iterator, List, Optional
 
 from jetson_nano.turn_queue import NOTICE_S, Place, Queue, Ticket, ends_at, entries, wait_s
-from shared.runs import Runs
+from shared.runs import RunFolder, Runs
 from shared.wire import Commands, Failure, Lease, Run
 
 POLL_S = 0.2
@@ -105,6 +105,7 @@ def _wait(run: Run, place: Place) -> Optional[Turn]:
     commands, lease = Commands(run), Lease(run)
     told: List[str] = []
     tell_at = 0.0
+    waiting = RunFolder(run.path).waiting  # for who lists the runs
     while True:
         tickets = place.queue.tickets() or []
         before = [each for each in tickets if each.number < place.ticket.number]
@@ -112,7 +113,12 @@ def _wait(run: Run, place: Place) -> Optional[Turn]:
             place.begin()
             if told:
                 run.emit("turn", state="yours", limit_s=place.ticket.turn_s)
+                with suppress(OSError):
+                    waiting.unlink()
             return QueuedTurn(run, place, waited=bool(told))
+        if not told:
+            with suppress(OSError):
+                waiting.write_bytes(b"")
         now, runs = time.monotonic(), [each.run for each in before]
         if runs != told or now >= tell_at:
             told, tell_at = runs, now + TELL_S

@@ -65,6 +65,10 @@ def tickets(nano: Nano) -> list[str]:
     return sorted(path.name for path in (nano.machine.root / ".ai_nano" / "turns").glob("*.json"))
 
 
+def waiting(nano: Nano) -> dict[str, bool]:
+    return {run["id"]: run["waiting"] for run in nano.machine.call("runner.py", "list")["runs"]}
+
+
 def end(nano: Nano, *ids: str) -> None:
     for id in ids:
         nano.machine.cancel(id)
@@ -84,6 +88,7 @@ def test_one_after_the_other_also_when_one_is_killed(both: Nano, tmp_path: Path)
     assert [one["own"] for one in told["ahead"]] == [False, True]
     queue = Board(nano, tmp_path).ask("models")["queue"]
     assert [(one["run"], one["student"]) for one in queue] == [("a", "bob@lab3"), ("b", "ada@lab1"), ("c", "ada@lab1")]
+    assert waiting(nano) == {"a": False, "b": True, "c": True}
     os.kill(nano.machine.process_id("a"), signal.SIGKILL)
     killed = time.monotonic()
     while second.read_event("turn")["state"] == "waiting":
@@ -91,6 +96,7 @@ def test_one_after_the_other_also_when_one_is_killed(both: Nano, tmp_path: Path)
     second.read_event("blink")
     assert time.monotonic() - killed < NEXT_S
     behind(third, "b")
+    assert waiting(nano) == {"a": False, "b": False, "c": True}
     second.send(type="stop")
     while third.read_event("turn")["state"] == "waiting":
         pass
