@@ -15,6 +15,7 @@ from user import User
 from ai_nano.core import texts
 from ai_nano.core.ports import JobEnd
 from ai_nano.gui.main_window import MainWindow
+from ai_nano.gui.widgets.running_list import RunningList
 from ai_nano.steps.engine import PROGRAM as BUILD
 
 pytestmark = pytest.mark.timeout(120)
@@ -111,6 +112,18 @@ def test_why_it_ended_is_said_until_the_next_start(shown: Shown) -> None:
     user.wait_for("cat  97.0 %")
     assert not window.page.turns.isVisible()  # type: ignore[attr-defined]
     lab.nano(None).hold.set()  # type: ignore[union-attr]
+
+
+def test_the_running_list_says_who_waits(user: User) -> None:
+    runs = RunningList()
+    runs.resize(900, 300)
+    run = {"machine": "nano1", "step": "infer", "state": "running", "student": "bob@lab3", "age_s": 125.0, "waiting": False}
+    runs.show_answer([run, {**run, "student": "ada@lab", "waiting": True}], ["nano1"], {})
+    runs.show()
+    user.wait_for("Inference (waiting)")
+    assert user.sees("Inference")
+    runs.hide()
+    runs.deleteLater()
 
 
 def test_a_build_says_whom_it_waits_for(shown: Shown) -> None:

@@ -242,9 +242,10 @@ class InferPage(StepPage):
     def _show_turn(self, turn: Turn) -> None:
         waited = self.turns.waiting
         self.turns.show_turn(turn)
-        if self.turns.waiting != waited:
-            self.picture.show_words(t("window.infer.starting" if waited else "window.turn.picture"))
-            self.task.say(lambda: t("window.doing.infer" if waited else "window.turn.waiting"))
+        if self.turns.waiting or waited:
+            waits = self.turns.waiting
+            self.picture.show_words(t("window.turn.picture" if waits else "window.infer.starting"))
+            self.task.say(lambda: t("window.turn.waiting" if waits else "window.doing.infer"))
 
     def _on_end_own(self, run: str) -> None:
         """A window of the same student that was forgotten; the turn then comes by itself."""
