@@ -13,7 +13,7 @@ from ai_nano.cli import console as module
 from ai_nano.cli.console import JsonConsole, TextConsole
 from ai_nano.core import boards, config, texts, turns
 from ai_nano.core.answers import Nonsense
-from ai_nano.core.config_file import document
+from ai_nano.core.config_file import NANO, document, machine_form
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.events import Log
 from ai_nano.core.ports import JobEnd
@@ -164,6 +164,15 @@ def test_the_length_of_a_turn_is_the_rooms(value: str, minutes: float) -> None:
     assert read.nanos[0].turn == minutes
     assert config.read(json.dumps(document(read))).nanos[0].turn == minutes
     assert ("turn" in document(read)["jetson_nano"][0]) == (minutes != 5.0)
+
+
+def test_the_form_takes_minutes() -> None:
+    values = {"name": "nano1", "ip": "a", "login": "n", "turn": "2.5"}
+    assert machine_form(values, NANO).turn == 2.5  # type: ignore[union-attr]
+    assert machine_form({**values, "turn": " "}, NANO).turn == 5.0  # type: ignore[union-attr]
+    with pytest.raises(ConfigError) as caught:
+        machine_form({**values, "turn": "long"}, NANO)
+    assert caught.value.params["key"] == "jetson_nano[1].turn"
 
 
 @pytest.mark.parametrize("value", ["-1", "2000", '"5"', "true", "[5]"])
