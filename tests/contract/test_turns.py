@@ -34,12 +34,12 @@ def both(tmp_path: Path, nano_python: str, request: pytest.FixtureRequest) -> It
     machine.close()
 
 
-def start(nano: Nano, id: str, program: str = BLINK, student: str | None = None, lease_s: float | None = None,
+def start(nano: Nano, id: str, program: str = BLINK, student: str = "", lease_s: float | None = None,
           **params: Any) -> Follower:
-    """A run of that student, from the laptop `lab1`."""
+    """A run of that student, else of one who has no other, from the laptop `lab1`."""
     usual = LONG if program == BLINK else {}
     spec = json.loads(nano.machine.spec(id, program, lease_s, **{**usual, **params}))
-    spec.update(student=student, laptop="lab1")
+    spec.update(student=student or f"student of {id}", laptop="lab1")
     nano.machine.call("runner.py", "start", stdin=json.dumps(spec).encode())
     return nano.machine.follow(id)
 
