@@ -87,7 +87,7 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
     if queue:
         console.say(t("turn.title", machine=machine.name))
     for position, place in enumerate(queue):
-        console.say(f"{position + 1:>3}  {place.words(has_turn=position == 0)}")
+        console.say(f"{position or '→':>3}  {place.words(has_turn=position == 0)}")
     console.result({"step": "models", "machine": machine.name, "models": [model.to_json() for model in found],
                     "queue": [place.to_json() for place in queue]},
                    "" if found else t("models.none", machine=machine.name))

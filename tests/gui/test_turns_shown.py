@@ -65,8 +65,8 @@ def test_the_queue_is_seen_while_waiting(shown: Shown) -> None:
     begin(shown, waiting(*(place(number, f"student{number}@lab") for number in range(1, 6)), wait_s=None))
     window, lab, user = shown
     user.wait_for("You are number 5 in the queue.")
-    assert user.sees("1. student1@lab: classification for 2 min 5 s, 2 min 55 s left at most "
-                     "2. student2@lab: waiting for 2 min 5 s 3. student3@lab: waiting for 2 min 5 s and 2 more 6. you")
+    assert user.sees("Now: student1@lab: classification for 2 min 5 s, 2 min 55 s left at most "
+                     "1. student2@lab: waiting for 2 min 5 s 2. student3@lab: waiting for 2 min 5 s · and 2 more")
     assert user.sees("The picture comes with your turn.") and user.sees(re.compile("^Waiting for your turn on the Nano"))
     assert not user.sees("End my other run")
     texts.set_language("fr")
@@ -96,7 +96,7 @@ def test_the_turn_comes_and_is_counted_down(shown: Shown) -> None:
     _, _, user = shown
     user.wait_for("Your turn on nano1 ends in 41 s: bob@lab3 is waiting.")
     assert user.sees("cat  97.0 %") and user.sees("The Nano is classifying. Push Stop to end it.")
-    assert not user.sees(re.compile("^1. bob"))
+    assert not user.sees(re.compile("^Now: bob"))
 
 
 def test_why_it_ended_is_said_until_the_next_start(shown: Shown) -> None:

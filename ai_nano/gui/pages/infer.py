@@ -78,6 +78,7 @@ class InferPage(StepPage):
         self.smoothing.valueChanged.connect(lambda value: self._set(smoothing_s=round(value, 2)))
         self.more.toggled.connect(lambda _open: self._show_settings())
         self.turns.end_wanted.connect(self._on_end_own)
+        self.turns.shown.connect(self.lead.setHidden)  # in its place: a small window has no room for both
         self.picture.keep_shape()
         self._silence = QTimer(self)
         self._silence.setSingleShot(True)

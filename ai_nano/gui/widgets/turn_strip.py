@@ -16,9 +16,11 @@ TICK_MS = 1000
 
 
 class TurnStrip(QFrame):
-    """Hidden while nobody waits. Signal: `end_wanted` with the id of the student's own run that is in the way."""
+    """Hidden while nobody waits. Signals: `end_wanted` with the id of the student's own run that is in the way; `shown` when
+    it appears (True) or goes."""
 
     end_wanted = pyqtSignal(str)
+    shown = pyqtSignal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,11 +33,11 @@ class TurnStrip(QFrame):
         self.end_own = QPushButton()
         self.end_own.clicked.connect(self._on_end)
         words = QVBoxLayout()
-        words.setSpacing(4)
+        words.setSpacing(2)
         words.addWidget(self._head)
         words.addWidget(self._rows)
         row = QHBoxLayout(self)
-        row.setContentsMargins(16, 10, 16, 10)
+        row.setContentsMargins(16, 8, 16, 8)
         row.setSpacing(12)
         row.addLayout(words, 1)
         row.addWidget(self.end_own, 0, Qt.AlignVCenter)
@@ -85,7 +87,10 @@ class TurnStrip(QFrame):
 
     def _draw(self) -> None:
         turn = self._turn
-        self.setVisible(self._over is not None or (turn is not None and turn.state != "yours"))
+        shown = self._over is not None or (turn is not None and turn.state != "yours")
+        if shown == self.isHidden():
+            self.setVisible(shown)
+            self.shown.emit(shown)
         style.set_role(self._head, "figure" if self.waiting else "worry")
         if self._over is not None:
             self._head.setText(self._over())
@@ -104,10 +109,9 @@ class TurnStrip(QFrame):
 
 
 def _queue(turn: Turn) -> str:
-    """A line for each who is before the student, the student's own last."""
+    """A line for each who is before the student: who has the turn, and those who wait, numbered."""
     rows = [place.words(has_turn=position == 0) for position, place in enumerate(turn.ahead[:MOST_ROWS])]
-    lines = [f"{position}.  {row}" for position, row in enumerate(rows, 1)]
+    lines = [f"{position}.  {row}" if position else t("window.turn.now", row=row) for position, row in enumerate(rows)]
     if len(turn.ahead) > MOST_ROWS:
-        lines.append(t("window.turn.more", count=len(turn.ahead) - MOST_ROWS))
-    own = [t("window.turn.own", who=turn.own.who)] if turn.own is not None else []
-    return "\n".join([*lines, f"{len(turn.ahead) + 1}.  {t('window.turn.you')}", *own])
+        lines[-1] += f"  ·  {t('window.turn.more', count=len(turn.ahead) - MOST_ROWS)}"
+    return "\n".join([*lines, *([t("window.turn.own", who=turn.own.who)] if turn.own is not None else [])])
