@@ -12,6 +12,7 @@ from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
 from ai_nano.core.figures import amount, percent
 from ai_nano.core.texts import known, t
+from ai_nano.core.turns import Turn
 
 
 class Console(Protocol):
@@ -61,6 +62,7 @@ PLAIN_PROGRESS_EVERY_S = 5.0
 # A build takes minutes; a board changes slowly, unless it gets too hot.
 BUILDING_EVERY_S = 15.0
 HEALTH_EVERY_S = 60.0
+TURN_EVERY_S = 30.0
 
 
 class TextConsole:
@@ -81,6 +83,7 @@ class TextConsole:
         self._last_class: object = self
         self._last_building: dict[str, float] = {}
         self._last_health: dict[str, tuple[bool, float]] = {}
+        self._last_turn: dict[str, tuple[object, float]] = {}
 
     def emit(self, event: Event) -> None:
         with self._lock:
@@ -98,6 +101,8 @@ class TextConsole:
                     self._show_building(event)
                 case Health():
                     self._show_health(event)
+                case Turn():
+                    self._show_turn(event)
                 case Log(level="output"):
                     # A program's own chatter: in the log file, and shown when the step fails.
                     pass
@@ -211,6 +216,14 @@ class TextConsole:
         if event.text and (worrying != event.worrying or now - at >= HEALTH_EVERY_S):
             self._last_health[event.machine] = event.worrying, now
             self._print(f"  {event.machine}: {event.text}", "yellow" if event.worrying else "dim")
+
+    def _show_turn(self, event: Turn) -> None:
+        """When the queue has changed, and now and then while it has not."""
+        now, queue = time.monotonic(), (event.state, [place.run for place in event.ahead], event.waiting)
+        before, at = self._last_turn.get(event.machine, (None, 0.0))
+        if queue != before or now - at >= TURN_EVERY_S:
+            self._last_turn[event.machine] = queue, now
+            self._print(event.text, "yellow" if event.state == "ending" else None)
 
 
 def make_console(as_json: bool, quiet: bool) -> Console:

@@ -94,5 +94,5 @@ def line(run: Mapping[str, Any]) -> str:
     """One run in a line, for a person."""
     age, student = duration(run["age_s"]), run.get("student")
     since = t("jobs.line", age=age, student=student) if student else t("jobs.line_anonymous", age=age)
-    state = t(f"job.state.{run.get('why') or run['state']}")
+    state = t(f"job.state.{'waiting' if run.get('waiting') else run.get('why') or run['state']}")
     return f"{run['machine']:<12} {run['id']:<40} {t('step.' + run['step']):<28} {state:<12} {since}"

@@ -83,10 +83,15 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                        t("models.deleted", model=args.delete, machine=machine.name))
         return 0
-    found = boards.models(machine)
+    found, queue = boards.models_and_queue(machine)
     for model in found:
         console.say(line(model))
-    console.result({"step": "models", "machine": machine.name, "models": [model.to_json() for model in found]},
+    if queue:
+        console.say(t("turn.title", machine=machine.name))
+    for position, place in enumerate(queue):
+        console.say(f"{position or '→':>3}  {place.words(has_turn=position == 0)}")
+    console.result({"step": "models", "machine": machine.name, "models": [model.to_json() for model in found],
+                    "queue": [place.to_json() for place in queue]},
                    "" if found else t("models.none", machine=machine.name))
     return 0
 

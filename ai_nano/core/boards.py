@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_nano.core import answers, names, wire
+from ai_nano.core import answers, names, turns, wire
 from ai_nano.core.answers import Message, optional
 from ai_nano.core.errors import AiNanoError, BadInput, MachineError, WorkFailed
 from ai_nano.core.ports import Machine
 from ai_nano.core.texts import known, t
+from ai_nano.core.turns import Place
 
 POWER_ACTIONS = ("shutdown", "reboot")
 WAYS = ("systemd", "cron", "recorded")
@@ -87,6 +88,11 @@ class Switched:
 
 def models(machine: Machine) -> list[NanoModel]:
     """The models of a Nano, which of them is running and who started it, the board's order."""
+    return models_and_queue(machine)[0]
+
+
+def models_and_queue(machine: Machine) -> tuple[list[NanoModel], tuple[Place, ...]]:
+    """Its models, and who uses it now: the first has the turn, the others wait."""
     answer = machine.board("models")
     extra: dict[str, tuple[tuple[Use, ...], str | None]] = {}
     with answers.reading(machine.name):
@@ -95,9 +101,10 @@ def models(machine: Machine) -> list[NanoModel]:
         for raw in answers.objects(answer, "models", wire.MOST_MODELS):
             uses = tuple(_use(run, now) for run in answers.objects(raw, "runs", MOST_RUNS))
             extra[answers.path(raw, "path")] = uses, state if answers.flag(raw, "autostart") else None
+        queue = turns.places(optional(answers.objects, answer, "queue", most=turns.MOST_PLACES) or ())
     return [NanoModel(one["model"], one["path"], tuple(one["classes"]), one["size"], one["exported"], one["modified"],
                       *extra[one["path"]])
-            for one in wire.to_models(answer, machine.name)]
+            for one in wire.to_models(answer, machine.name)], queue
 
 
 def delete(machine: Machine, model: str) -> None:

@@ -5,12 +5,11 @@ Errors name the key, its line and the likely mend.
 
 import difflib
 import getpass
-import math
 import re
 import socket
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +65,8 @@ class ServerConfig(MachineConfig):
 
 @dataclass(frozen=True)
 class NanoConfig(MachineConfig):
+    """`turn`: minutes that a classification lasts at most while others wait for the Nano; 0: no limit."""
+
     pins: tuple[int, ...] = DEFAULT_PINS
     camera: str = DEFAULT_NANO_CAMERA
     flip: str | None = None
@@ -73,6 +74,7 @@ class NanoConfig(MachineConfig):
     leds: str = "gpio"
     threshold: float = DEFAULT_THRESHOLD
     container: str | None = None
+    turn: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -197,10 +199,13 @@ def _port(place: _Place, value: Any) -> int:
     return value
 
 
-def _fraction(place: _Place, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1 or math.isnan(value):
-        raise place.wrong("0 … 1")
-    return float(value)
+def _up_to(most: float, null: float | None = None) -> Reader:
+    def read(place: _Place, value: Any) -> float:
+        value = null if value is None else value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+            raise place.wrong(f"0 … {most:g}")
+        return float(value)
+    return read
 
 
 def _pins(place: _Place, value: Any) -> tuple[int, ...]:
@@ -241,7 +246,7 @@ SERVER_SCHEMA: Schema = {
 NANO_SCHEMA: Schema = {
     **_MACHINE, "pins": ("pins", _pins), "camera": ("camera", _text), "flip": ("flip", _text),
     "engine": ("engine", _one_of("tensorrt", "onnxruntime")), "leds": ("leds", _one_of("gpio", "file", "none")),
-    "threshold": ("threshold", _fraction), "container": ("container", _text),
+    "threshold": ("threshold", _up_to(1)), "container": ("container", _text), "turn": ("turn", _up_to(24 * 60, null=0)),
 }
 # What other programs call our keys.
 _OTHER_WORDS = {"user": "login", "username": "login", "password": "pwd", "passwd": "pwd", "host": "ip", "hostname": "ip",
@@ -374,8 +379,7 @@ def load(path: Path) -> Config:
         raise
     has_password = any(machine.password for machine in (config.server, *config.nanos))
     exposed = has_password and bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
-    values = {one.name: getattr(config, one.name) for one in fields(config)}
-    return Config(**{**values, "open_to_others": exposed})
+    return replace(config, open_to_others=exposed)
 
 
 def find(explicit: Path | None, user_folder: Path, here: Path | None = None) -> Config:

@@ -136,7 +136,7 @@ def _typed(key: str, text: str) -> Any:
         match key:
             case "port":
                 return int(text)
-            case "threshold":
+            case "threshold" | "turn":
                 return float(text)
             case "pins":
                 return [int(pin) for pin in re.split(r"[\s,;]+", text) if pin]

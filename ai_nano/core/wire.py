@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ai_nano.core import answers, names
+from ai_nano.core import answers, names, turns
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
@@ -68,6 +68,8 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
         case "building":
             return Building(machine, answers.number(raw, "seconds", 0), optional(answers.count, raw, "available_mb"),
                             optional(answers.count, raw, "swap_free_mb"), answers.text(raw, "line", LONGEST_LOG_LINE))
+        case "turn":
+            return turns.read(raw, step, machine)
         case _:
             return None
 
@@ -120,9 +122,10 @@ def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, s
 
 
 def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
-    """A run of runner.py's list: id, program, student, state, why, started, age_s, params; None for one that makes no sense.
+    """A run of runner.py's list: id, program, student, state, why, waiting, started, age_s, params; None for one that makes
+    no sense.
 
-    `now` is that machine's time.
+    `now` is that machine's time. `waiting`: it runs, and its turn has not come.
     """
     try:
         if not names.is_model_name(run := answers.text(raw, "id")):
@@ -130,7 +133,8 @@ def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
         started = optional(answers.number, raw, "started")
         return {"id": run, "program": answers.text(raw, "program"), "student": optional(answers.text, raw, "student"),
                 "state": answers.code(raw, "state"), "why": optional(answers.choice, raw, "why", words=WHYS),
-                "started": started, "age_s": max(0.0, now - (started or now)), "params": answers.params(raw)}
+                "waiting": bool(optional(answers.flag, raw, "waiting")), "started": started,
+                "age_s": max(0.0, now - (started or now)), "params": answers.params(raw)}
     except answers.Nonsense:
         return None
 

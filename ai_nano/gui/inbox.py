@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
+from ai_nano.core.turns import Turn
 
 KEPT_LINES = 500
 KEPT_METRICS = 500
@@ -34,8 +35,8 @@ class Timing:
 
 @dataclass
 class Batch:
-    """All since the last fetch: of progress, predictions, health and builds the newest, at most KEPT_LINES lines, KEPT_METRICS
-    metrics and KEPT_TIMINGS timings."""
+    """All since the last fetch: of progress, predictions, health, builds and turns the newest, at most KEPT_LINES lines,
+    KEPT_METRICS metrics and KEPT_TIMINGS timings."""
 
     lines: list[LogLine] = field(default_factory=list)
     dropped: int = 0
@@ -47,11 +48,12 @@ class Batch:
     timings: list[Timing] = field(default_factory=list)
     health: dict[str, Health] = field(default_factory=dict)
     building: dict[str, Building] = field(default_factory=dict)
+    turns: dict[tuple[str, str], Turn] = field(default_factory=dict)
     states: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.lines or self.progress or self.metrics or self.best or self.predictions or self.health
-                    or self.building or self.states)
+                    or self.building or self.turns or self.states)
 
 
 class Inbox:
@@ -86,6 +88,8 @@ class Inbox:
                     self._batch.health[event.machine] = event
                 case Building():
                     self._batch.building[event.machine] = event
+                case Turn():
+                    self._batch.turns[event.step, event.machine] = event
                 case State():
                     self._batch.states += 1
 

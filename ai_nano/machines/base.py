@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -47,7 +48,8 @@ class ProgramMachine:
               on_id: Callable[[str], None] = lambda run: None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
         on_id(run_id)
-        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student}
+        spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student,
+                "laptop": socket.gethostname()}
         self._start(json.dumps(spec, ensure_ascii=False).encode("utf-8"))
         return Job(self, run_id, leased=lease_s is not None)
 

@@ -14,7 +14,7 @@ from ai_nano.core.bundle import load as load_bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
-from ai_nano.core.events import Event, Prediction
+from ai_nano.core.events import Event, Log, Prediction
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
 from ai_nano.core.watching import Watching
 from ai_nano.core.workflow import newest_bundle
@@ -68,16 +68,20 @@ class Tally:
     def __init__(self) -> None:
         self.frames = 0
         self.classes: collections.Counter[str | None] = collections.Counter()
+        self.turn_over = False
 
     def watch(self, event: Event) -> None:
         if isinstance(event, Prediction):
             self.frames += 1
             if event.class_name in self.classes or len(self.classes) <= wire.MOST_CLASSES:
                 self.classes[event.class_name] += 1
+        elif isinstance(event, Log) and event.code == "infer.turn_over":
+            self.turn_over = True
 
     def facts(self) -> dict[str, Any]:
         seen = {name: count for name, count in self.classes.items() if name is not None}
-        return {"frames": self.frames, "seen": seen, "unrecognised": self.classes[None]}
+        facts = {"frames": self.frames, "seen": seen, "unrecognised": self.classes[None]}
+        return {**facts, "turn_over": True} if self.turn_over else facts
 
 
 class InferStep:
@@ -139,7 +143,7 @@ class TryStep:
         params: dict[str, Any] = {
             "model_dir": str(checked.folder.resolve()), "camera": camera, "flip": None,
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
-            **_limits(options), **_steadiness(options, camera)}
+            "queue": False, **_limits(options), **_steadiness(options, camera)}
         tally = Tally()
         run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture, options.watching)
         return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})
@@ -166,7 +170,7 @@ def classify_params(machine: Machine, nano: NanoConfig, model: str, options: Inf
     return {"model_dir": find_model(machine, model)["path"], "camera": nano.camera, "flip": nano.flip, "engine": nano.engine,
             "leds": nano.leds, "pins": list(nano.pins), "leds_file": None,
             "threshold": nano.threshold if options.threshold is None else options.threshold,
-            **_limits(options), **_steadiness(options, nano.camera),
+            "turn_s": nano.turn * 60 or None, **_limits(options), **_steadiness(options, nano.camera),
             **container_param(nano.container if nano.engine == "tensorrt" else None)}
 
 

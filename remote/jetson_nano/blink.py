@@ -13,6 +13,7 @@ from typing import Any, Dict, List, Optional
 from jetson_nano.autostart_files import make_room
 from jetson_nano.guarded_leds import open_leds
 from jetson_nano.leds import Leds
+from jetson_nano.turns import take_turn
 from shared.wire import Commands, Failure, Lease, Run, guard
 
 SECONDS = 0.5
@@ -99,9 +100,13 @@ def check_params(params: Dict[str, Any]) -> None:
 def blink(run: Run) -> None:
     """The LEDs are dark whenever it has ended, however it ended by anything but KILL."""
     check_params(run.params)
-    make_room(run.root)
-    with open_leds(run.params, run.root) as leds:
-        Blinking(run, leds).go()
+    with take_turn(run) as turn:
+        if turn is None:
+            run.result(pins=[], rounds=0, lit=[], without_pin=[], stopped=True)
+            return
+        make_room(run.root)
+        with open_leds(run.params, run.root) as leds:
+            Blinking(run, leds).go()
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -22,6 +22,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
 from jetson_nano import at_boot, system  # noqa: E402
 from jetson_nano.autostart_files import Files  # noqa: E402
 from jetson_nano.power import power  # noqa: E402
+from jetson_nano.turn_queue import Queue, entries  # noqa: E402
 from shared import console, versions  # noqa: E402
 from shared.runs import Runs  # noqa: E402
 from shared.store import Store  # noqa: E402
@@ -49,7 +50,7 @@ class Board:
 
     def models(self) -> Reply:
         """The store's models, each with the runs that use it and whether it is the one that starts at boot; `autostart_state`
-        is `state` of `status`."""
+        is `state` of `status`, `queue` whose turn it is and who waits."""
         found = Store(self._root).models()["models"]
         running = [run for run in Runs(self._root).listing() if run["state"] == "running"]
         wanted = self._files.wanted() or {}
@@ -58,7 +59,8 @@ class Board:
                              for run in running if _uses(run["params"], model["path"])]
             model["autostart"] = _uses(wanted.get("params"), model["path"])
         state = self._files.state()["state"] if wanted else None
-        return {"models": found, "autostart_state": state, "now": time.time()}
+        queue = entries(Queue(self._root).tickets() or [], time.monotonic())
+        return {"models": found, "autostart_state": state, "queue": queue, "now": time.time()}
 
     def delete(self, model: str) -> Reply:
         """With all that lies in its folder: engine, what is noted of it, bundle. Raises Failure models.runs {model, who},

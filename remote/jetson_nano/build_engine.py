@@ -23,6 +23,7 @@ from jetson_nano import engine_record, health
 from jetson_nano.engine_reasons import NOT_KEPT, OTHER_ENGINE, last_error, out_of_memory, plain, reason
 from jetson_nano.in_container import carry_out
 from jetson_nano.model import Model, read_model
+from jetson_nano.turns import take_turn
 from shared.wire import FULL, Failure, Run
 
 BUILDER = Path(__file__).with_name("engine_builder.py")
@@ -230,7 +231,10 @@ def build(run: Run) -> None:
     folder = run.params.get("model_dir")
     if not isinstance(folder, str):
         raise Failure("infer.bad_params", key="model_dir")
-    Builder(run, read_model(Path(folder))).go()
+    model = read_model(Path(folder))
+    with take_turn(run) as turn:  # it needs the memory of whatever else would run here
+        assert turn is not None, "it has no lease, and nobody says stop to it"
+        Builder(run, read_model(Path(folder)) if turn.waited else model).go()
 
 
 def get_parser() -> argparse.ArgumentParser:

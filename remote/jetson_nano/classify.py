@@ -25,6 +25,7 @@ from jetson_nano.model import Model, read_model
 from jetson_nano.opening import check_size, open_camera
 from jetson_nano.pictures import Pictures
 from jetson_nano.sources import Frame, SourceEnded, check_flip
+from jetson_nano.turns import Turn, take_turn
 from shared.wire import Commands, Failure, Lease, Run
 
 FRAME_WAIT_S = 0.1
@@ -35,12 +36,13 @@ HEALTH_S = 1.0
 class Session:
     """One classification from the first frame to the last."""
 
-    def __init__(self, run: Run, model: Model, engine: Engine, leds: Leds, pictures: Pictures) -> None:
+    def __init__(self, run: Run, model: Model, engine: Engine, leds: Leds, pictures: Pictures, turn: Turn) -> None:
         self._run = run
         self._model = model
         self._engine = engine
         self._leds = leds
         self._pictures = pictures
+        self._turn = turn
         self._decision = Decision(changed(Settings(float(run.params["threshold"])), run.params))
         self._commands = Commands(run)
         self._lease = Lease(run)
@@ -70,7 +72,7 @@ class Session:
         self._leds.show(())
         seconds = 0.0 if self._first is None else time.monotonic() - self._first
         self._run.result(frames=self._frames, seconds=round(seconds, 3),
-                         fps=round(self._frames / seconds, 2) if seconds > 0 else 0.0, ended=ended)
+                         fps=round(self._frames / seconds, 2) if seconds > 0 else 0.0, ended=ended, **self._turn.facts)
 
     def _over(self) -> bool:
         frames, seconds = self._run.params.get("frames"), self._run.params.get("seconds")
@@ -95,6 +97,8 @@ class Session:
             self._stopped = True
             self._leds.show(())
             self._run.log("infer.lease_lost", level="warning")
+        if not self._stopped and self._turn.over():
+            self._stopped = True
 
     def darken(self) -> None:
         """The camera is lost: what was seen is not there any more, as far as anybody knows."""
@@ -129,9 +133,19 @@ def _named(classes: List[str], answer: Answer) -> Dict[str, float]:
 
 
 def classify(run: Run) -> None:
-    """The camera is closed after the LEDs are dark: closing may take seconds."""
+    """What is wrong with the parameters or the model is said before anybody waits."""
     check_params(run.params)
     model = read_model(Path(run.params["model_dir"]))
+    with take_turn(run) as turn:
+        if turn is None:
+            run.result(frames=0, seconds=0.0, fps=0.0)
+        else:
+            # Who waited may find another model there than the one that was looked at for its faults.
+            classify_now(run, read_model(model.onnx.parent) if turn.waited else model, turn)
+
+
+def classify_now(run: Run, model: Model, turn: Turn) -> None:
+    """The camera is closed after the LEDs are dark: closing may take seconds."""
     sessions: List[Session] = []
     make_room(run.root)
 
@@ -143,7 +157,7 @@ def classify(run: Run) -> None:
         with open_leds(run.params, run.root) as leds:
             engine = open_engine(run.params["engine"], model, run)
             with closing(Pictures(run, engine.pixels)) as pictures:
-                sessions.append(Session(run, model, engine, leds, pictures))
+                sessions.append(Session(run, model, engine, leds, pictures, turn))
                 sessions[0].go(camera)
 
 

@@ -33,7 +33,8 @@ def read_model(folder: Path) -> Model:
             raise Failure("infer.model_missing", model=name, folder=str(folder), file=path.name if path else "*.onnx")
     assert onnx is not None
     if bundle is None:
-        from shared.preprocess import imagenet_input  # numpy, which the host of a container may lack
+        # With NumPy, which a program that waits for its turn needs not, and the host of a container may lack.
+        from shared.preprocess import imagenet_input
 
         return Model(name, onnx, _read_classes(folder), imagenet_input(OLDER_RESOLUTION), "output_0", False)
     for file, expected in bundle["sha256"].items():

@@ -53,6 +53,7 @@ class RunFolder:
         self.output = path / "output.log"
         self.commands = path / "commands.jsonl"
         self.lease = path / "lease"
+        self.waiting = path / "waiting"
         self._reserved = path / "exit.json.part"
 
     def create(self, spec: Dict[str, Any]) -> None:
@@ -177,8 +178,10 @@ class Runs:
         for folder in self._folders():
             spec = folder.spec()
             if spec is not None and not folder.id.startswith("."):
-                found.append({"id": folder.id, "program": spec.get("program"), "state": folder.state(), "why": folder.why(),
-                              "started": spec.get("started"), "student": spec.get("student"), "params": spec.get("params")})
+                state = folder.state()
+                found.append({"id": folder.id, "program": spec.get("program"), "state": state, "why": folder.why(),
+                              "waiting": state == "running" and folder.waiting.exists(), "started": spec.get("started"),
+                              "student": spec.get("student"), "params": spec.get("params")})
         return sorted(found, key=lambda run: (run["started"] or 0, run["id"]))
 
     def prune(self) -> None:

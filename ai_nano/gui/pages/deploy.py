@@ -70,6 +70,8 @@ class DeployPage(StepPage):
             return
         for building in batch.building.values():
             self.builds.show_building(building)
+        for turn in [turn for (step, _), turn in batch.turns.items() if step == "deploy"]:
+            self.builds.show_turn(turn)
         for line in batch.lines:
             if isinstance(line.event, Log) and line.event.code in ENDS:
                 self.builds.show_end(line.event.machine, functools.partial(getattr, line.event, "text"))

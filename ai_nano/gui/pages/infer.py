@@ -1,5 +1,6 @@
 """Step 8: inference on the Nano, live: the frames, a bar for each class, the LEDs, how fast it is and how the board is."""
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from ai_nano.core.mailbox import Mailbox
 from ai_nano.core.pace import Pace
 from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import t
+from ai_nano.core.turns import Turn
 from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
@@ -22,6 +24,7 @@ from ai_nano.gui.pages.nano_test_panel import NanoTestPanel
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.class_bars import ClassBars
 from ai_nano.gui.widgets.led_board import LedBoard
+from ai_nano.gui.widgets.turn_strip import TurnStrip
 from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.infer import InferOptions
 
@@ -62,6 +65,7 @@ class InferPage(StepPage):
     health: QLabel
     bars: ClassBars
     leds: LedBoard
+    turns: TurnStrip
 
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
@@ -80,6 +84,8 @@ class InferPage(StepPage):
         self.hysteresis.valueChanged.connect(lambda value: self._set(hysteresis=value / 100))
         self.smoothing.valueChanged.connect(lambda value: self._set(smoothing_s=round(value, 2)))
         self.more.toggled.connect(lambda _open: self._show_settings())
+        self.turns.end_wanted.connect(self._on_end_own)
+        self.turns.shown.connect(self.lead.setHidden)  # in its place: a small window has no room for both
         self.picture.keep_shape()
         self._silence = QTimer(self)
         self._silence.setSingleShot(True)
@@ -212,6 +218,7 @@ class InferPage(StepPage):
         super().retranslate()
         self.testing.retranslate()
         self._show_settings()
+        self.turns.retranslate()
         self._show_health(self._health)
         self._show_classes(self.bars.classes)
         if self.active is None:
@@ -221,12 +228,16 @@ class InferPage(StepPage):
         super().take(batch)
         if not self.session.is_running("infer"):
             return
+        for turn in [turn for (step, _), turn in batch.turns.items() if step == "infer"]:
+            self._show_turn(turn)
         for line in batch.lines:
             if isinstance(line.event, Log) and line.event.code == "infer.camera_lost":
                 self._lost = line.event
                 self._on_silence()
             elif isinstance(line.event, Log) and line.event.code == "infer.camera_back":
                 self._lost, self._back = None, line.event
+            elif isinstance(line.event, Log) and line.event.code == "infer.turn_over":
+                self.turns.show_over(functools.partial(getattr, line.event, "text"))
         # Not those of "try it here", which may look through the laptop's camera meanwhile.
         for health in [event for name, event in batch.health.items() if name != "laptop"]:
             self._show_health(health)
@@ -241,6 +252,18 @@ class InferPage(StepPage):
                 self._pace.add(timing.at, timing.ms)
         self._show_figures()
         self._show_prediction(told[0])
+
+    def _show_turn(self, turn: Turn) -> None:
+        waited = self.turns.waiting
+        self.turns.show_turn(turn)
+        if self.turns.waiting or waited:
+            waits = self.turns.waiting
+            self.picture.show_words(t("window.turn.picture" if waits else "window.infer.starting"))
+            self.task.say(lambda: t("window.turn.waiting" if waits else "window.doing.infer"))
+
+    def _on_end_own(self, run: str) -> None:
+        """A window of the same student that was forgotten; the turn then comes by itself."""
+        self.session.end_run({"machine": self.nano.currentText(), "id": run}, lambda _ended: None, self.show_problem)
 
     def _show_prediction(self, event: Prediction) -> None:
         new = not set(event.probabilities) <= set(self.bars.classes)
@@ -348,6 +371,7 @@ class InferPage(StepPage):
         self._silent, self._named_at, self._figures_at, self._lost, self._back = False, 0.0, 0.0, None, None
         self._pace.clear()
         self._clear()
+        self.turns.clear()
         self._show_health(None)
         self.picture.show_words(t("window.infer.starting"))
 
@@ -357,6 +381,7 @@ class InferPage(StepPage):
         self._silence.stop()
         self._said.stop()
         self._clear()
+        self.turns.end()
         self._show_health(None)
 
     def reset(self) -> None:

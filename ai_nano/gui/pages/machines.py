@@ -35,8 +35,8 @@ from ai_nano.gui.shell import Shell
 from ai_nano.gui.widgets.running_list import RunningList, step_words
 from ai_nano.lab import test_machine
 
-FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera", "via")
-NANO_FIELDS = ("pins", "camera")
+FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera", "turn", "via")
+NANO_FIELDS = ("pins", "camera", "turn")
 
 
 @dataclass
@@ -67,6 +67,8 @@ class MachinesPage(Page):
     pins: QLineEdit
     cameraLabel: QLabel
     camera: QLineEdit
+    turnLabel: QLabel
+    turn: QLineEdit
     via: QLineEdit
     sides: QStackedWidget
     running: RunningList
@@ -148,7 +150,7 @@ class MachinesPage(Page):
         for name in FIELDS:
             self._write(name, row.values.get(name, ""))
         nano = row.role == config_file.NANO
-        for widget in (self.pins, self.pinsLabel, self.camera, self.cameraLabel):
+        for widget in (self.pins, self.pinsLabel, self.camera, self.cameraLabel, self.turn, self.turnLabel):
             widget.setVisible(nano)
         self.removeButton.setEnabled(nano)
         self._show_trouble(None)
@@ -325,5 +327,6 @@ def _row(role: str, machine: MachineConfig | None, number: int = 1) -> _Row:
     values = {"name": machine.name, "ip": machine.host, "port": str(machine.port), "login": machine.login,
               "pwd": str(machine.password or ""), "key_file": str(machine.key_file or ""), "via": machine.via or ""}
     if isinstance(machine, NanoConfig):
-        values |= {"pins": ", ".join(str(pin) for pin in machine.pins), "camera": machine.camera}
+        values |= {"pins": ", ".join(str(pin) for pin in machine.pins), "camera": machine.camera,
+                   "turn": f"{machine.turn:g}"}
     return _Row(role, values, machine)

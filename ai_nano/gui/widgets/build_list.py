@@ -6,6 +6,7 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Building
+from ai_nano.core.turns import Turn
 from ai_nano.gui import style
 
 # In pixels; a builder's line may be longer than the window is wide.
@@ -31,6 +32,13 @@ class BuildList(QFrame):
         line.setText(line.fontMetrics().elidedText(event.line, Qt.ElideRight, LONGEST_LINE))
         line.setToolTip(style.plain(event.line))
         line.setVisible(bool(event.line))
+        self.show()
+
+    def show_turn(self, event: Turn) -> None:
+        """Before it builds: whom it waits for."""
+        _, line = self._row(event.machine)
+        self._say(event.machine, lambda: event.words)
+        line.hide()
         self.show()
 
     def show_end(self, machine: str, words: Callable[[], str]) -> None:

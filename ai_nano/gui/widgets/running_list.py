@@ -116,7 +116,7 @@ class RunningList(QWidget):
         self._table.setVisible(bool(self._runs))
         self._table.setRowCount(len(self._runs))
         for row, run in enumerate(self._runs):
-            for column, text in enumerate((run["machine"], step_words(run), run.get("student") or "–",
+            for column, text in enumerate((run["machine"], _doing(run), run.get("student") or "–",
                                            t("jobs.line_anonymous", age=duration(run["age_s"])))):
                 self._table.setItem(row, column, QTableWidgetItem(text))
             end = QPushButton(t("window.running.end"))
@@ -139,6 +139,10 @@ def step_words(run: Mapping[str, Any]) -> str:
     """The step that a run is the work of, as the rail calls it; of an unknown program its name."""
     code = f"window.step.{run['step']}"
     return t(code) if known(code) else str(run["step"])
+
+
+def _doing(run: Mapping[str, Any]) -> str:
+    return t("window.running.waits", step=step_words(run)) if run.get("waiting") else step_words(run)
 
 
 def _with_air(button: QPushButton) -> QWidget:

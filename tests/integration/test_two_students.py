@@ -1,0 +1,98 @@
+"""Two students on one Nano, each with a terminal and a config of his own, against the embedded server and a real sshd."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ssh_servers import SshServer
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _load(path: Path) -> ModuleType:
+    """A module of the contract tests, whose folder this one's tests do not see."""
+    spec = util.spec_from_file_location(f"contract_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+colours = _load(REPOSITORY / "tests" / "contract" / "colours.py")
+
+
+class Student:
+    """A person with a laptop, at a terminal."""
+
+    def __init__(self, name: str, server: SshServer, root: str, folder: Path, turn: float) -> None:
+        self.folder = folder / name
+        self.folder.mkdir()
+        login = {"pwd": server.password} if server.kind == "embedded" else {"key_file": str(server.key_file)}
+        machine = {"ip": server.host, "port": server.port, "login": server.user, "host_key": server.host_key,
+                   "python": sys.executable, "root": root, **login}
+        self.config = self.folder / "config.json"
+        self.config.write_text(json.dumps({"DL_server": {"name": "DL", **machine}, "student": name, "jetson_nano": [
+            {"name": "nano1", **machine, "leds": "file", "engine": "onnxruntime", "turn": turn,
+             "camera": (folder / "clip.avi").as_uri()}]}))
+        self.config.chmod(0o600)
+
+    @contextmanager
+    def doing(self, *words: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """What `ai-nano --json` says, line by line; it ends well within the block."""
+        environment = {**os.environ, "HOME": str(self.folder), "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en",
+                       "XDG_CONFIG_HOME": str(self.folder / "config"), "XDG_CACHE_HOME": str(self.folder / "cache"),
+                       "LANG": "C.UTF-8"}
+        process = subprocess.Popen([sys.executable, "-m", "ai_nano", "--json", "--config", str(self.config), *words], text=True,
+                                   cwd=self.folder, env=environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        assert process.stdout is not None
+        try:
+            yield (json.loads(line) for line in process.stdout)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def first(lines: Iterator[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
+    """The next line that is so."""
+    for line in lines:
+        assert line["type"] != "result" or wanted["type"] == "result", line
+        if all(line.get(key) == value for key, value in wanted.items()):
+            return line
+    raise AssertionError(f"ended before {wanted}")
+
+
+@pytest.mark.parametrize("ssh_server", ["embedded", "openssh-key"], indirect=True)
+def test_the_second_one_waits_for_the_firsts_turn_to_end(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> None:
+    colours.make_clip(tmp_path / "clip.avi", ["red"] * 50 * 60)
+    root = f"{remote_folder}/ai nano"
+    bob, ada = (Student(name, ssh_server, root, tmp_path, turn=0.1) for name in ("bob", "ada"))
+    colours.make_model(ssh_server.home / root / "models" / "colours-001")
+    with bob.doing("infer", "--model", "colours-001") as his:
+        first(his, type="prediction")
+        with ada.doing("infer", "--model", "colours-001", "--frames", "3") as hers:
+            told = first(hers, type="turn", state="waiting")
+            assert [(one["student"], one["own"]) for one in told["ahead"]] == [("bob", False)]
+            assert told["machine"] == "nano1" and told["ahead"][0]["laptop"] and 0 <= told["wait_s"] <= 6
+            with ada.doing("models", "nano1") as asked:
+                queue = first(asked, type="result")["queue"]
+                assert [one["student"] for one in queue] == ["bob", "ada"]
+            assert first(his, type="turn", state="ending")["who"] == "ada"
+            over = first(his, type="log", code="infer.turn_over")
+            assert over["text"] == "Your turn of 0.1 min is over, ada is next. Start again to queue up."
+            assert first(his, type="result")["turn_over"] is True
+            first(hers, type="turn", state="yours")
+            assert first(hers, type="prediction")["class"] == "red"
+            result = first(hers, type="result")
+            assert result["ok"] and result["frames"] == 3 and "turn_over" not in result
