@@ -171,7 +171,8 @@ class BenchPage(Page):
             users = ", ".join(dict.fromkeys(use.who for use in found))
             question = (t(f"window.bench.{action}.in_use", machine=name, who=users) if users
                         else t(f"window.bench.{action}.free", machine=name))
-            self._confirm_switch(name, action, question, force=False)
+            if self.isVisible():  # nobody is asked about a page that was left
+                self._confirm_switch(name, action, question, force=False)
             return str
 
         self._carry_out(name, boards.uses, asked)
