@@ -132,16 +132,16 @@ def test_shutting_down_says_who_uses_it_and_asks_twice(shown: Shown) -> None:
     do(user, "Shut down…")
     user.wait_for(re.compile("^ada@lab is using nano1 now."))
     user.click("No, leave it")
-    assert nano.asked == [("autostart", "status")]
+    assert not any(words[0] == "power" for words in nano.asked)
     do(user, "Shut down…")
     user.wait_for(re.compile("^ada@lab is using nano1 now."))
     user.click("Shut it down")
     user.wait_for(re.compile("^ada@lab is still using nano1"))
-    assert nano.asked[-1] == ("power", "shutdown")
+    assert ("power", "shutdown") in nano.asked
     nano.board_answers["power"] = {"done": True}
     user.click("Do it all the same")
     user.wait_for("nano1 is shutting down. Unplug it once its light is off.")
-    assert nano.asked[-1] == ("power", "shutdown", "--force") or ("power", "shutdown", "--force") in nano.asked
+    assert ("power", "shutdown", "--force") in nano.asked
 
 
 def test_a_board_that_may_not_be_rebooted_says_so_in_the_page(shown: Shown) -> None:
@@ -217,7 +217,7 @@ def test_models_are_deleted_and_start_at_boot(shown: Shown) -> None:
     user.wait_for("Delete the model bob-002 on nano1?")
     user.click("Delete it")
     user.wait_for("bob-002 stays: bob is using it.")
-    assert nano.asked[-1] == ("delete", "bob-002")
+    assert ("delete", "bob-002") in nano.asked
     nano.board_answers["autostart"] = {"model": "ada-cards-001", "way": "cron", "student": "ada@lab", "state": "running",
                                        "error": None, "notes": ["autostart.no_cron"]}
     nano.board_answers["models"] = {"now": 100.0, "autostart_state": "running", "models": [{**MODEL, "autostart": True}, other]}
