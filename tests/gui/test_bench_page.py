@@ -13,8 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fakes import FakeMachine
-from furnished import DoubleLab, furnished_window
+from furnished import furnished_window
 from PyQt5.QtCore import QSize
 from rooms import lit_pins, opening, window
 from user import User
@@ -41,7 +40,7 @@ HOT = {"type": "health", "temperatures": {"GPU": 84.0}, "throttled": None, "powe
 MODEL = {"model": "ada-cards-001", "path": "/m/ada-cards-001", "classes": ["cat", "cup"], "size": 4_700_000, "exported": True,
          "modified": 5, "runs": [], "autostart": False}
 
-Shown = tuple[MainWindow, Mapping[str, FakeMachine], User]
+Shown = tuple[MainWindow, Mapping[str, Any], User]
 
 
 @pytest.fixture
@@ -50,22 +49,14 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
     monkeypatch.setattr(bench, "ASK_S", 0.1)
     monkeypatch.setattr(bench, "SILENT_S", 60.0)
     with furnished_window(tmp_path) as (made, lab), User() as user:
-        nanos = {name: FakeMachine(name, tmp_path / name) for name in ("nano1", "nano2")}
-        for nano in nanos.values():
-            nano.board_answers["autostart"] = {"model": None}
-        give(lab, nanos)
+        nanos = lab.with_nanos(tmp_path, "nano1", "nano2", "nano3")
+        nanos["nano3"].jobs = away  # type: ignore[method-assign]
         made.show_page("infer")
         yield made, nanos, user
 
 
-def give(lab: DoubleLab, nanos: Mapping[str, FakeMachine]) -> None:
-    def nano(name: str | None) -> FakeMachine:
-        if name == "nano3":
-            raise MachineError("machine.unreachable", machine="nano3", host="10.0.0.3")
-        return nanos[name or "nano1"]
-
-    lab.nano = nano  # type: ignore[method-assign]
-    lab.config = replace(lab.config, nanos=tuple(replace(lab.nano_settings, name=name) for name in ("nano1", "nano2", "nano3")))
+def away() -> list[Mapping[str, Any]]:
+    raise MachineError("machine.unreachable", machine="nano3", host="10.0.0.3")
 
 
 def tile(made: MainWindow, name: str = "nano1") -> NanoTile:
