@@ -4,7 +4,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from PyQt5.QtCore import Qt
+from PyQt5.QtCore import QRect, Qt, QTimer
+from PyQt5.QtGui import QResizeEvent
 from PyQt5.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -29,9 +30,10 @@ from ai_nano.steps.autostart import start_at_boot
 
 T = TypeVar("T")
 
-SIZE = (760, 420)  # pixels, as the next
+SIZE = (900, 440)  # pixels, as the next
 ROW = 44
 AIR = 6
+ITEM_AIR = 14
 COLUMNS = ("model", "classes", "size", "use")
 
 
@@ -40,7 +42,7 @@ class BoardDialog(QDialog):
 
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._around = session, parent
         self._name = ""
         self._round = 0
         self._models: Sequence[NanoModel] = ()
@@ -60,12 +62,11 @@ class BoardDialog(QDialog):
         self._table.setShowGrid(False)
         self._table.setWordWrap(True)
         self._table.verticalHeader().hide()
-        self._table.verticalHeader().setDefaultSectionSize(ROW)
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.Stretch)
         header.setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
-        for column in (2, len(COLUMNS)):
-            header.setSectionResizeMode(column, QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(COLUMNS.index("size"), QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(len(COLUMNS), QHeaderView.Fixed)
         self._problem = ErrorBox()
         self._problem.dismissed.connect(lambda: self._problem.show_error(None))
         boot, below = QHBoxLayout(), QHBoxLayout()
@@ -80,7 +81,6 @@ class BoardDialog(QDialog):
         column_of_all.addWidget(self._table, 1)
         column_of_all.addWidget(self._problem)
         column_of_all.addLayout(below)
-        self.resize(*SIZE)
 
     def show_board(self, name: str) -> None:
         self._name, self._models, self._at_boot = name, (), Autostart()
@@ -89,6 +89,7 @@ class BoardDialog(QDialog):
         self._close.setText(t("window.bench.close"))
         self._table.setHorizontalHeaderLabels([*(t(f"window.bench.models.{one}") for one in COLUMNS), ""])
         self._problem.retranslate()
+        self.resize(min(SIZE[0], self._around.window().width() - 2 * ROW), SIZE[1])
         self.open()
         self._look(t("window.models.asking", machine=name))
 
@@ -162,7 +163,29 @@ class BoardDialog(QDialog):
                 item = QTableWidgetItem(text)
                 item.setToolTip(style.plain(text))
                 self._table.setItem(row, column, item)
-            self._table.setCellWidget(row, len(COLUMNS), self._buttons(model, enabled))
+            around = self._buttons(model, enabled)
+            self._table.setCellWidget(row, len(COLUMNS), around)
+            buttons = around.findChildren(QPushButton)
+            for button in buttons:
+                button.ensurePolished()
+            self._table.setColumnWidth(len(COLUMNS), sum(one.sizeHint().width() + 2 * AIR for one in buttons) + 2 * AIR)
+        QTimer.singleShot(0, self._fit_rows)  # once the columns have their widths
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        QTimer.singleShot(0, self._fit_rows)
+
+    def _fit_rows(self) -> None:
+        """As high as their words need; Qt's own way forgets the air that the stylesheet puts around them."""
+        metrics = self._table.fontMetrics()
+        for row in range(self._table.rowCount()):
+            heights = [ROW]
+            for column in range(len(COLUMNS)):
+                item, width = self._table.item(row, column), self._table.columnWidth(column) - 2 * ITEM_AIR
+                if item is not None:
+                    words = metrics.boundingRect(QRect(0, 0, width, 0), Qt.TextWordWrap, item.text())
+                    heights.append(words.height() + 2 * ITEM_AIR)
+            self._table.setRowHeight(row, max(heights))
 
     def _buttons(self, model: NanoModel, enabled: bool) -> QWidget:
         around = QWidget()

@@ -9,12 +9,12 @@ from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QSizePolicy, QTo
 
 from ai_nano.core.bench import Doing, Sight
 from ai_nano.core.boards import Use
-from ai_nano.core.events import Health
-from ai_nano.core.figures import duration
+from ai_nano.core.events import Health, Prediction
+from ai_nano.core.figures import duration, percent
 from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import known, t
 from ai_nano.core.wire import step_of
-from ai_nano.gui import live, style
+from ai_nano.gui import style
 from ai_nano.gui.widgets.video import VideoView
 
 # Pixels.
@@ -23,6 +23,8 @@ ABOVE, BELOW = 6, 8
 GAP = 4
 LED = 13
 LED_APART = 18
+BORDER = 2
+LONGEST_NAME = 130
 MOST_LEDS = 6
 
 
@@ -107,44 +109,52 @@ class NanoTile(QFrame):
         self._words: str | None = None
         style.set_role(self, "card")
         self._dot = QLabel()
-        self._title, self._state = Line("heading"), QLabel()
-        self._title.say(name)
-        self._state.setTextFormat(Qt.PlainText)
-        style.set_role(self._state, "note")
+        self._title, self._state = QLabel(), Line("note")
+        self._title.setTextFormat(Qt.PlainText)
+        self._title.setToolTip(style.plain(name))
+        self._state.setAlignment(Qt.AlignRight | Qt.AlignVCenter)
+        style.set_role(self._title, "heading")
         self.menu = QToolButton()
         self.menu.setPopupMode(QToolButton.InstantPopup)
         self.menu.setMenu(QMenu(self.menu))
         self.menu.menu().aboutToShow.connect(self._fill_menu)
         self.picture = VideoView()
-        self._seen, self._who, self._figures = Line("figure"), Line("note"), Line("note")
-        self.leds = LedRow()
-        top, middle = QHBoxLayout(), QHBoxLayout()
+        self._seen, self._who, self._model = Line("figure"), Line("note"), Line("note")
+        self._rate, self._health, self.leds = QLabel(), QLabel(), LedRow()
+        for label in (self._rate, self._health):
+            label.setTextFormat(Qt.PlainText)
+            style.set_role(label, "note")
+        top = QHBoxLayout()
         top.setSpacing(6)
         top.addWidget(self._dot)
-        top.addWidget(self._title, 1)
-        top.addWidget(self._state)
+        top.addWidget(self._title)
+        top.addWidget(self._state, 1)
         top.addWidget(self.menu)
-        middle.addWidget(self._seen, 1)
-        middle.addWidget(self.leds)
         column = QVBoxLayout(self)
         column.setContentsMargins(AIR, ABOVE, AIR, BELOW)
         column.setSpacing(GAP)
         column.addLayout(top)
         column.addWidget(self.picture, 1)
-        column.addLayout(middle)
-        column.addWidget(self._who)
-        column.addWidget(self._figures)
+        for line, beside in ((self._seen, self.leds), (self._who, self._rate), (self._model, self._health)):
+            row = QHBoxLayout()
+            row.setSpacing(6)
+            row.addWidget(line, 1)
+            row.addWidget(beside)
+            column.addLayout(row)
         self.retranslate()
 
     @property
     def height_of_words(self) -> int:
         """Pixels of the tile beside its picture."""
-        rows = (self.menu, self._seen, self._who, self._figures)
+        rows = (self.menu, self._seen, self._who, self._model)
         for row in rows:
             row.ensurePolished()
-        return sum(row.sizeHint().height() for row in rows) + len(rows) * GAP + ABOVE + BELOW
+        heights = [max(row.sizeHint().height(), self.leds.sizeHint().height()) for row in rows]
+        return sum(heights) + len(rows) * GAP + ABOVE + BELOW + BORDER
 
     def retranslate(self) -> None:
+        self._title.ensurePolished()
+        self._title.setText(self._title.fontMetrics().elidedText(self.name, Qt.ElideRight, LONGEST_NAME))
         self.menu.setText(t("window.bench.more"))
         self.menu.setToolTip(t("window.bench.menu", machine=self.name))
         self._told = self._words = self._bitmap = None
@@ -158,14 +168,23 @@ class NanoTile(QFrame):
             self._told = state
             colour, _ = style.tokens().of(state)
             self._dot.setPixmap(style.pixmap("dot", colour, 14, self.devicePixelRatioF()))
-            self._state.setText(t(f"machine.state.{state}"))
+            self._state.say(t(f"machine.state.{state}"))
         self._show_picture(sight)
         prediction = sight.prediction
-        self._seen.say(live.seen(prediction) if prediction is not None else "")
+        self._seen.say(seen(prediction) if prediction is not None else "")
         self.leds.show_pins(sight.pins, prediction.lit if prediction is not None else ())
         self._who.say(who(sight))
-        self._figures.say(figures(sight))
-        style.set_role(self._figures, "worry" if sight.health is not None and sight.health.worrying else "note")
+        rate = None if sight.rate is None else f"{sight.rate:.0f}"
+        self._rate.setText("" if rate is None else t("window.bench.rate", rate=rate))
+        self._rate.setToolTip("" if rate is None else t("window.infer.rate", rate=rate))
+        self._model.say(sight.model or "")
+        self._show_health(sight.health)
+
+    def _show_health(self, health: Health | None) -> None:
+        """What worries in words; all of it in the tool tip."""
+        self._health.setText("" if health is None else in_short(health))
+        self._health.setToolTip("" if health is None else style.plain(health.text))
+        style.set_role(self._health, "worry" if health is not None and health.worrying else "note")
 
     def _show_picture(self, sight: Sight) -> None:
         words = None if sight.picture is not None else doing(sight)
@@ -192,7 +211,7 @@ class NanoTile(QFrame):
         for action in ("reboot", "shutdown"):
             self._add(action, there)
         menu.addSeparator()
-        self._add("look", True)
+        menu.addAction(t("window.machine.check")).triggered.connect(functools.partial(self._on_wanted, "look", None))
 
     def _add(self, action: str, enabled: bool) -> None:
         entry = self.menu.menu().addAction(t(f"window.bench.{action}"))
@@ -219,36 +238,31 @@ def doing(sight: Sight) -> str:
     return t(f"window.bench.doing.{sight.doing.value}")
 
 
+def seen(event: Prediction) -> str:
+    if event.class_name is None:
+        return t("infer.nothing")
+    return f"{event.class_name}  {percent(event.sure)}"
+
+
 def who(sight: Sight) -> str:
-    """Who uses it, since when, and with which model."""
+    """Who uses it, and since when."""
     if not sight.uses:
         return ""
     first, others = sight.uses[0], len(sight.uses) - 1
-    words = t("window.bench.who", who=first.who, age=duration(first.age_s))
-    if others:
-        words += " " + t("window.bench.others", count=others)
-    return "  ·  ".join(part for part in (words, sight.model) if part)
+    words = t("window.bench.who", who=first.who, age=in_minutes(first.age_s))
+    return f"{words} {t('window.bench.others', count=others)}" if others else words
 
 
-def figures(sight: Sight) -> str:
-    """What worries comes first: the line is cut at its end."""
-    rate = "" if sight.rate is None else t("window.bench.rate", rate=f"{sight.rate:.0f}")
-    health = "" if sight.health is None else in_short(sight.health)
-    order = (health, rate) if sight.health is not None and sight.health.worrying else (rate, health)
-    return "  ·  ".join(part for part in order if part)
+def in_minutes(seconds: float) -> str:
+    """Seconds in the first minute only: it is read from afar."""
+    return f"{int(seconds) // 60} min" if 60 <= seconds < 3600 else duration(seconds)
 
 
 def in_short(health: Health) -> str:
-    """Temperature, and what is worrying in words."""
-    parts = []
-    if health.throttled:
-        parts.append(t("health.throttled", what=health.throttled))
-    elif health.worrying:
-        parts.append(t("window.bench.hot"))
-    if health.hottest is not None:
-        zone, degrees = health.hottest
-        parts.append(t("health.temperature", zone=zone, degrees=f"{degrees:.1f}"))
-    return "  ·  ".join(parts)
+    """The temperature, and before it whether that is a worry."""
+    worry = t("window.bench.slowed") if health.throttled else t("window.bench.hot") if health.worrying else ""
+    degrees = "" if health.hottest is None else f"{health.hottest[1]:.0f} °C"
+    return "  ".join(part for part in (worry, degrees) if part)
 
 
 def step_words(use: Use) -> str:

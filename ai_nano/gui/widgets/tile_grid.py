@@ -9,6 +9,7 @@ from PyQt5.QtWidgets import QGridLayout, QScrollArea, QWidget
 # Pixels.
 GAP = 10
 NARROWEST = 215
+COMFORTABLE = 300
 LOWEST_PICTURE = 72
 SCROLL_BAR = 14
 
@@ -22,7 +23,7 @@ def arrange(count: int, room: QSize, words: int, edge: int) -> tuple[int, QSize]
         width = (room.width() - GAP * (columns - 1)) // columns
         picture = min((room.height() - GAP * (rows - 1)) // rows - words, (width - edge) * 9 // 16)
         if width >= NARROWEST and picture >= LOWEST_PICTURE and picture > size.height() - words:
-            best, size = columns, QSize(min(width, max(NARROWEST, picture * 16 // 9 + edge)), picture + words)
+            best, size = columns, QSize(min(width, max(COMFORTABLE, picture * 16 // 9 + edge)), picture + words)
     if best:
         return best, size
     free = room.width() - SCROLL_BAR
