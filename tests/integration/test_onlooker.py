@@ -118,3 +118,13 @@ def test_a_machine_that_is_lost_is_told_and_not_waited_for(machine: SshMachine, 
 def test_a_run_that_is_unknown(machine: SshMachine) -> None:
     outcome = Looking(machine, "20260101-000000-infer-0000").end()
     assert isinstance(outcome, WorkFailed) and outcome.code == "run.missing"
+
+
+@both
+def test_who_leaves_before_anything_was_said_ends_nothing(machine: SshMachine) -> None:
+    job, gone = probe(machine, do="wait"), CancelToken()
+    gone.cancel()
+    with pytest.raises(Detached):
+        machine.look_on(job.id).follow(lambda event: None, gone)
+    assert [run["state"] for run in machine.jobs() if run["id"] == job.id] == ["running"]
+    assert job.cancel()
