@@ -55,7 +55,7 @@ class Doing(Enum):
 @dataclass(frozen=True)
 class Sight:
     """One Nano at a moment. `error`: why it is absent, or cannot be looked at. `uses`, the oldest first, are all programs that
-    run there; `model`, `pins` (in the order of the classes), `prediction`, `rate` (frames per second), `health` and `picture`
+    run there, then those that wait; `model`, `pins` (in the order of the classes), `prediction`, `rate` (frames per second), `health` and `picture`
     are of the classification among them. `at_boot`: what it does without a laptop, None as long as nobody knows."""
 
     name: str
@@ -221,7 +221,9 @@ class NanoWatch:
         """After how many seconds to ask again; None: once somebody wants it."""
         try:
             machine = self._open()
-            running = [run for run in machine.jobs() if run["state"] == "running"]
+            # Those that wait for their turn come last.
+            running = sorted((run for run in machine.jobs() if run["state"] == "running"),
+                             key=lambda run: bool(run.get("waiting")))
             asked_at = time.monotonic()
             at_boot = self._at_boot(machine)
         except AiNanoError as error:

@@ -118,6 +118,12 @@ def test_one_run_after_the_other(watched: Watched) -> None:
     assert nano.looked_on == ["r-1", "r-3"]
 
 
+def test_who_has_the_turn_is_looked_at(watched: Watched) -> None:
+    watched.machine.running = [{**RUN, "id": "r-1", "waiting": True}, {**RUN, "id": "r-2", "student": "bob", "waiting": False}]
+    sight = watched.becomes(Doing.STARTING)
+    assert [use.who for use in sight.uses] == ["bob", "ada@lab"] and watched.machine.looked_on == ["r-2"]
+
+
 def test_its_end_is_noticed_at_once(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "ASK_S", 60.0)
     nano = watched.machine
