@@ -54,10 +54,10 @@ class Doing(Enum):
 
 @dataclass(frozen=True)
 class Sight:
-    """One Nano at a moment. `error`: why it is absent, or cannot be looked at. `uses`, the oldest first and those last that wait
-    for their turn, are all programs that run there; `model`, `pins` (in the order of the classes), `prediction`, `rate` (frames
-    per second), `health` and `picture` are of the classification among them. `at_boot`: what it does without a laptop, None as
-    long as nobody knows."""
+    """One Nano at a moment. `error`: why it is absent, or cannot be looked at. `uses` are all programs that run there, the
+    oldest first and last those that wait for their turn; `model`, `pins` (in the order of the classes), `prediction`, `rate`
+    (frames per second), `health` and `picture` are of the classification among them. `at_boot`: what it does without a laptop,
+    None as long as nobody knows."""
 
     name: str
     doing: Doing = Doing.ASKING
