@@ -9,7 +9,6 @@ from ai_nano.cli.waiting import wait
 from ai_nano.core import boards, bundle, nano_test
 from ai_nano.core.boards import NanoModel
 from ai_nano.core.errors import BadInput, Cancelled
-from ai_nano.core.figures import duration
 from ai_nano.core.ports import StepContext
 from ai_nano.core.texts import t
 from ai_nano.core.workspace import Receipt, Workspace
@@ -59,13 +58,7 @@ def autostart(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         found = wait(lambda cancel: start_at_boot(lab, name, args.model, args.threshold))
     else:
         found = wait(lambda cancel: boards.autostart_status(machine))
-    if found.model is None:
-        console.say(t("autostart.none", machine=nano.name))
-    else:
-        console.say(t("autostart.on", machine=nano.name, model=found.model, way=t(f"autostart.way.{found.way}"),
-                      state=t(f"autostart.state.{found.state}")))
-        if found.error is not None:
-            console.say(t("autostart.last_error", what=found.error.what, hint=found.error.hint))
+    console.say(found.text(nano.name))
     for note in found.notes:
         console.say(boards.note_text(note, nano.name, nano.login))
     console.result({"step": "autostart", "nano": nano.name, **found.to_json()}, "")
@@ -98,9 +91,7 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 
 def line(model: NanoModel) -> str:
     """One model in a line, for a person."""
-    said = [t("models.running", who=use.who, age=duration(use.age_s)) for use in model.uses]
-    said += [t("models.at_boot", state=t(f"autostart.state.{model.autostart}"))] if model.autostart else []
-    return f"{model.model:<40} {', '.join(model.classes):<30} {'; '.join(said)}".rstrip()
+    return f"{model.model:<40} {', '.join(model.classes):<30} {model.text}".rstrip()
 
 
 def tested(workspace: Workspace, receipt: Receipt) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from ai_nano.core import answers, names, turns, wire
 from ai_nano.core.answers import Message, optional
 from ai_nano.core.errors import AiNanoError, BadInput, MachineError, WorkFailed
+from ai_nano.core.figures import duration
 from ai_nano.core.ports import Machine
 from ai_nano.core.texts import known, t
 from ai_nano.core.turns import Place
@@ -52,6 +53,12 @@ class NanoModel:
     uses: tuple[Use, ...]
     autostart: str | None
 
+    @property
+    def text(self) -> str:
+        """Who runs it since when, and whether it starts at boot; empty for neither."""
+        said = [t("models.running", who=use.who, age=duration(use.age_s)) for use in self.uses]
+        return "; ".join(said + ([t("models.at_boot", state=t(f"autostart.state.{self.autostart}"))] if self.autostart else []))
+
     def to_json(self) -> dict[str, Any]:
         uses = [{"run": use.run, "student": use.student, "program": use.program, "age_s": use.age_s} for use in self.uses]
         return {"model": self.model, "path": self.path, "classes": list(self.classes), "size": self.size,
@@ -68,6 +75,15 @@ class Autostart:
     state: str | None = None
     error: AiNanoError | None = None
     notes: tuple[str, ...] = ()
+
+    def text(self, machine: str) -> str:
+        """What the machine starts at boot, how that goes, and why the last attempt ended."""
+        if self.model is None:
+            return t("autostart.none", machine=machine)
+        words = t("autostart.on", machine=machine, model=self.model, way=t(f"autostart.way.{self.way}"),
+                  state=t(f"autostart.state.{self.state}"))
+        error = self.error
+        return words if error is None else f"{words}\n{t('autostart.last_error', what=error.what, hint=error.hint)}"
 
     def to_json(self) -> dict[str, Any]:
         return {"model": self.model, "way": self.way, "student": self.student, "state": self.state,

@@ -184,6 +184,19 @@ class RemoteJob(Protocol):
         """End the whole process group; True when it is known to be gone."""
 
 
+class Onlooker(Protocol):
+    """A run that is only looked at: it is sent nothing, its lease is not renewed, and leaving it ends nothing."""
+
+    id: str
+
+    def follow(self, on_event: Callable[[Mapping[str, Any]], None], cancel: CancelToken) -> JobEnd:
+        """Deliver the last that the run said and what it says from now on, until it ends. Detached once cancelled;
+        MachineError as soon as the machine is out of reach."""
+
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
+        """As RemoteJob.watch."""
+
+
 class Machine(Protocol):
     """One of the other computers (or this one, for `try`), reached through its programs."""
 
@@ -215,6 +228,9 @@ class Machine(Protocol):
 
     def attach(self, run_id: str) -> RemoteJob:
         """An already started job."""
+
+    def look_on(self, run_id: str) -> Onlooker:
+        """A job, whoever started it, to be looked at."""
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         """Runs on the machine, oldest first: `list` of runner.py (doc/design/wire.md), with `age_s` since their start."""

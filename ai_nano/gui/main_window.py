@@ -22,6 +22,7 @@ from ai_nano.gui.inbox import Batch
 from ai_nano.gui.menu import MainMenu
 from ai_nano.gui.opening import Opening
 from ai_nano.gui.pages.base import Page
+from ai_nano.gui.pages.bench import BenchPage
 from ai_nano.gui.pages.deploy import DeployPage
 from ai_nano.gui.pages.export import ExportPage
 from ai_nano.gui.pages.infer import InferPage
@@ -200,6 +201,8 @@ class MainWindow(QMainWindow):
                 return TrainPage(session, go, self._show_report)
             case "export":
                 return ExportPage(session, go, self._show_report)
+            case "bench":
+                return BenchPage(session, self)
             case "report":
                 return ReportPage(session, self)
             case "runs":
@@ -333,6 +336,8 @@ class MainWindow(QMainWindow):
         self.questions.close()
         self.taking_home.close()
         self.cameras.stop()
+        for page in self._pages.values():
+            page.closing()
         self._waited = 0
         self._leave_when_done()
 

@@ -36,6 +36,8 @@ class MainMenu:
         self._open = menu.addAction(t("window.menu.open"))
         self._open.triggered.connect(lambda: window.taking_home.ask_what_to_open())
         menu.addSeparator()
+        self._bench = menu.addAction(t("window.menu.bench"))
+        self._bench.triggered.connect(lambda: window.show_page("bench"))
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
         self._practice = menu.addAction(t("window.menu.practice"))
         self._practice.triggered.connect(lambda: window.start_practice(window.opening.practice_folder))
@@ -71,6 +73,7 @@ class MainMenu:
         in_room = self._window.session.lab is not None
         busy = bool(self._window.session.running_steps)
         self._project.setEnabled(in_room)
+        self._bench.setEnabled(in_room)
         self._open.setEnabled(in_room and not busy)
         for action in self._of_project:
             action.setEnabled(self._window.session.workspace is not None)

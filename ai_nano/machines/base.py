@@ -12,6 +12,7 @@ from ai_nano.core import answers, wire
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.machines.channel import Channel, first_line
 from ai_nano.machines.job import PATIENCE_S, Job
+from ai_nano.machines.onlooker import Onlooker
 
 ANSWER_TIMEOUT_S = 60.0
 LAST_WORDS_S = 2.0
@@ -74,6 +75,9 @@ class ProgramMachine:
 
     def attach(self, run_id: str) -> Job:
         return Job(self, run_id)
+
+    def look_on(self, run_id: str) -> Onlooker:
+        return Onlooker(self, run_id)
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         answer = self.runner_result("list")

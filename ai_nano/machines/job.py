@@ -57,6 +57,9 @@ class Runner(Protocol):
 class Job:
     """`leased`: the program ends by itself without a laptop, so that waiting for its machine is soon in vain."""
 
+    # Whoever follows keeps the program alive (onlooker.py does not).
+    renews_lease = True
+
     def __init__(self, runner: Runner, run_id: str, leased: bool = False) -> None:
         self.id = run_id
         self._runner = runner
@@ -65,8 +68,9 @@ class Job:
         self._lost_since: float | None = None
         self._refused = 0
         self._on_contact: Callable[[bool], None] = _ignore
-        self._events_at = 0
-        self._log_at = 0
+        # Where to go on: bytes, or words that runner.py knows.
+        self._events_at: int | str = 0
+        self._log_at: int | str = 0
         self._result: Mapping[str, Any] = {}
         self._error: tuple[str, Mapping[str, Any]] | None = None
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
@@ -161,7 +165,8 @@ class Job:
                 except MachineError:
                     deaf_since = time.monotonic()
 
-            tell({"type": "lease"})
+            if self.renews_lease:
+                tell({"type": "lease"})
             while not cancel.cancelled and not cancel.detached:
                 line = channel.readline(0.2)
                 now = time.monotonic()
@@ -172,7 +177,7 @@ class Job:
                     self._runner.doubt()
                 if deaf_since is not None and now - deaf_since > LAST_WORDS_S:
                     return None
-                if deaf_since is None and now - leased >= LEASE_EVERY_S:
+                if self.renews_lease and deaf_since is None and now - leased >= LEASE_EVERY_S:
                     tell({"type": "lease"})
                     leased = now
                 while deaf_since is None and not self._commands.empty():

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import select
 import time
 from pathlib import Path
@@ -22,6 +23,28 @@ EVENT_BYTES = 4 * 1024 * 1024
 EVENTS_A_TURN = 500
 COMMAND_BYTES = 64 * 1024
 STDIN = 0
+# Where to begin in a file, as it is asked for: so many bytes from its beginning, at its end of now, or so many before that.
+BEGINNING = re.compile(r"(?:(\d{1,18})|end(?:-(\d{1,18}))?)\Z")
+
+
+def beginning(words: str) -> str:
+    """The words, if they say where to begin; else ValueError, as argparse wants it."""
+    if not BEGINNING.match(words):
+        raise ValueError(words)
+    return words
+
+
+def offset(words: str, path: Path) -> int:
+    """In bytes; 0 in a file that is not there yet. A line that it cuts in two is passed over, like a torn one."""
+    match = BEGINNING.match(words)
+    assert match is not None
+    if match.group(1) is not None:
+        return int(match.group(1))
+    try:
+        size = os.stat(str(path)).st_size
+    except FileNotFoundError:
+        return 0
+    return max(0, size - int(match.group(2) or 0))
 
 
 class Tail:

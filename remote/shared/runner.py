@@ -1,7 +1,7 @@
 """Starts, follows, cancels and lists detached jobs on this machine: what one SSH command each does.
 
     python PROGRAMS/shared/runner.py --root ROOT start < spec.json
-    python PROGRAMS/shared/runner.py --root ROOT follow ID [--events OFFSET] [--log OFFSET]
+    python PROGRAMS/shared/runner.py --root ROOT follow ID [--events WHERE] [--log WHERE]
     python PROGRAMS/shared/runner.py --root ROOT frames ID
     python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS]
     python PROGRAMS/shared/runner.py --root ROOT list
@@ -100,8 +100,9 @@ def get_parser() -> argparse.ArgumentParser:
     verbs.add_parser("start", help="start the job whose spec comes on standard input")
     following = verbs.add_parser("follow", help="send what a job writes, take its lease and commands")
     following.add_argument("id")
-    following.add_argument("--events", type=int, default=0, help="byte offset in events.jsonl")
-    following.add_argument("--log", type=int, default=0, help="byte offset in output.log")
+    where = "where to begin in {}: bytes, end or end-BYTES"
+    following.add_argument("--events", type=follow.beginning, default="0", help=where.format("events.jsonl"))
+    following.add_argument("--log", type=follow.beginning, default="0", help=where.format("output.log"))
     watching = verbs.add_parser("frames", help="send a job's live pictures, one for each byte on standard input")
     watching.add_argument("id")
     cancelling = verbs.add_parser("cancel", help="stop a job")
@@ -118,10 +119,15 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
         console.say("runs", now=time.time(), runs=runs.listing())
     else:
         folder = runs.existing(options.id)
-        versions.hand_over(PROGRAMS, folder)
         if options.verb == "follow":
-            follow.follow(folder, options.events, options.log)
-        elif options.verb == "frames":
+            events, log = follow.offset(options.events, folder.events), follow.offset(options.log, folder.output)
+            # As numbers, which older programs understand too.
+            versions.hand_over(PROGRAMS, folder, ["--root", options.root, "follow", folder.id,
+                                                  "--events", str(events), "--log", str(log)])
+            follow.follow(folder, events, log)
+            return
+        versions.hand_over(PROGRAMS, folder, sys.argv[1:])
+        if options.verb == "frames":
             Relay(folder).go()
         else:
             cancel(folder, options.grace)

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import List
 
 from shared.runs import RunFolder, Runs
 
@@ -26,15 +27,15 @@ def touch(own: Path) -> None:
         pass  # read-only, or another user's
 
 
-def hand_over(own: Path, folder: RunFolder) -> None:
-    """Becomes the runner.py that started the run, where that is another one and still there; else returns."""
+def hand_over(own: Path, folder: RunFolder, words: List[str]) -> None:
+    """Becomes the runner.py that started the run, with these words, where that is another one and still there; else returns."""
     other = (folder.spec() or {}).get("programs")
     if not isinstance(other, str) or other == str(own) or HANDED_OVER in os.environ:
         return
     runner = os.path.join(other, "shared", "runner.py")
     if os.path.isfile(runner):
         os.environ[HANDED_OVER] = str(own)
-        os.execv(sys.executable, [sys.executable, runner] + sys.argv[1:])
+        os.execv(sys.executable, [sys.executable, runner] + words)
 
 
 def prune(own: Path, runs: Runs) -> None:

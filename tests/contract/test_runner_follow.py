@@ -2,10 +2,11 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from machine import Machine, boot_id, make_run, of, process_start, wait_for
+from machine import DEADLINE_S, Machine, boot_id, make_run, of, process_start, wait_for
 
 
 @pytest.fixture
@@ -23,6 +24,33 @@ def test_offsets_are_bytes_and_continue_where_the_last_follow_stopped(machine: M
     rest = machine.follow_all("a", "--events", str(events[1]["end"]), "--log", str(log[-1]["end"]))
     assert [message["event"] for message in of(rest, "event")] == [message["event"] for message in events[2:]]
     assert of(rest, "log") == []
+
+
+def test_who_looks_on_begins_near_the_end(machine: Machine) -> None:
+    machine.start("a", do="finish", events=50)
+    everything = of(machine.follow_all("a"), "event")
+    size = everything[-1]["end"]
+    before = size - everything[-4]["end"]  # the last three events
+    for words, count in ((f"end-{before}", 3), (f"end-{before - 1}", 2), ("end", 0), ("end-9999999", len(everything))):
+        messages = machine.follow_all("a", "--events", words, "--log", "end")
+        assert of(messages, "event") == everything[len(everything) - count:], words
+        assert of(messages, "log") == [] and messages[-1]["state"] == "done"
+
+
+def test_the_end_of_now_is_where_new_events_come(machine: Machine, borrowed: Path) -> None:
+    line = b'{"v":1,"type":"log","level":"info","code":"probe.new","params":{}}\n'
+    follower = machine.follow("borrowed", "--events", "end", "--log", "end-10")
+    assert follower.read_any()["type"] == "alive", "there is no file yet"
+    (borrowed / "events.jsonl").write_bytes(line)
+    assert follower.read()["event"]["code"] == "probe.new"
+    assert follower.close() == 0
+
+
+@pytest.mark.parametrize("words", ["start", "end-", "9" * 19])
+def test_other_words_say_nothing(machine: Machine, words: str) -> None:
+    done = subprocess.run(machine.command("runner.py", "follow", "a", "--events", words), capture_output=True, cwd="/",
+                          env=machine.environment, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 2 and b"--events" in done.stderr
 
 
 def test_a_line_is_held_back_until_its_newline_comes(machine: Machine, borrowed: Path) -> None:

@@ -73,6 +73,19 @@ def test_offsets_go_along(versions: Versions) -> None:
     assert [message["event"] for message in of(rest, "event")] == [message["event"] for message in of(messages, "event")[2:]]
 
 
+def test_older_ones_are_told_the_end_in_bytes(versions: Versions) -> None:
+    """They know numbers only."""
+    follow = versions.folder / A / "shared" / "follow.py"
+    line = next(line for line in follow.read_text().splitlines() if line.startswith("BEGINNING = "))
+    follow.write_text(follow.read_text().replace(line, r'BEGINNING = re.compile(r"(\d+)()\Z")'))
+    assert "|end" not in follow.read_text()
+    versions.use(A).start("a", do="finish")
+    messages = versions.machine.follow_all("a")
+    last = versions.use(B).follow_all("a", "--events", "end-1", "--log", "end")
+    assert {message["by"] for message in last} == {A} and [message["type"] for message in last] == ["end"]
+    assert len(messages) > 1
+
+
 def test_where_they_have_gone_the_others_do_it(versions: Versions) -> None:
     versions.use(A).start("a", do="wait")
     machine = versions.use(B)

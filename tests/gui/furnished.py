@@ -26,7 +26,7 @@ from ai_nano.gui.settings import Settings
 from ai_nano.lab import build_workflow
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "unit"))
-from fakes import FakeLab  # noqa: E402  (of the unit tests)
+from fakes import FakeLab, FakeMachine  # noqa: E402  (of the unit tests)
 
 CLASSES = ("cat", "coffee", "rocket", "nothing")
 TRAIN, EXPORT = "gpu_server/train.py", "gpu_server/export.py"
@@ -44,6 +44,15 @@ class DoubleLab(FakeLab):
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def with_nanos(self, folder: Path, *names: str) -> dict[str, FakeMachine]:
+        """Each Nano a machine of its own, with nothing that starts at boot."""
+        nanos = {name: FakeMachine(name, folder / name) for name in names}
+        for one in nanos.values():
+            one.board_answers["autostart"] = {"model": None}
+        self.nano = lambda name: nanos[name or names[0]]  # type: ignore[method-assign]
+        self.config = replace(self.config, nanos=tuple(replace(self.nano_settings, name=name) for name in names))
+        return nanos
 
 
 def report(model: str, recipe: str, right: float, created: str, stages: Sequence[Mapping[str, Any]],

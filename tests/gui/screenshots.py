@@ -1,4 +1,4 @@
-"""Pictures of all eight pages from a real run, for the documents: light and dark, in every language, large and small.
+"""Pictures of all pages from a real run, for the documents: light and dark, in every language, large and small.
 
     python tests/gui/screenshots.py [FOLDER]            (make screenshots; FOLDER: doc/screenshots)
 
@@ -7,6 +7,7 @@ changed as the window's menu would, and the window is photographed from the scre
 """
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -104,6 +105,11 @@ def take_all(folder: Path, scratch: Path) -> int:
         student.start_inference(user)
         user.wait(2.0)
         photographer.take("infer")
+        user.click("All Nanos")
+        user.wait_for(re.compile("^coffee"), 20)
+        user.wait(2.0)
+        photographer.take("bench")
+        user.click("Back")
         user.click("Stop")
         user.wait_for("Push Start to see what the Nano sees.", 20)
         return photographer.count

@@ -15,7 +15,7 @@ import numpy
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, NanoConfig, ServerConfig
-from ai_nano.core.errors import CameraError, WorkFailed
+from ai_nano.core.errors import CameraError, Detached, WorkFailed
 from ai_nano.core.ports import Camera, Delivery, Frame, JobEnd, Parcel, Picture, Sent
 from ai_nano.core.watching import Kept, Watching
 
@@ -68,7 +68,31 @@ class FakeJob:
             watching.end()
 
     def cancel(self) -> bool:
+        self._machine.cancelled.append(self.id)
         return True
+
+
+class FakeOnlooker:
+    """Plays what its machine says of the run; then it lasts until it is left, or until the machine's `hold` is set."""
+
+    def __init__(self, run_id: str, machine: "FakeMachine") -> None:
+        self.id = run_id
+        self._machine = machine
+
+    def follow(self, on_event: Callable[[Mapping[str, Any]], None], cancel: CancelToken) -> JobEnd:
+        self._machine.looked_on.append(self.id)
+        for event in self._machine.events.get(self.id, []):
+            on_event({"v": 1, **event})
+        error = self._machine.ends.get(self.id)
+        if isinstance(error, Exception):
+            raise error
+        while self._machine.hold is None or not self._machine.hold.wait(0.01):
+            if cancel.wait(0.01):
+                raise Detached()
+        return JobEnd("done")
+
+    def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
+        FakeJob(self.id, self._machine, (), JobEnd("done")).watch(on_picture, cancel)
 
 
 class FakeMachine:
@@ -90,6 +114,8 @@ class FakeMachine:
         self.board_answers: dict[str, Mapping[str, Any] | Exception] = {}
         # Where there is one, a job that is started then ends only once it is set.
         self.hold: threading.Event | None = None
+        self.looked_on: list[str] = []
+        self.cancelled: list[str] = []
 
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         models = self.root / "models"
@@ -166,6 +192,9 @@ class FakeMachine:
 
     def attach(self, run_id: str) -> FakeJob:
         return self._job(run_id, "attached")
+
+    def look_on(self, run_id: str) -> FakeOnlooker:
+        return FakeOnlooker(run_id, self)
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         return self.running

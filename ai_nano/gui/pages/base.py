@@ -45,6 +45,9 @@ class Page(QWidget):
     def left(self) -> None:
         """Another page is shown."""
 
+    def closing(self) -> None:
+        """The window is about to close, whatever page it shows."""
+
     def take(self, batch: Batch) -> None:
         """Events came, to whatever page is shown."""
 

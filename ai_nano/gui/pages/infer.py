@@ -46,6 +46,7 @@ class InferPage(StepPage):
     nano: QComboBox
     model: QComboBox
     showModels: QPushButton
+    allNanos: QPushButton
     threshold: QSpinBox
     more: QToolButton
     test: QPushButton
@@ -79,6 +80,7 @@ class InferPage(StepPage):
         self.start.clicked.connect(self._on_start)
         self.stop.clicked.connect(lambda: session.cancel("infer"))
         self.showModels.clicked.connect(self._on_show_models)
+        self.allNanos.clicked.connect(lambda: go("bench"))
         self.nano.currentIndexChanged.connect(lambda _index: self._nano_changed())
         self.threshold.valueChanged.connect(self._on_threshold)
         self.hysteresis.valueChanged.connect(lambda value: self._set(hysteresis=value / 100))
