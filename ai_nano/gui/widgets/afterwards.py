@@ -43,6 +43,7 @@ class Afterwards(QFrame):
         self._next.clicked.connect(lambda: go(self.next_step or LEARNING[0]))
         self._sort.clicked.connect(on_sort)
         session.changed.connect(self.redraw)
+        session.ended.connect(lambda _step, _outcome: self.look())
         self.redraw()
 
     @property
@@ -67,7 +68,7 @@ class Afterwards(QFrame):
         if self._session.workspace is not self._workspace:
             self._workspace, self._uncertain = self._session.workspace, 0
             self._counts.clear()
-            self._look()
+            self.look()
         step = self.next_step if self._counts else None
         if step is not None:
             counts = ", ".join(f"{name} {count}" for name, count in self._counts.items())
@@ -81,8 +82,8 @@ class Afterwards(QFrame):
                 widget.setVisible(shown)
         self.setVisible(step is not None or self._uncertain > 0)
 
-    def _look(self) -> None:
-        """What has been waiting in this workspace since other days."""
+    def look(self) -> None:
+        """How many uncertain frames wait in this workspace, perhaps since other days."""
         workspace = self._session.workspace
         if workspace is not None:
             def found(count: int) -> None:

@@ -252,6 +252,7 @@ class Correcting(QFrame):
 
         def failed(error: AiNanoError) -> None:
             self.close_question()
+            self.afterwards.look()
             self.trouble.emit(error)
 
         self._session.look(lambda: work(frame), over, failed)
