@@ -38,11 +38,14 @@ KEPT_PREDICTIONS = 120
 
 @dataclass
 class _Wrong:
-    """A frame that is being put right: `kept` once the program has answered, `class_name` once the student has."""
+    """A frame that is being put right: `said` once its prediction is there, which may come after its picture, `kept` once the
+    program has answered, `class_name` once the student has."""
 
     workflow: Workflow
     corrections: Corrections
+    model: str
     picture: Picture
+    said: Prediction | None
     t: float = field(default_factory=time.time)
     kept: Kept | None = None
     class_name: str | None = None
@@ -140,6 +143,11 @@ class Correcting(QFrame):
         for event in batch.recent:
             if (event.machine == "laptop") is laptop:
                 self._predictions[event.frame] = event
+        wrong = self._wrong
+        if wrong is not None and wrong.said is None and wrong.picture.frame in self._predictions:
+            wrong.said = self._predictions[wrong.picture.frame]
+            self.retranslate()
+            self.changed.emit()
         while len(self._predictions) > KEPT_PREDICTIONS:
             self._predictions.popitem(last=False)
         told = [line.event for line in batch.lines if isinstance(line.event, Log) and line.event.code == "infer.uncertain_kept"]
@@ -159,7 +167,7 @@ class Correcting(QFrame):
     @property
     def prediction(self) -> Prediction | None:
         """What was said of the frozen frame, as far as it is known."""
-        return self._predictions.get(self._wrong.picture.frame) if self._wrong is not None else None
+        return self._wrong.said if self._wrong is not None else None
 
     # ---- a frame that was wrong ------------------------------------------------------------------------------------------
 
@@ -168,15 +176,17 @@ class Correcting(QFrame):
         workflow, picture = self._session.workflow, self._picture
         if picture is None or self._wrong is not None:
             return
-        said = self._predictions.get(picture.frame) or next(reversed(self._predictions.values()), None)
-        refused = refusal(workflow.workspace if workflow is not None else None, said.probabilities if said is not None else ())
+        newest = next(reversed(self._predictions.values()), None)
+        classes = newest.probabilities if newest is not None else ()
+        refused = refusal(workflow.workspace if workflow is not None else None, classes)
         if refused is not None or workflow is None:
             self.trouble.emit(refused)
             return
         if self._corrections is None:
             self._corrections = Corrections(workflow.workspace, self._camera)
         self._sorting = None
-        self._wrong = wrong = _Wrong(workflow, self._corrections, picture)
+        self._wrong = wrong = _Wrong(workflow, self._corrections, self._model, picture,
+                                     self._predictions.get(picture.frame))
         keeper = self._keeper
 
         def answered(kept: Kept) -> None:
@@ -190,8 +200,7 @@ class Correcting(QFrame):
         name, kept, lab = wrong.class_name, wrong.kept, self._session.lab
         if name is None or kept is None or lab is None:
             return
-        said = self._predictions.get(wrong.picture.frame)
-        seen = Seen(self._model, said.class_name, said.sure) if said is not None else None
+        seen = Seen(wrong.model, wrong.said.class_name, wrong.said.sure) if wrong.said is not None else None
 
         def save() -> None:
             shot = full_size(kept, wrong.picture, wrong.t, lab.images)
