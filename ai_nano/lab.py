@@ -12,7 +12,7 @@ from ai_nano.core import config as configuration
 from ai_nano.core import known_hosts
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, MachineConfig, NanoConfig, ServerConfig
-from ai_nano.core.errors import ConfigError
+from ai_nano.core.errors import BadInput, ConfigError
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.workflow import BatchStep, Workflow
@@ -109,8 +109,16 @@ class Lab:
         if self._cameras is None:
             from ai_nano.cameras import open_camera
 
-            self._cameras = SharedCameras(open_camera)
+            self._cameras = SharedCameras(lambda uri: open_camera(uri, self._open_nano))
         return self._cameras.open(uri)
+
+    def _open_nano(self, uri: str, name: str) -> Camera:
+        from ai_nano.cameras.nano import NanoCamera
+
+        known = [nano.name for nano in self.config.filled_nanos]
+        if name not in known:
+            raise BadInput("camera.nano_unknown", uri=uri, known=known or "–")
+        return NanoCamera(uri, self.nano(name), self.nano_config(name))
 
     def close(self) -> None:
         """Waits for cameras that are closing, never for a machine or for a person who is being asked something."""

@@ -1,10 +1,12 @@
 """From a camera URI to an open camera."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ai_nano.cameras.file import FileCamera, FolderCamera
+from ai_nano.cameras.nano import SCHEME
 from ai_nano.cameras.opencv import load_cv2
 from ai_nano.cameras.stream import StreamCamera
 from ai_nano.cameras.webcam import Webcam
@@ -12,11 +14,14 @@ from ai_nano.core.errors import BadInput, CameraError
 from ai_nano.core.ports import Camera
 
 
-def open_camera(uri: str) -> Camera:
-    """`webcam:N`, `v4l2:///dev/videoN`, `file:///clip.mp4` or a folder, `http(s)://…`, `rtsp://…`.
+def open_camera(uri: str, open_nano: Callable[[str, str], Camera] | None = None) -> Camera:
+    """`webcam:N`, `v4l2:///dev/videoN`, `file:///clip.mp4` or a folder, `http(s)://…`, `rtsp://…`, `nano://NAME`.
 
-    Raises BadInput for a URI of another form, CameraError when the camera is not there.
+    `open_nano` gets the URI and the name of a Nano; None: there is none. Raises BadInput for a URI of another form,
+    CameraError when the camera is not there.
     """
+    if open_nano is not None and uri.startswith(SCHEME) and len(uri) > len(SCHEME):
+        return open_nano(uri, unquote(uri[len(SCHEME):]).rstrip("/"))
     cv2 = load_cv2()
     if match := re.fullmatch(r"webcam:(\d+)", uri):
         return Webcam(cv2, uri, int(match.group(1)))

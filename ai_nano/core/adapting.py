@@ -87,7 +87,7 @@ class Adapting:
             self._way_s = late_s
             return False
         failed = now - self._rose_at < TRIAL_S
-        self._patience_s = min(LONGEST_PATIENCE_S, self._patience_s * 2) if failed else PATIENCE_S
+        self._patience_s = min(LONGEST_PATIENCE_S, max(PATIENCE_S, self._patience_s * (2 if failed else 0.5)))
         self._barred_until = now + self._patience_s
         bearable = self.want.load * LATE_S / (late_s - self._way_s)
         rung = self._rung - 1

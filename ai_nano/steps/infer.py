@@ -142,6 +142,8 @@ class TryStep:
         usual = nanos[0].threshold if nanos else DEFAULT_THRESHOLD
         threshold = usual if options.threshold is None else options.threshold
         camera = options.camera or context.lab.config.camera
+        if camera.startswith("nano://"):
+            raise BadInput("infer.try_nano", camera=camera)
         params: dict[str, Any] = {
             "model_dir": str(checked.folder.resolve()), "camera": camera, "flip": None,
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,

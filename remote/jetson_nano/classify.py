@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from jetson_nano import health
 from jetson_nano.autostart_files import make_room
@@ -21,14 +21,14 @@ from jetson_nano.engines import open_engine
 from jetson_nano.guarded_leds import open_leds
 from jetson_nano.leds import Leds
 from jetson_nano.model import Model, read_model
+from jetson_nano.opening import check_size, open_camera
 from jetson_nano.pictures import Pictures
-from jetson_nano.sources import Frame, Source, SourceEnded, check_flip, open_source
+from jetson_nano.sources import Frame, SourceEnded, check_flip
 from shared.wire import Commands, Failure, Lease, Run, guard
 
 FRAME_WAIT_S = 0.1
 LISTEN_S = 0.05
 HEALTH_S = 1.0
-LARGEST_SIDE = 8192
 
 
 class Session:
@@ -126,17 +126,6 @@ def _named(classes: List[str], answer: Answer) -> Dict[str, float]:
     return {name: value for name, value in zip(classes, answer.probabilities) if value is not None}
 
 
-def _open_camera(run: Run) -> Source:
-    """With TensorRT the frames never leave the GPU, so its source is jetson-utils' own."""
-    uri, flip = run.params["camera"], run.params.get("flip")
-    size: Optional[Tuple[int, int]] = tuple(run.params["size"]) if run.params.get("size") else None
-    if run.params["engine"] == "tensorrt":
-        from jetson_nano.jetson_source import open_jetson_source
-
-        return open_jetson_source(run, uri, flip, size)
-    return open_source(uri, flip, size)
-
-
 def classify(run: Run) -> None:
     """The camera is closed after the LEDs are dark: closing may take seconds."""
     check_params(run.params)
@@ -148,10 +137,10 @@ def classify(run: Run) -> None:
         for session in sessions:
             session.darken()
 
-    with closing(Camera(run, run.params["camera"], lambda: _open_camera(run), darken)) as camera:
+    with closing(Camera(run, run.params["camera"], lambda: open_camera(run), darken)) as camera:
         with open_leds(run.params, run.root) as leds:
             engine = open_engine(run.params["engine"], model, run)
-            with closing(Pictures(run, engine.picture)) as pictures:
+            with closing(Pictures(run, engine.pixels)) as pictures:
                 sessions.append(Session(run, model, engine, leds, pictures))
                 sessions[0].go(camera)
 
@@ -164,14 +153,8 @@ def check_params(params: Dict[str, Any]) -> None:
     setting = "threshold" if params.get("threshold") is None else wrong(params)
     if setting is not None:
         raise Failure("infer.bad_params", key=setting)
-    if params.get("size") is not None and not _is_size(params["size"]):
-        raise Failure("infer.bad_params", key="size")
+    check_size(params)
     check_flip(params.get("flip"))
-
-
-def _is_size(value: Any) -> bool:
-    """[width, height] in pixels."""
-    return isinstance(value, list) and len(value) == 2 and all(type(each) is int and 0 < each <= LARGEST_SIDE for each in value)
 
 
 def get_parser() -> argparse.ArgumentParser:

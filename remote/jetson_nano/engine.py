@@ -2,6 +2,7 @@
 
 from typing import Any, List, NamedTuple, Optional, Sequence
 
+from jetson_nano.pixels import Pixels
 from shared.wire import Failure
 
 
@@ -19,19 +20,13 @@ class Answer(NamedTuple):
 
 
 class Engine:
-    """A loaded network. `name` is the engine's name in config.json."""
+    """A loaded network. `name` is the engine's name in config.json, `pixels` what its source's frames are made of."""
 
     name = ""
+    pixels: Pixels
 
     def classify(self, image: Any) -> Answer:
         """Of a frame in the form that this engine's source gives."""
-        raise NotImplementedError
-
-    def picture(self, image: Any, width: int) -> Any:
-        """Such a frame as uint8 BGR (H, W, 3), which later frames leave as it is; `width` is all that will be shown.
-
-        The array may be wider. It may change with the next call.
-        """
         raise NotImplementedError
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from jetson_nano.engine import Answer, Engine, best
 from jetson_nano.model import Model
+from jetson_nano.pixels import Arrays
 from shared.wire import Failure
 
 THREADS = 2
@@ -14,6 +15,7 @@ class OnnxEngine(Engine):
     """ONNX Runtime; a frame is uint8 BGR (H, W, 3), prepared by shared/preprocess.py."""
 
     name = "onnxruntime"
+    pixels = Arrays()
 
     def __init__(self, model: Model) -> None:
         """Raises Failure infer.engine_missing, infer.model_damaged, infer.labels_mismatch."""
@@ -56,9 +58,6 @@ class OnnxEngine(Engine):
         answered = time.perf_counter()
         return best(outputs[0].reshape(-1))._replace(
             preprocess_ms=(prepared - began) * 1000, network_ms=(answered - prepared) * 1000)
-
-    def picture(self, image: Any, width: int) -> Any:
-        return image
 
 
 def _import_runtime() -> Any:

@@ -1,7 +1,8 @@
-"""The newest frames as JPEG, for those who watch a classification; nothing is encoded while nobody does.
+"""The newest frames as JPEG, for those who watch a run; nothing is encoded while nobody does.
 
-A thread waits at the run's socket (shared/pictures.py) for viewers. Each tells with one byte that it has room for a
-picture; only then the next frame is taken, shrunk and encoded. So a slow viewer gets fewer pictures, never old ones.
+A thread waits at the run's socket (shared/pictures.py) for viewers. Each tells with an empty line that it has room for a
+picture; only then the next frame is taken, shrunk and encoded. So a slow viewer gets fewer pictures, never old ones. What
+they wish for (viewer.py) is made for each: a frame is shrunk once, to the largest, and encoded once for each wish.
 """
 
 import selectors
@@ -9,75 +10,53 @@ import socket
 import threading
 import time
 import traceback
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional
 
-from shared.pictures import CREDIT, LINE_BYTES, address, pack, trusted
+from jetson_nano.album import Album, Page
+from jetson_nano.jpeg import encode_jpeg
+from jetson_nano.pixels import Pixels
+from jetson_nano.viewer import USUAL, Viewer, Wish, share
+from shared.pictures import KEEPS, address, pack, trusted
 from shared.wire import Run
 
-WIDTH = 640
-QUALITY = 75
-INTERVAL_S = 1 / 15
+KEPT_QUALITY = 95
 VIEWERS = 4
-# A viewer that asks for more before it has any does not get more.
-CREDITS = 8
 BLOCK = 4096
 JOIN_S = 0.5
 
 
 class Shot(NamedTuple):
-    """A frame on its way to the viewers; `image` is uint8 BGR (H, W, 3)."""
+    """A frame on its way to the viewers; `image` is uint8 BGR (H, W, 3), `taken` is by the monotonic clock."""
 
     image: Any
     frame: int
     t: float
+    taken: float
 
 
-class Viewer:
-    """One who watches: how many pictures it has room for, and what it has not taken yet."""
+class Wanted(NamedTuple):
+    """A frame for somebody, so wide, from then on by the monotonic clock."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.pending = b""
-        self._credit = 0
-        self._line = b""
-
-    @property
-    def ready(self) -> bool:
-        return self._credit > 0 and not self.pending
-
-    def hear(self, data: bytes) -> bool:
-        """An empty line is room for one picture; other lines are a newer laptop's. False for what is no line at all."""
-        lines = (self._line + data).split(CREDIT)
-        self._line = lines.pop()
-        self._credit = min(CREDITS, self._credit + lines.count(b""))
-        return len(self._line) <= LINE_BYTES
-
-    def give(self, block: bytes) -> None:
-        self._credit -= 1
-        self.pending = block
-
-    def flush(self) -> None:
-        """Sends as much as the connection takes now. Raises OSError."""
-        try:
-            self.pending = self.pending[self.connection.send(self.pending):]
-        except BlockingIOError:
-            pass
+    width: int
+    due: float
 
 
 class Pictures:
-    """`shrink(image, width)` makes a uint8 BGR array of an engine's frame that the next frame leaves as it is.
+    """`pixels` knows the form of the frames. A viewer gets what is `usual` until it says what it wishes for; the newest
+    `keeps` frames that viewers were shown are held for them in full size.
 
-    No trouble with a viewer or with a picture reaches the classification: what ends the pictures for good is said once,
+    No trouble with a viewer or with a picture reaches the run's own work: what ends the pictures for good is said once,
     as log `infer.no_pictures` {error}.
     """
 
-    def __init__(self, run: Run, shrink: Callable[[Any, int], Any]) -> None:
+    def __init__(self, run: Run, pixels: Pixels, usual: Wish = USUAL, keeps: int = KEEPS) -> None:
         self._run = run
-        self._shrink = shrink
+        self._pixels = pixels
+        self._usual = usual
+        self._album = Album(keeps)
         self._lock = threading.Lock()
-        self._wanted = False
+        self._wanted: Optional[Wanted] = None
         self._shot: Optional[Shot] = None
-        self._due = 0.0
         self._trouble: Optional[str] = None
         self._closing = False
         self._viewers: List[Viewer] = []
@@ -85,7 +64,7 @@ class Pictures:
         self._woken, self._waker = socket.socketpair()
         self._waker.setblocking(False)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # A daemon: whatever it hangs in, the classification ends when it should.
+        # A daemon: whatever it hangs in, the run ends when it should.
         self._thread = threading.Thread(target=self._work, name="pictures", daemon=True)
         self._thread.start()
 
@@ -93,19 +72,18 @@ class Pictures:
         """Takes the frame if somebody waits for it; to be called before the camera's next frame."""
         if self._trouble is not None:
             self._say_trouble()
-        if not self._wanted:
+        wanted, taken = self._wanted, time.monotonic()
+        if wanted is None or taken < wanted.due:
             return
-        now = time.monotonic()
-        if now < self._due:
-            return
-        self._due = max(self._due, now - INTERVAL_S) + INTERVAL_S
         try:
-            shot = Shot(self._shrink(image, WIDTH), frame, t)
+            if self._album.size > 0:
+                self._album.add(Page(frame, t, self._pixels.copy(image, self._album.make_room())))
+            shot = Shot(self._pixels.picture(image, wanted.width), frame, t, taken)
         except Exception as error:  # the bindings of jetson-utils raise nothing more specific
             self._give_up(error)
             return
         with self._lock:
-            self._shot, self._wanted = shot, False
+            self._shot, self._wanted = shot, None
         self._wake()
 
     def close(self) -> None:
@@ -123,7 +101,7 @@ class Pictures:
     def _give_up(self, error: Exception) -> None:
         traceback.print_exc()
         with self._lock:
-            self._trouble, self._wanted, self._closing = f"{type(error).__name__}: {error}", False, True
+            self._trouble, self._wanted, self._closing = f"{type(error).__name__}: {error}", None, True
         self._wake()
 
     def _wake(self) -> None:
@@ -140,15 +118,18 @@ class Pictures:
             while not self._closing:
                 for key, events in self._selector.select():
                     key.data(events)
+                self._answer()
                 self._deliver()
                 with self._lock:
-                    if self._shot is None:
-                        self._wanted = not self._closing and any(viewer.ready for viewer in self._viewers)
+                    self._wanted = None if self._shot is not None or self._closing else self._next()
+                if not self._viewers:
+                    self._album.clear()
         except Exception as error:
             self._give_up(error)
         finally:
             for viewer in self._viewers:
                 viewer.connection.close()
+            self._album.clear()
             self._listener.close()
             self._woken.close()
             self._selector.close()
@@ -168,7 +149,7 @@ class Pictures:
             connection.close()
             return
         connection.setblocking(False)
-        viewer = Viewer(connection)
+        viewer = Viewer(connection, self._usual)
         self._viewers.append(viewer)
         self._listen_to(viewer)
 
@@ -185,30 +166,57 @@ class Pictures:
         try:
             if events & selectors.EVENT_READ:
                 data = viewer.connection.recv(BLOCK)
-                if not data or not viewer.hear(data):
+                if not data:
                     self._drop(viewer)
                     return
+                viewer.hear(data)
             if viewer.pending:
                 self._flush(viewer)
         except OSError:
             self._drop(viewer)
 
+    def _next(self) -> Optional[Wanted]:
+        """What the next frame is wanted for."""
+        ready = [viewer for viewer in self._viewers if viewer.ready]
+        if not ready:
+            return None
+        return Wanted(max(viewer.wish.width for viewer in ready), min(viewer.due for viewer in ready))
+
+    def _answer(self) -> None:
+        """Full frames for who asked; one without a JPEG where it is no longer there."""
+        for viewer in list(self._viewers):
+            while viewer.keeps and not viewer.pending:
+                frame = viewer.keeps.popleft()
+                page = self._album.find(frame)
+                if page is None:
+                    self._send(viewer, pack("kept", frame=frame, t=0, width=0, height=0))
+                    continue
+                image = self._pixels.array(page.copy)
+                jpeg, width, height = encode_jpeg(image, image.shape[1], KEPT_QUALITY)
+                self._send(viewer, pack("kept", jpeg, frame=frame, t=page.t, width=width, height=height))
+
     def _deliver(self) -> None:
         with self._lock:
             shot = self._shot
-        ready = [viewer for viewer in self._viewers if viewer.ready]
-        if shot is not None and ready:
-            jpeg, width, height = encode_jpeg(shot.image)
-            block = pack("picture", jpeg, frame=shot.frame, t=shot.t, width=width, height=height)
-            for viewer in ready:
-                viewer.give(block)
-                try:
-                    self._flush(viewer)
-                except OSError:
-                    self._drop(viewer)
+        if shot is not None:
+            due = [viewer for viewer in self._viewers if viewer.ready and viewer.due <= shot.taken]
+            for (width, quality), viewers in share(due).items():
+                jpeg, width, height = encode_jpeg(shot.image, width, quality)
+                for viewer in viewers:
+                    block = pack("picture", jpeg, frame=shot.frame, t=shot.t, width=width, height=height,
+                                 waited=round(viewer.waited(shot.taken), 4))
+                    viewer.given(shot.taken)
+                    self._send(viewer, block)
         with self._lock:
             if self._shot is shot:
                 self._shot = None
+
+    def _send(self, viewer: Viewer, block: bytes) -> None:
+        viewer.pending = block
+        try:
+            self._flush(viewer)
+        except OSError:
+            self._drop(viewer)
 
     def _flush(self, viewer: Viewer) -> None:
         viewer.flush()
@@ -218,39 +226,3 @@ class Pictures:
         self._selector.unregister(viewer.connection)
         viewer.connection.close()
         self._viewers.remove(viewer)
-
-
-def encode_jpeg(image: Any) -> Tuple[bytes, int, int]:
-    """A uint8 BGR array as JPEG no wider than WIDTH, with its width and height. Raises ImportError.
-
-    Through OpenCV, or Pillow where there is no OpenCV (jetson-inference itself needs neither).
-    """
-    import numpy
-
-    height, width = image.shape[:2]
-    if width > WIDTH:
-        height, width = max(1, round(height * WIDTH / width)), WIDTH
-    try:
-        import cv2
-    except ImportError:
-        return _encode_with_pillow(numpy.ascontiguousarray(image[:, :, ::-1]), width, height), width, height
-    pixels = numpy.ascontiguousarray(image)
-    if width < pixels.shape[1]:
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    encoded, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not encoded:
-        raise ValueError("OpenCV did not encode the picture")
-    return data.tobytes(), width, height
-
-
-def _encode_with_pillow(rgb: Any, width: int, height: int) -> bytes:
-    import io
-
-    from PIL import Image
-
-    picture = Image.fromarray(rgb)
-    if picture.size != (width, height):
-        picture = picture.resize((width, height))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
-    return stream.getvalue()

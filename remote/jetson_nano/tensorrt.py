@@ -11,6 +11,7 @@ from jetson_nano.bindings import construct, flush_log, import_jetson
 from jetson_nano.engine import Answer, Engine, best
 from jetson_nano.engine_reasons import last_error, reason
 from jetson_nano.model import Model
+from jetson_nano.pixels import CudaImages
 from shared.wire import Failure, Run
 
 LOG_BYTES = 65536
@@ -40,7 +41,7 @@ class TensorRtEngine(Engine):
         if hasattr(self._net, "SetThreshold"):
             self._net.SetThreshold(0.0)  # else classes below 0.01 are left out
         self._top_k: Optional[bool] = None
-        self._small: Any = None
+        self.pixels = CudaImages(self._jetson.utils)
 
     def _load(self) -> Any:
         """A second time without the engine that was refused: of another device or TensorRT, or written only in part."""
@@ -146,20 +147,6 @@ class TensorRtEngine(Engine):
         probabilities: List[Optional[float]] = [None] * self._classes
         probabilities[index] = confidence
         return Answer(index, confidence, probabilities)
-
-    def picture(self, image: Any, width: int) -> Any:
-        """Shrunk on the GPU into memory of our own: the camera's is reused, and slow to read for the Nano's processor.
-
-        Raises what jetson-utils raises; AttributeError where it was built without NumPy.
-        """
-        utils = self._jetson.utils
-        width = min(width, image.width)
-        height = max(1, round(image.height * width / image.width))
-        if self._small is None or (self._small.width, self._small.height) != (width, height):
-            self._small = utils.cudaAllocMapped(width=width, height=height, format=image.format)
-        utils.cudaResize(image, self._small)
-        utils.cudaDeviceSynchronize()  # cudaResize only queues the work
-        return utils.cudaToNumpy(self._small)[:, :, ::-1]
 
 
 def _unlink(path: Path) -> None:

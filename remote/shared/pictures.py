@@ -8,12 +8,15 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from shared.wire import VERSION, encode
 
 LENGTHS = struct.Struct(">II")
 CREDIT = b"\n"
+# A viewer that asks for more before it has any does not get more: pictures, and full frames.
+CREDITS = 8
+KEEPS = 8
 # What a viewer may send before the end of a line.
 LINE_BYTES = 4096
 _CREDENTIALS = struct.Struct("3i")
@@ -49,3 +52,21 @@ def take(buffer: bytearray) -> Optional[bytes]:
     block = bytes(buffer[:size])
     del buffer[:size]
     return block
+
+
+class Lines:
+    """Whole lines out of what a viewer sends, without their ends; one of more than LINE_BYTES is passed over."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._too_long = False
+
+    def feed(self, data: bytes) -> List[bytes]:
+        lines = (self._rest + data).split(CREDIT)
+        self._rest = lines.pop()
+        if lines and self._too_long:
+            self._too_long = False
+            del lines[0]  # the end of it
+        if len(self._rest) > LINE_BYTES:
+            self._too_long, self._rest = True, b""
+        return [line for line in lines if len(line) <= LINE_BYTES]

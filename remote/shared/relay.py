@@ -5,17 +5,42 @@ import select
 import socket
 import sys
 import time
-from typing import Optional
+from typing import List, Optional
 
 from shared.console import say
-from shared.pictures import LINE_BYTES, address, pack, take, trusted
+from shared.pictures import CREDIT, CREDITS, KEEPS, Lines, address, pack, take, trusted
 from shared.runs import RunFolder
+from shared.wire import decode
 
 ALIVE_S = 1.0
 LOOK_S = 0.2
 CONNECT_S = 1.0
 BLOCK = 65536
 STDIN = 0
+
+
+class Asked:
+    """What the laptop said before the program was there: of wishes the newest counts, of other lines and of room the first."""
+
+    def __init__(self) -> None:
+        self._wish: List[bytes] = []
+        self._others: List[bytes] = []
+        self._credits = 0
+
+    def hear(self, lines: List[bytes]) -> None:
+        for line in lines:
+            if not line:
+                self._credits = min(CREDITS, self._credits + 1)
+            elif (decode(line) or {}).get("type") == "want":
+                self._wish = [line]
+            elif len(self._others) < KEEPS:
+                self._others.append(line)
+
+    def take(self) -> bytes:
+        """All of it, the wish first: it is for the first picture already."""
+        lines = self._wish + self._others + [b""] * self._credits
+        self._wish, self._others, self._credits = [], [], 0
+        return b"".join(line + CREDIT for line in lines)
 
 
 class Relay:
@@ -26,7 +51,8 @@ class Relay:
         self._address = address(folder.path)
         self._program: Optional[socket.socket] = None
         self._hung_up = False  # the program ends, or will send no more pictures
-        self._asked = b""  # what the laptop sent before the program was there
+        self._lines = Lines()
+        self._asked = Asked()
         self._received = bytearray()
         self._said = time.monotonic()
 
@@ -56,8 +82,8 @@ class Relay:
         try:
             connection.connect(self._address)
             if trusted(connection):
-                connection.sendall(self._asked)
-                self._program, self._asked = connection, b""
+                connection.sendall(self._asked.take())
+                self._program = connection
         except OSError:
             pass
         if self._program is None:
@@ -77,11 +103,12 @@ class Relay:
         return True
 
     def _ask(self, data: bytes) -> None:
+        lines = self._lines.feed(data)
         if self._program is None:
-            self._asked = (self._asked + data)[:LINE_BYTES]
+            self._asked.hear(lines)
             return
         try:
-            self._program.sendall(data)
+            self._program.sendall(b"".join(line + CREDIT for line in lines))
         except OSError:
             self._hang_up()
 

@@ -15,6 +15,7 @@ from boards import Board, board_with
 from classification import Nano
 from colours import MjpegCamera, jpeg
 from machine import REMOTE, wait_for
+from viewing import next_picture
 
 UNITS = Path(".config") / "systemd" / "user"
 
@@ -177,6 +178,19 @@ def test_a_laptop_goes_first(systemd: Board, camera: Scene) -> None:
     assert systemd.is_now("yielding")["model"] == "colours-001"
     nano.machine.cancel("b")
     wait_for(lambda: nano.lit() == [12], "the autostart to go on")
+
+
+def test_who_looks_through_the_camera_goes_first(systemd: Board, camera: Scene) -> None:
+    nano = systemd.nano
+    systemd.autostart(camera.uri)
+    wait_for(lambda: nano.lit() == [12], "the LED of the autostart")
+    child = systemd.noted()["child"]["pid"]
+    nano.machine.start("l", program="jetson_nano/look.py", camera=camera.uri, flip=None, engine="onnxruntime", size=None)
+    watcher = nano.machine.watch("l")
+    watcher.begin()
+    next_picture(watcher)
+    assert gone(child) and nano.lit() == []
+    nano.machine.cancel("l")
 
 
 def test_a_classification_that_ends_is_started_again(systemd: Board, camera: Scene) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from classification import Nano, predictions
 from colours import BGR, MjpegCamera, image, make_images
-from machine import REMOTE, Follower, Machine, Message, Watcher, of, wait_for
+from machine import REMOTE, Machine, of, wait_for
+from viewing import colour_of, show, show_until_seen, stop, watch
 
 # Counts what OpenCV encodes, and refuses to where the test says so.
 SPY = """
@@ -40,14 +42,6 @@ def encoded(nano: Nano, tmp_path: Path) -> Path:
     return counted
 
 
-def colour_of(jpeg: bytes) -> str:
-    """The colour that a picture shows nearly: JPEG changes values a little."""
-    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert pixels is not None
-    seen = pixels.reshape(-1, 3).mean(0)
-    return min(BGR, key=lambda name: float(np.abs(seen - BGR[name]).sum()))
-
-
 def address(machine: Machine) -> str:
     """The abstract socket of the run, without the zero byte before it."""
     path = os.path.realpath(machine.run_path("c"))
@@ -56,40 +50,6 @@ def address(machine: Machine) -> str:
 
 def listens(machine: Machine) -> bool:
     return f"@{address(machine)}\n" in Path("/proc/net/unix").read_text()
-
-
-def watch(machine: Machine, pictures: int = 2) -> Watcher:
-    watcher = machine.watch("c")
-    assert watcher.begin(pictures) == {"v": 1, "type": "pictures", "id": "c"}
-    return watcher
-
-
-def show(camera: MjpegCamera, follower: Follower, colour: str = "red") -> Message:
-    """The prediction of one frame."""
-    camera.show(colour)
-    return follower.read_event("prediction")
-
-
-def show_until_seen(camera: MjpegCamera, follower: Follower, watcher: Watcher, colour: str) -> tuple[Message, bytes]:
-    """The next picture, of as many frames as it takes: the viewer's word needs a moment to reach the program."""
-    found: list[tuple[Message, bytes]] = []
-
-    def seen() -> bool:
-        show(camera, follower, colour)
-        header, jpeg = watcher.read_any_within(0.1)
-        if header is not None and header["type"] == "picture":
-            found.append((header, jpeg))
-        return bool(found)
-
-    wait_for(seen, "a picture")
-    return found[0]
-
-
-def stop(follower: Follower) -> int:
-    follower.send(type="stop")
-    frames: int = follower.read_event("result")["frames"]
-    assert follower.read_all()[-1]["state"] == "done"
-    return frames
 
 
 def test_a_picture_shows_the_frame_of_its_prediction(nano: Nano, camera: MjpegCamera) -> None:
@@ -102,7 +62,9 @@ def test_a_picture_shows_the_frame_of_its_prediction(nano: Nano, camera: MjpegCa
         while colour_of(jpeg) == "grey":  # one that was on its way
             header, jpeg = show_until_seen(camera, follower, watcher, colour)
         assert colour_of(jpeg) == colour
-        assert header == {"v": 1, "type": "picture", "frame": header["frame"], "t": header["t"], "width": 64, "height": 48}
+        assert header == {"v": 1, "type": "picture", "frame": header["frame"], "t": header["t"], "width": 64, "height": 48,
+                          "waited": header["waited"]}
+        assert header["waited"] < 60
     stop(follower)
     seen = {event["frame"]: event for event in predictions(nano.machine.events("c"))}
     assert (seen[header["frame"]]["t"], seen[header["frame"]]["class"]) == (header["t"], "red")
@@ -184,6 +146,24 @@ def test_lines_of_a_newer_laptop_are_passed_over(nano: Nano, camera: MjpegCamera
     watcher.begin(1)
     assert show_until_seen(camera, follower, watcher, "red")[0]["width"] == 64
     stop(follower)
+
+
+def test_who_wishes_for_the_same_costs_one_encoding(nano: Nano, camera: MjpegCamera, encoded: Path) -> None:
+    follower = nano.start(camera.uri)
+    watchers = [watch(nano.machine, 0) for _ in range(3)]
+    show(camera, follower)
+    time.sleep(0.6)  # who looks for the program finds it meanwhile
+    for watcher in watchers:
+        watcher.ask()
+    time.sleep(0.3)
+    for _ in range(5):
+        show(camera, follower)
+    frames = set()
+    for watcher in watchers:
+        header, _ = watcher.read()
+        frames.add(header["frame"])
+    stop(follower)
+    assert len(encoded.read_text()) == len(frames)
 
 
 def test_two_may_watch(nano: Nano, camera: MjpegCamera) -> None:
@@ -296,7 +276,7 @@ def test_tensorrt_leaves_the_gpu_alone_while_nobody_watches(jetson: Nano, tmp_pa
     for _ in range(10):
         follower.read_event("prediction")
     stop(follower)
-    assert resized.read_text() == "x"
+    assert resized.read_text() == "xx"  # the picture, and the full frame that is kept
 
 
 def test_tensorrt_makes_large_frames_smaller(jetson: Nano, tmp_path: Path) -> None:
@@ -334,9 +314,9 @@ def test_tensorrt_without_opencv_and_pillow_classifies_without_pictures(jetson: 
 def test_pillow_does_where_there_is_no_opencv(tmp_path: Path) -> None:
     """The real one, under the Python of the tests: the Nano's has none here."""
     code = ("import sys; sys.modules['cv2'] = None; import numpy\n"
-            "from jetson_nano.pictures import encode_jpeg\n"
+            "from jetson_nano.jpeg import encode_jpeg\n"
             "picture = numpy.zeros((720, 1280, 3), numpy.uint8); picture[:] = (255, 0, 0)\n"
-            "jpeg, width, height = encode_jpeg(picture[:, ::-1]); assert (width, height) == (640, 360)\n"
+            "jpeg, width, height = encode_jpeg(picture[:, ::-1], 640, 75); assert (width, height) == (640, 360)\n"
             "sys.stdout.buffer.write(jpeg)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONPATH": str(REMOTE)})
     assert colour_of(done.stdout) == "blue"

@@ -128,6 +128,12 @@ def test_frames(nano: Nano, camera: MjpegCamera) -> None:
         if header is not None:
             seen.add(header["type"])
             check(f"frames.{header['type']}", header)
+    for line in ("input.want", "input.keep"):
+        check(line, next(each["example"] for each in EXAMPLES if each["line"] == line))
+        watcher.send(json.dumps(next(each["example"] for each in EXAMPLES if each["line"] == line)).encode() + b"\n")
+    while header is None or header["type"] != "kept":
+        header, _ = watcher.read_any()
+    check("frames.kept", header)
     follower.send(type="stop")
     follower.read_event("result")
     header = watcher.read()[0]

@@ -19,6 +19,7 @@ from ai_nano.core.deciding import is_live
 from ai_nano.core.errors import BadInput, MachineError
 from ai_nano.core.events import Health, Prediction, ignore
 from ai_nano.core.ports import Picture, StepContext
+from ai_nano.core.watching import Kept, Watching
 from ai_nano.machines import frames
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.infer import InferOptions, TryOptions
@@ -209,6 +210,14 @@ class Relay:
     def write(self, data: bytes) -> None:
         self.asked += data
 
+    @property
+    def credits(self) -> int:
+        return self.asked.splitlines().count(b"")
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.asked.splitlines() if line]
+
     def close(self) -> None: ...
 
 
@@ -228,13 +237,102 @@ def test_every_line_of_the_golden_file_is_understood() -> None:
     example = GOLDEN["frames.picture"]
     assert watch(relay) == [
         Picture(b"jpeg", example["frame"], example["t"], example["width"], example["height"])]
-    assert relay.asked == b"\n\n\n"  # two to start, and one for the picture
+    assert relay.lines[0] == {"v": 1, "type": "want", "width": 320, "quality": 60, "fps": 10}
+    assert relay.credits == 3  # two to start, and one for the picture
 
 
 def test_room_for_another_is_told_only_after_a_picture_was_dealt_with() -> None:
     relay, told = Relay(BEGIN + PICTURE * 3 + END), []
-    frames.watch(relay, "run-1", lambda picture: told.append(len(relay.asked)), CancelToken())  # type: ignore[arg-type]
-    assert told == [2, 3, 4] and len(relay.asked) == 5
+    frames.watch(relay, "run-1", lambda picture: told.append(relay.credits), CancelToken())  # type: ignore[arg-type]
+    assert told == [2, 3, 4] and relay.credits == 5
+
+
+def test_who_wants_the_programs_own_pictures_wishes_for_nothing() -> None:
+    relay = Relay(BEGIN + PICTURE * 3 + END)
+    frames.watch(relay, "run-1", lambda picture: None, CancelToken(), adaptive=False)  # type: ignore[arg-type]
+    assert relay.lines == [] and relay.credits == 5
+
+
+def test_pictures_that_come_at_once_become_larger() -> None:
+    relay = Relay(BEGIN + PICTURE * 200 + END)
+    frames.watch(relay, "run-1", lambda picture: time.sleep(0.005), CancelToken())  # type: ignore[arg-type]
+    widths = [line["width"] for line in relay.lines]
+    assert widths[0] == 320 and widths == sorted(widths) and widths[-1] > 400
+
+
+def test_an_older_nano_that_does_not_tell_how_long_the_credit_lay_there_is_sent_no_other_wish() -> None:
+    older = {key: value for key, value in GOLDEN["frames.picture"].items() if key != "waited"}
+    relay = Relay(BEGIN + block(older, b"jpeg") * 100 + END)
+    assert len(watch(relay)) == 100 and len(relay.lines) == 1
+
+
+# ---- full frames -----------------------------------------------------------------------------------------------------
+
+
+def kept(frame: int, jpeg: bytes = b"full", **changes: Any) -> bytes:
+    return block({**GOLDEN["frames.kept"], "frame": frame, **changes}, jpeg)
+
+
+def watch_keeping(relay: Relay, *asked: int) -> list[Kept]:
+    """Each frame is asked for when the first picture comes."""
+    answered: list[Kept] = []
+    watching = Watching(answered.append)
+
+    def look(picture: Picture) -> None:
+        for frame in asked:
+            watching.keep(frame)
+
+    frames.watch(relay, "run-1", look, CancelToken(), watching)  # type: ignore[arg-type]
+    return answered
+
+
+def test_a_full_frame_is_asked_for_and_answered() -> None:
+    relay = Relay(BEGIN + PICTURE + kept(17) + END)
+    example = GOLDEN["frames.kept"]
+    assert watch_keeping(relay, 17) == [Kept(17, b"full", example["t"], example["width"], example["height"])]
+    assert {"v": 1, "type": "keep", "frame": 17} in relay.lines
+
+
+def test_a_frame_that_is_gone_and_one_that_is_never_answered() -> None:
+    relay = Relay(BEGIN + PICTURE + kept(17, b"", t=0, width=0, height=0) + END)
+    assert watch_keeping(relay, 17, 18) == [Kept(17, None), Kept(18, None)]
+
+
+def test_what_a_lost_connection_left_unanswered_is_asked_for_again(no_pause: None) -> None:
+    relay = Relay(BEGIN + PICTURE, BEGIN + kept(17) + END)
+    assert [one.jpeg for one in watch_keeping(relay, 17)] == [b"full"]
+    assert [line["frame"] for line in relay.lines if line["type"] == "keep"] == [17, 17]
+
+
+def test_what_nobody_asked_for_is_passed_over() -> None:
+    assert watch_keeping(Relay(BEGIN + kept(3) + PICTURE + kept(17) + kept(17) + END), 17) != []
+    assert len(watch_keeping(Relay(BEGIN + kept(3) + PICTURE + kept(17) + kept(17) + END), 17)) == 1
+
+
+def test_after_the_end_the_answer_comes_at_once() -> None:
+    answered: list[Kept] = []
+    watching = Watching(answered.append)
+    frames.watch(Relay(BEGIN + END), "run-1", lambda picture: None, CancelToken(), watching)  # type: ignore[arg-type]
+    watching.keep(5)
+    assert answered == [Kept(5, None)]
+
+
+def test_a_session_hands_out_full_frames(deployed: Room) -> None:
+    nano = deployed.lab.nano(None)
+    nano.pictures, nano.hold = PICTURES, threading.Event()
+    answered: list[Kept] = []
+
+    def hear(one: Kept) -> None:
+        answered.append(one)
+        if len(answered) == 2:
+            assert nano.hold is not None
+            nano.hold.set()
+
+    watching = Watching(hear)
+    watching.keep(3)
+    watching.keep(4)
+    deployed.do("infer", InferOptions(frames=1, on_picture=lambda picture: None, watching=watching))
+    assert answered == [Kept(3, b"\xff\xd8", 4.0, 640, 360), Kept(4, None)]
 
 
 def test_a_newer_nanos_kinds_and_keys_are_passed_over() -> None:

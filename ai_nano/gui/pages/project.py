@@ -87,7 +87,7 @@ class ProjectPage(Page):
         """`chosen`: a URI to select; by the button, the one that is selected stays."""
         wanted = chosen if isinstance(chosen, str) else self.camera_uri
         self.camera.clear()
-        for uri, name in list_cameras():
+        for uri, name in [*list_cameras(), *self._cameras_of_nanos()]:
             self.camera.addItem(name, uri)
         index = self.camera.findData(wanted)
         if index < 0 and wanted:
@@ -96,6 +96,10 @@ class ProjectPage(Page):
         self.camera.setCurrentIndex(max(0, index))
         self.camera.lineEdit().setCursorPosition(0)
         self._show_camera()
+
+    def _cameras_of_nanos(self) -> list[tuple[str, str]]:
+        names = [nano.name for nano in self.session.config.filled_nanos] if self.session.lab is not None else []
+        return [(f"nano://{name}", f"{name} (nano://{name})") for name in names]
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
@@ -118,6 +122,7 @@ class ProjectPage(Page):
             self.nano.clear()
             self.nano.addItems(names)
             self.model.clear()
+            self._list_cameras()
         self.nanoCard.setVisible(bool(names))
         for widget in (self.model, self.useModel):
             widget.setVisible(self.model.count() > 0)
