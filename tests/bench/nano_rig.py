@@ -58,9 +58,10 @@ class Loop:
 
     @property
     def beyond_ms(self) -> list[float]:
-        """Of each frame: what the loop takes beyond capture, preparation, network and LEDs. Without the first, which loads."""
+        """Of each frame: what the loop takes beyond capture, preparation, network and LEDs. Without the first and the
+        last, which open and close."""
         return [row[2] - sum(said["ms"][stage] for stage in ("preprocess", "network", "leds"))
-                for row, said in zip(self.rows, self.predictions, strict=True)][1:]
+                for row, said in zip(self.rows, self.predictions, strict=True)][1:-1]
 
     @property
     def changes(self) -> list[tuple[bool, float]]:
@@ -153,7 +154,14 @@ class Board:
     def _viewer(self, run: str, watched: bool) -> Iterator[None]:
         cancel = CancelToken()
         job, images = LocalMachine(self.root).attach(run), ImageFiles()
-        thread = threading.Thread(target=lambda: job.watch(lambda one: _ignore(images.bitmap(one.jpeg, *LARGEST)), cancel))
+        started = self.root / ".ai_nano" / "runs" / run / "pid.json"
+
+        def watch() -> None:
+            while not started.exists() and not cancel.wait(0.02):
+                pass
+            job.watch(lambda one: _ignore(images.bitmap(one.jpeg, *LARGEST)), cancel)
+
+        thread = threading.Thread(target=watch)
         if watched:
             thread.start()
         try:
