@@ -349,5 +349,5 @@ class Correcting(QFrame):
 
 def _said(name: str | None, confidence: float) -> str:
     if name is None:
-        return t("infer.nothing_recognised", confidence=percent(confidence))
+        return t("window.correct.nothing", confidence=percent(confidence))
     return f"{name} {percent(confidence)}"
