@@ -92,7 +92,7 @@ def test_the_frame_that_was_shown_goes_to_its_class(shown: Shown) -> None:
     assert user.sees("The model said: coffee 55.0 %. The picture stands still until you choose.")
     assert user.sees("coffee 55.0 %") and not user.sees("How sure it is")
     user.click("rocket")
-    user.wait_for("Put right: rocket 1. The model learns it when you split, upload and train again.")
+    user.wait_for("Put right: rocket 1. Train again, then the model knows it.")
     assert user.sees("How sure it is") and not user.sees(TITLE)
     (name, note), = corrected(workspace_of(shown))
     assert name == "rocket" and note["camera"] == "nano://nano1" and (note["width"], note["height"]) == (320, 180)

@@ -80,9 +80,9 @@ class InferPage(StepPage):
         self.smoothing.valueChanged.connect(lambda value: self._set(smoothing_s=round(value, 2)))
         self.more.toggled.connect(lambda _open: self._show_settings())
         self.picture.keep_shape()
-        self.correcting = Correcting(session, go, self.wrong, (self.barsTitle, self.answerArea))
-        for widget in (self.correcting, self.correcting.afterwards):
-            self.answerCard.layout().addWidget(widget)
+        self.correcting = Correcting(session, go, self.wrong, self.picture, (self.barsTitle, self.figures, self.answerArea))
+        self.answerCard.layout().addWidget(self.correcting)
+        self.layout().insertWidget(self.layout().indexOf(self.health), self.correcting.afterwards)
         self.correcting.changed.connect(self._on_question)
         self.correcting.trouble.connect(self._on_trouble)
         self._silence = QTimer(self)
@@ -256,12 +256,11 @@ class InferPage(StepPage):
 
     def _on_question(self) -> None:
         """Picture and words below it stand still for as long as it is asked what they really show."""
-        said = self.correcting.prediction
-        if said is not None:
-            self.seen.setText(live.seen(said))
-        elif not self.correcting.frozen and self.active is None:
+        if self.correcting.frozen:
+            self.seen.setText(self.correcting.said or "")
+        elif self.active is None:
             self._clear()
-        elif not self.correcting.frozen and self._silent:
+        elif self._silent:
             self.picture.show_words(t("window.infer.silent" if self._lost is None else "window.infer.lost"))
 
     def _on_trouble(self, error: AiNanoError) -> None:

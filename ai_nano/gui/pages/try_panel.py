@@ -44,7 +44,7 @@ class TryPanel(QWidget):
         for widget in (self.start, self.stop, self.wrong):
             buttons.addWidget(widget)
         buttons.addStretch(1)
-        self.correcting = Correcting(session, go, self.wrong, (self.bars,))
+        self.correcting = Correcting(session, go, self.wrong, self.picture, (self.bars,))
         self.correcting.changed.connect(self._on_question)
         self.correcting.trouble.connect(self._on_trouble)
         right = QVBoxLayout()
@@ -54,10 +54,12 @@ class TryPanel(QWidget):
         right.addWidget(self.seen)
         right.addWidget(self.bars)
         right.addWidget(self.correcting, 4)
-        right.addWidget(self.correcting.afterwards)
         right.addStretch(1)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        column.addLayout(row, 1)
+        column.addWidget(self.correcting.afterwards)
         row.setSpacing(18)
         row.addWidget(self.picture, 3)
         row.addLayout(right, 2)
@@ -120,10 +122,9 @@ class TryPanel(QWidget):
             self.seen.setText(live.seen(event))
 
     def _on_question(self) -> None:
-        said = self.correcting.prediction
-        if said is not None:
-            self.seen.setText(live.seen(said))
-        elif not self.correcting.frozen and not self.running:
+        if self.correcting.frozen:
+            self.seen.setText(self.correcting.said or "")
+        elif not self.running:
             self._clear()
 
     def _on_trouble(self, error: AiNanoError) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 
 from ai_nano.core.texts import t
 from ai_nano.core.uncertain import UncertainFrames
@@ -17,28 +17,28 @@ LEARNING = ("split", "upload", "train", "export", "deploy")
 
 
 class Afterwards(QFrame):
-    """Below the bars: how many frames were put right, with a button to the step that comes next, and how many uncertain ones
-    wait. Each line is hidden where there is nothing to say."""
+    """A row: how many frames were put right, with a button to the step that comes next, and how many uncertain ones wait.
+    What has nothing to say is hidden."""
 
     def __init__(self, session: Session, go: Callable[[str], object], on_sort: Callable[[], object]) -> None:
         super().__init__()
         self._session = session
         self._counts: Counter[str] = Counter()
         self._uncertain = 0
+        self._gives_way = False
         self._workspace: object = None
         self._learned, self._next = QLabel(), QPushButton()
         self._waiting, self._sort = QLabel(), QPushButton()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
         for label, button in ((self._learned, self._next), (self._waiting, self._sort)):
             label.setTextFormat(Qt.PlainText)
-            label.setWordWrap(True)
-            row = QHBoxLayout()
-            row.setSpacing(8)
-            row.addWidget(label, 1)
+            row.addWidget(label)
             row.addWidget(button)
-            column.addLayout(row)
+        self._learned.setWordWrap(True)
+        row.setStretch(0, 1)
+        row.addStretch(0)
         style.set_role(self._next, "primary")
         self._next.clicked.connect(lambda: go(self.next_step or LEARNING[0]))
         self._sort.clicked.connect(on_sort)
@@ -64,6 +64,11 @@ class Afterwards(QFrame):
             self._counts.clear()
         self.redraw()
 
+    def give_way(self, so: bool) -> None:
+        """A question stands in the same place."""
+        self._gives_way = so
+        self.redraw()
+
     def redraw(self) -> None:
         if self._session.workspace is not self._workspace:
             self._workspace, self._uncertain = self._session.workspace, 0
@@ -80,7 +85,7 @@ class Afterwards(QFrame):
                                (self._uncertain > 0, (self._waiting, self._sort))):
             for widget in widgets:
                 widget.setVisible(shown)
-        self.setVisible(step is not None or self._uncertain > 0)
+        self.setVisible((step is not None or self._uncertain > 0) and not self._gives_way)
 
     def look(self) -> None:
         """How many uncertain frames wait in this workspace, perhaps since other days."""

@@ -31,7 +31,7 @@ from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.keeping import ANSWER_S, full_size
 
 COLUMNS = 2
-PICTURE = (320, 180)
+PICTURE = (1280, 720)
 # Predictions come on another channel than pictures, before or after them.
 KEPT_PREDICTIONS = 120
 
@@ -63,19 +63,18 @@ class _Sorting:
 
 
 class Correcting(QFrame):
-    """Hidden unless a question is open. `button` is the one that says “That was wrong”, `instead_of` what gives way meanwhile.
-
-    `changed`: a question was opened or closed. `trouble`: an AiNanoError for the page.
+    """Hidden unless a question is open. `button` is the one that says “That was wrong”, `view` has the frame that it is about,
+    `instead_of` gives way meanwhile. `changed`: a question was opened or closed. `trouble`: an AiNanoError for the page.
     """
 
     changed = pyqtSignal()
     trouble = pyqtSignal(object)
 
-    def __init__(self, session: Session, go: Callable[[str], object], button: QPushButton,
+    def __init__(self, session: Session, go: Callable[[str], object], button: QPushButton, view: VideoView,
                  instead_of: Sequence[QWidget]) -> None:
         super().__init__()
         self._session = session
-        self._button, self._instead_of = button, tuple(instead_of)
+        self._button, self._view, self._instead_of = button, view, tuple(instead_of)
         self._model = self._camera = ""
         self._keeper = Keeper()
         self._corrections: Corrections | None = None
@@ -92,13 +91,12 @@ class Correcting(QFrame):
         self.retranslate()
 
     def _build(self) -> None:
-        self._title, self._note, self._view = QLabel(), QLabel(), VideoView()
+        self._title, self._note = QLabel(), QLabel()
         style.set_role(self._title, "heading")
         style.set_role(self._note, "note")
         for label in (self._title, self._note):
             label.setTextFormat(Qt.PlainText)
             label.setWordWrap(True)
-        self._view.setFixedHeight(112)
         self._bin, self._close = QPushButton(), QPushButton()
         self._bin.clicked.connect(self._on_bin)
         self._close.clicked.connect(self.close_question)
@@ -118,7 +116,7 @@ class Correcting(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        for widget in (self._title, self._note, self._view):
+        for widget in (self._title, self._note):
             column.addWidget(widget)
         column.addWidget(area, 1)
         column.addLayout(below)
@@ -157,24 +155,29 @@ class Correcting(QFrame):
     def show_picture(self, picture: Picture) -> None:
         """The page shows it now."""
         self._picture = picture
-        self._button.setEnabled(self._wrong is None)
+        self._button.setEnabled(True)
 
     @property
     def frozen(self) -> bool:
-        """The page's picture is to stand still."""
-        return self._wrong is not None
+        """Picture and words of the page are those of the question."""
+        return self._wrong is not None or self._sorting is not None
 
     @property
-    def prediction(self) -> Prediction | None:
-        """What was said of the frozen frame, as far as it is known."""
-        return self._wrong.said if self._wrong is not None else None
+    def said(self) -> str | None:
+        """What the model said of the frame in question; None while that is not known."""
+        if self._wrong is not None and self._wrong.said is not None:
+            return _said(self._wrong.said.class_name, self._wrong.said.sure)
+        if self._sorting is not None and self._sorting.frames:
+            seen = self._sorting.frames[0].seen
+            return _said(seen.class_name, seen.confidence)
+        return None
 
     # ---- a frame that was wrong ------------------------------------------------------------------------------------------
 
     def ask(self) -> None:
         """Freeze the picture, and ask the program for that very frame before it is gone."""
         workflow, picture = self._session.workflow, self._picture
-        if picture is None or self._wrong is not None:
+        if picture is None or self.frozen:
             return
         newest = next(reversed(self._predictions.values()), None)
         classes = newest.probabilities if newest is not None else ()
@@ -184,7 +187,6 @@ class Correcting(QFrame):
             return
         if self._corrections is None:
             self._corrections = Corrections(workflow.workspace, self._camera)
-        self._sorting = None
         self._wrong = wrong = _Wrong(workflow, self._corrections, self._model, picture,
                                      self._predictions.get(picture.frame))
         keeper = self._keeper
@@ -218,12 +220,12 @@ class Correcting(QFrame):
     def sort(self) -> None:
         """Go through the uncertain frames of the workspace, oldest first."""
         workflow = self._session.workflow
-        if workflow is None or self._wrong is not None:
+        if workflow is None or self.frozen:
             return
         store = UncertainFrames(workflow.workspace)
 
         def found(frames: list[UncertainFrame]) -> None:
-            if self._wrong is None and workflow is self._session.workflow:
+            if not self.frozen and workflow is self._session.workflow:
                 self._sorting = _Sorting(workflow, store, frames, len(frames))
                 self._show_next()
 
@@ -233,7 +235,6 @@ class Correcting(QFrame):
         sorting, lab = self._sorting, self._session.lab
         if sorting is None or lab is None:
             return
-        self.afterwards.show_uncertain(len(sorting.frames))
         if not sorting.frames:
             self.close_question()
             return
@@ -261,7 +262,6 @@ class Correcting(QFrame):
 
         def failed(error: AiNanoError) -> None:
             self.close_question()
-            self.afterwards.look()
             self.trouble.emit(error)
 
         self._session.look(lambda: work(frame), over, failed)
@@ -290,6 +290,7 @@ class Correcting(QFrame):
         self._enable(True)
         for widget in self._instead_of:
             widget.hide()
+        self.afterwards.give_way(True)
         self.show()
         if self._choices:
             self._choices[0].setFocus()
@@ -319,7 +320,9 @@ class Correcting(QFrame):
         self.hide()
         for widget in self._instead_of:
             widget.show()
+        self.afterwards.give_way(False)
         self._button.setEnabled(self._picture is not None)
+        self.afterwards.look()
         self.changed.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -330,20 +333,16 @@ class Correcting(QFrame):
 
     def retranslate(self) -> None:
         sorting = self._sorting
-        self._view.setVisible(sorting is not None)
         self._bin.setVisible(sorting is not None)
         self._bin.setText(t("window.uncertain.bin"))
         self._close.setText(t("window.uncertain.later" if sorting is not None else "window.cancel"))
         if sorting is not None and sorting.frames:
-            seen = sorting.frames[0].seen
             number = sorting.total - len(sorting.frames) + 1
             self._title.setText(t("window.uncertain.title", number=number, count=sorting.total))
-            self._note.setText(t("window.uncertain.said", said=_said(seen.class_name, seen.confidence)))
+            self._note.setText(t("window.uncertain.said", said=self.said))
         elif self._wrong is not None:
-            said = self.prediction
             self._title.setText(t("window.correct.title"))
-            self._note.setText(t("window.correct.frozen") if said is None
-                               else t("window.correct.said", said=_said(said.class_name, said.sure)))
+            self._note.setText(t("window.correct.frozen") if self.said is None else t("window.correct.said", said=self.said))
         self.afterwards.retranslate()
 
 
