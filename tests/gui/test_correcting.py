@@ -221,7 +221,7 @@ def make_project(folder: Path) -> None:
 
 def steady_pin(user: User, classroom: Path) -> int:
     """The one that stays lit."""
-    deadline, since, before = time.monotonic() + 20, 0.0, [-1]
+    deadline, since, before = time.monotonic() + 20, 0.0, [0, 0]
     while not (len(before) == 1 and time.monotonic() - since > 0.6):
         assert time.monotonic() < deadline, f"{before} lit"
         if (now := lit_pins(classroom)) != before:
