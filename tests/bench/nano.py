@@ -175,14 +175,13 @@ def main(argv: list[str] | None = None) -> int:
             done, met = loops(board, options.frames)
             goals += met
             beside_the_older(board, done[0], max(12.0, options.frames / 15))
-        with start_server("openssh-key", _made(folder / "sshd"), True, nobody) as server:
-            parts: dict[str, Callable[[], list[Goal] | None]] = {
-                "live": lambda: live(server, board, folder, options.seconds),
-                "starts": lambda: starts(server, folder),
-                "memory": lambda: memory(server, board, folder, options.minutes)}
-            for part, work in parts.items():
-                if part in options.parts:
-                    goals += work() or []
+        parts: dict[str, Callable[[SshServer], list[Goal] | None]] = {
+            "live": lambda server: live(server, board, folder, options.seconds),
+            "starts": lambda server: starts(server, folder),
+            "memory": lambda server: memory(server, board, folder, options.minutes)}
+        for part in [one for one in parts if one in options.parts]:
+            with start_server("openssh-key", _made(folder / part), True, nobody) as server:
+                goals += parts[part](server) or []
     print()
     for words, met_it in dict.fromkeys(goals):
         print(f"goal {'met' if met_it else 'missed'}: {words}")
