@@ -4,7 +4,7 @@ from ai_nano.core import boards, names
 from ai_nano.core.boards import Autostart
 from ai_nano.core.errors import BadInput
 from ai_nano.core.ports import Lab
-from ai_nano.steps.infer import classify_params
+from ai_nano.steps.infer import InferOptions, classify_params
 
 
 def start_at_boot(lab: Lab, nano: str | None, model: str, threshold: float | None = None) -> Autostart:
@@ -18,5 +18,5 @@ def start_at_boot(lab: Lab, nano: str | None, model: str, threshold: float | Non
         raise BadInput("infer.threshold", value=threshold)
     config = lab.nano_config(nano)
     machine = lab.nano(config.name)
-    params = classify_params(machine, config, model, threshold)
+    params = classify_params(machine, config, model, InferOptions(threshold=threshold))
     return boards.autostart_on(machine, model, params, lab.config.student)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PyQt5.QtCore import QTimer
-from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QFrame, QLabel, QPushButton, QScrollArea, QSpinBox, QToolButton
+from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QFrame, QLabel, QPushButton, QScrollArea, QSpinBox, QToolButton, QVBoxLayout
 
 from ai_nano.core import deciding
 from ai_nano.core.errors import AiNanoError
@@ -60,6 +60,7 @@ class InferPage(StepPage):
     stages: QLabel
     health: QLabel
     bars: ClassBars
+    layout1: QVBoxLayout
     leds: LedBoard
 
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
@@ -82,7 +83,7 @@ class InferPage(StepPage):
         self.picture.keep_shape()
         self.correcting = Correcting(session, go, self.wrong, self.picture, (self.barsTitle, self.figures, self.answerArea))
         self.answerCard.layout().addWidget(self.correcting)
-        self.layout().insertWidget(self.layout().indexOf(self.health), self.correcting.afterwards)
+        self.layout1.insertWidget(self.layout1.indexOf(self.health), self.correcting.afterwards)
         self.correcting.changed.connect(self._on_question)
         self.correcting.trouble.connect(self._on_trouble)
         self._silence = QTimer(self)
