@@ -1,4 +1,4 @@
-"""How long live pictures were on their way, by this computer's clock alone: from the credit to its picture.
+"""How old live pictures are when they come, by this computer's clock alone: from the credit to its picture.
 
 The machine's clock is not believed (a Nano has no battery clock); a time that it has measured is, as far as it can be true.
 """
@@ -14,16 +14,11 @@ class Credits:
     """Each picture answers the oldest credit."""
 
     def __init__(self) -> None:
-        # When each was given and how long we had been busy until then; None for one that would measure something else.
-        self._given: deque[tuple[float, float] | None] = deque()
-        self._busy_s = 0.0
+        # When each was given; None for one that would measure something else.
+        self._given: deque[float | None] = deque()
 
     def give(self, measured: bool = True) -> None:
-        self._given.append((time.monotonic(), self._busy_s) if measured else None)
-
-    def busy(self, seconds: float) -> None:
-        """So long nobody read: a picture that came meanwhile was not late for that."""
-        self._busy_s += seconds
+        self._given.append(time.monotonic() if measured else None)
 
     def disturb(self) -> None:
         """Something else is or was on the same way: what is under way now measures that."""
@@ -37,5 +32,5 @@ class Credits:
         given = self._given.popleft() if self._given else None
         if given is None or waited_s is None:
             return None
-        round_trip_s = time.monotonic() - given[0] - (self._busy_s - given[1])
+        round_trip_s = time.monotonic() - given
         return max(0.0, round_trip_s - waited_s) if round_trip_s <= LONGEST_S else None

@@ -127,12 +127,10 @@ class _Viewer:
     def _take_picture(self, header: Mapping[str, Any], jpeg: bytes) -> None:
         picture = Picture(jpeg, answers.count(header, "frame"), answers.number(header, "t"),
                           answers.count(header, "width", 1, LARGEST_SIDE), answers.count(header, "height", 1, LARGEST_SIDE))
-        now = time.monotonic()
         late_s = self._credits.taken(answers.optional(answers.number, header, "waited"))
-        if self._adapting is not None and late_s is not None and self._adapting.came(late_s, now):
+        if self._adapting is not None and late_s is not None and self._adapting.came(late_s, time.monotonic()):
             self._wish()
         self._on_picture(picture)
-        self._credits.busy(time.monotonic() - now)
         self.ask()
         self._credits.give()
         self._write(CREDIT)
@@ -152,11 +150,14 @@ class _Viewer:
 
 def _kept(header: Mapping[str, Any], jpeg: bytes) -> Kept:
     """Raises Nonsense."""
-    frame, width, height = (answers.count(header, key, 0, high) for key, high in (
-        ("frame", answers.LARGEST_COUNT), ("width", LARGEST_SIDE), ("height", LARGEST_SIDE)))
+    frame, width, height = answers.count(header, "frame"), _side(header, "width"), _side(header, "height")
     if not (width and height and jpeg):
         return Kept(frame, None)
     return Kept(frame, jpeg, answers.number(header, "t"), width, height)
+
+
+def _side(header: Mapping[str, Any], key: str) -> int:
+    return answers.count(header, key, 0, LARGEST_SIDE)
 
 
 class _Blocks:

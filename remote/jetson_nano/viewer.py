@@ -22,16 +22,18 @@ class Wish(NamedTuple):
     fps: float
 
 
+# Of the time between two pictures: so much too early is on time, since no camera is exact.
+EARLY = 0.3
 # Of a viewer that has no word for it.
 USUAL = Wish(640, 75, 15)
 
 
 def wished(message: Dict[str, Any], before: Wish) -> Wish:
     """What the line of a laptop asks for; `before` where it makes no sense."""
-    width, quality, fps = (message.get(key) for key in ("width", "quality", "fps"))
+    width, quality, fps = message.get("width"), message.get("quality"), message.get("fps")
     if type(width) is not int or type(quality) is not int or type(fps) not in (int, float):
         return before
-    asked = Wish(width, quality, float(fps))
+    asked = Wish(width, quality, fps)
     fits = all(low <= value <= high for value, (low, high) in zip(asked, (WIDTHS, QUALITIES, RATES)))
     return asked if fits else before
 
@@ -54,9 +56,8 @@ class Viewer:
 
     @property
     def due(self) -> float:
-        """From when on it may have its next picture. Half a picture early is on time: cameras are not exact either, and
-        viewers with other rates may share one."""
-        return self._due - 0.5 / self.wish.fps
+        """From when on it may have its next picture."""
+        return self._due - EARLY / self.wish.fps
 
     def hear(self, data: bytes) -> None:
         """An empty line is room for one picture; what has no meaning is passed over, a newer laptop may have it."""

@@ -36,11 +36,9 @@ class Asked:
             elif len(self._others) < KEEPS:
                 self._others.append(line)
 
-    def take(self) -> bytes:
+    def said(self) -> bytes:
         """All of it, the wish first: it is for the first picture already."""
-        lines = self._wish + self._others + [b""] * self._credits
-        self._wish, self._others, self._credits = [], [], 0
-        return b"".join(line + CREDIT for line in lines)
+        return b"".join(line + CREDIT for line in self._wish + self._others + [b""] * self._credits)
 
 
 class Relay:
@@ -82,8 +80,8 @@ class Relay:
         try:
             connection.connect(self._address)
             if trusted(connection):
-                connection.sendall(self._asked.take())
-                self._program = connection
+                connection.sendall(self._asked.said())
+                self._program, self._asked = connection, Asked()
         except OSError:
             pass
         if self._program is None:

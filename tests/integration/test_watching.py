@@ -1,6 +1,7 @@
 """A session with live pictures over real channels: to the embedded server, OpenSSH and a local process."""
 
 import importlib.util
+import itertools
 import sys
 import threading
 import time
@@ -14,13 +15,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from link import Link
 from ssh_servers import SshServer
 
+from ai_nano.core.adapting import LADDER, START
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import MachineConfig, NanoConfig, Secret
 from ai_nano.core.errors import AiNanoError, Cancelled
 from ai_nano.core.events import Event, Prediction
 from ai_nano.core.ports import Picture, StepContext
+from ai_nano.core.watching import Kept, Watching
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.local_machine import LocalMachine
@@ -63,6 +67,21 @@ def nano(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
+def link(ssh_server: SshServer) -> Iterator[Link]:
+    with Link(ssh_server.host, ssh_server.port) as made:
+        yield made
+
+
+@pytest.fixture
+def nano_behind_a_link(ssh_server: SshServer, link: Link, remote_folder: str, tmp_path: Path) -> Iterator[SshMachine]:
+    config = NanoConfig("nano1", link.host, ssh_server.user, Secret(str(ssh_server.password)), link.port,
+                        host_key=ssh_server.host_key, root=f"{remote_folder}/ai nano", python=sys.executable)
+    machine = SshMachine(config, Programs("jetson_nano"), HostKeys(tmp_path / "known_hosts"), Nobody())
+    yield machine
+    machine.close()
+
+
+@pytest.fixture
 def camera() -> Iterator[Any]:
     """Shows red, green, blue in turn, 30 times a second."""
     camera = colours.MjpegCamera()
@@ -73,6 +92,32 @@ def camera() -> Iterator[Any]:
         while not stop.wait(1 / 30):
             camera.show(CYCLE[turn % 3])
             turn += 1
+
+    thread = threading.Thread(target=show)
+    thread.start()
+    yield camera
+    stop.set()
+    thread.join()
+    camera.close()
+
+
+def detailed(colour: str) -> bytes:
+    """1280 x 720 pixels as JPEG, with as much to be seen in them as in a photograph; the network knows the colour."""
+    spots = np.random.default_rng(3).integers(0, 256, (180, 320, 3), np.uint8)
+    large = cv2.resize(spots, (1280, 720), interpolation=cv2.INTER_CUBIC)
+    pixels = cv2.addWeighted(large, 0.5, np.full_like(large, colours.BGR[colour]), 0.5, 0)
+    return bytes(cv2.imencode(".jpg", pixels)[1])
+
+
+@pytest.fixture
+def large_camera() -> Iterator[Any]:
+    """Shows large frames, red, green, blue in turn."""
+    camera, stop = colours.MjpegCamera(), threading.Event()
+    frames = itertools.cycle([detailed(colour) for colour in CYCLE])
+
+    def show() -> None:
+        while not stop.wait(1 / 30):
+            camera.show_latest(next(frames))
 
     thread = threading.Thread(target=show)
     thread.start()
@@ -93,6 +138,8 @@ class Session:
         self.cancel = CancelToken()
         self.context = StepContext(None, self._hear, self.cancel)  # type: ignore[arg-type]
         self.failed: AiNanoError | None = None
+        self.kept: list[Kept] = []
+        self.watching = Watching(self.kept.append)
         params = {"model_dir": str(model), "camera": camera, "flip": None, "engine": "onnxruntime", "leds": "none",
                   "pins": [], "leds_file": None, "threshold": 0.6, "frames": None, "seconds": None}
 
@@ -103,7 +150,7 @@ class Session:
 
         def work() -> None:
             try:
-                run_session(machine, "nano1", "infer", params, self.context, Tally(), look)
+                run_session(machine, "nano1", "infer", params, self.context, Tally(), look, self.watching)
             except Cancelled:
                 raise AssertionError("a session without a limit ends well") from None
             except AiNanoError as error:
@@ -214,3 +261,45 @@ def test_the_threshold_is_moved_while_it_runs(nano: SshMachine, tmp_path: Path, 
         assert running.predictions[-1].class_name is not None
         running.context.commands.send({"type": "set", "threshold": 1.0})
         running.wait(lambda: running.predictions[-1].class_name is None, "the new threshold")
+
+
+# ---- as large as the link carries, and full frames -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ssh_server", ["embedded"], indirect=True)
+def test_pictures_are_as_large_as_the_link_carries(
+        nano_behind_a_link: SshMachine, link: Link, tmp_path: Path, large_camera: Any) -> None:
+    with session(nano_behind_a_link, tmp_path, large_camera) as running:
+        running.wait(lambda: running.pictures and running.pictures[-1].width > LADDER[START].width, "larger pictures")
+        link.pace(0.5e6, 0.02)
+        running.wait(lambda: running.pictures[-1].width < LADDER[START].width, "smaller pictures")
+
+
+def check_full_frames(running: Session) -> None:
+    """Of the pictures that were shown last, as a person asks for them."""
+    for _ in range(3):
+        count = len(running.pictures)
+        running.wait(lambda: len(running.pictures) > count + 2, "pictures")  # noqa: B023
+        picture, answered = running.pictures[-1], len(running.kept)
+        running.watching.keep(picture.frame)
+        running.wait(lambda: len(running.kept) > answered, "the full frame")  # noqa: B023
+        kept = running.kept[-1]
+        assert (kept.frame, kept.t, kept.width, kept.height) == (picture.frame, picture.t, 1280, 720)
+        assert kept.jpeg is not None
+        assert colour_of(Picture(kept.jpeg, kept.frame, kept.t, kept.width, kept.height)) == colour_of(picture)
+    running.watching.keep(10**6)
+    running.wait(lambda: running.kept[-1].frame == 10**6, "the answer that it is not there")
+    assert running.kept[-1] == Kept(10**6, None)
+
+
+@SERVERS
+def test_full_frames_of_a_nano(nano: SshMachine, tmp_path: Path, large_camera: Any) -> None:
+    with session(nano, tmp_path, large_camera) as running:
+        check_full_frames(running)
+
+
+def test_full_frames_of_a_local_process(tmp_path: Path, large_camera: Any) -> None:
+    with session(LocalMachine(tmp_path / "root"), tmp_path, large_camera) as running:
+        check_full_frames(running)
+    running.watching.keep(1)
+    assert running.kept[-1] == Kept(1, None)

@@ -77,7 +77,7 @@ def simulate(seconds: float, *links: tuple[float, Link]) -> Seen:
         link = [one for since, one in links if since <= now][-1]
         if what == "frame":
             heapq.heappush(events, (now + FRAME_S, next(number), "frame", None))
-            if credits and now >= due - 0.5 / wish.fps and now >= encoder_free:
+            if credits and now >= due - 0.3 / wish.fps and now >= encoder_free:
                 due = (due if now < due + 1 / wish.fps else now) + 1 / wish.fps
                 encoder_free = now + link.encode_s
                 way_free = max(encoder_free, way_free) + (size_bits(wish, link.camera) / link.rate if link.rate else 0.0)

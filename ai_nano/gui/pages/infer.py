@@ -5,7 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PyQt5.QtCore import QTimer
-from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QFrame, QLabel, QPushButton, QScrollArea, QSpinBox, QToolButton, QVBoxLayout
+from PyQt5.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+)
 
 from ai_nano.core import deciding
 from ai_nano.core.errors import AiNanoError
