@@ -144,6 +144,10 @@ class UncertainWatch:
         seen = Seen(self._model, said.class_name, said.sure)
         try:
             shot = full_size(kept, pending.picture, pending.t, self._images)
+            if self._images.bitmap(shot.jpeg, 16, 16) is None:  # nobody may have looked at the live picture
+                with self._lock:
+                    self._waiting -= 1
+                return
             self._store.put(shot, self._camera, seen, said.probabilities)
         except AiNanoError as error:
             self._end(error)

@@ -104,6 +104,10 @@ def take_all(folder: Path, scratch: Path) -> int:
         student.start_inference(user)
         user.wait(2.0)
         photographer.take("infer")
+        user.click("That was wrong")
+        user.wait_for("What is it really?")
+        photographer.take("wrong")
+        user.click("Cancel")
         user.click("Stop")
         user.wait_for("Push Start to see what the Nano sees.", 20)
         return photographer.count

@@ -245,6 +245,19 @@ def test_an_older_nano_gives_no_full_frame(uploaded: Room, monkeypatch: pytest.M
     assert watched.store.count() == 2
 
 
+def test_what_is_no_picture_is_not_kept(uploaded: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(uploaded, monkeypatch, most=1, answers=False)
+    watched.said(1, 0.3)
+    watched.watch.on_picture(Picture(b"\xff\xd8 no picture", 1, 1.0, 64, 36))
+    watched.watch.close()
+    assert watched.store.count() == 0 and watched.events == []
+    watched.now += 2
+    watched.answers = True
+    watched.said(2, 0.3)
+    watched.picture(2)
+    assert watched.store.count() == 1, "it did not count as one that waits"
+
+
 def test_a_model_of_another_project_ends_the_keeping(uploaded: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Watched(uploaded, monkeypatch)
     for frame in range(2):
