@@ -145,9 +145,14 @@ def memory(server: SshServer, board: Board, folder: Path, minutes: float) -> Non
             machine.close()
     # The first ten seconds load and fill buffers.
     kept = samples[1:]
-    slope = statistics.linear_regression(*zip(*kept, strict=True)).slope if len(kept) > 1 else float("nan")
-    table("Memory of the program while it is watched:", "minutes", "RSS at the end, MB", "slope, kB a minute", "machine")
-    row(f"{minutes:g}", f"{samples[-1][1] / 1e3:.1f}", f"{slope:+.1f}", load())
+    table("Memory of the program while it is watched:", "minutes", "RSS at the end, MB", "slope, kB a minute",
+          "of the second half", "machine")
+    row(f"{minutes:g}", f"{samples[-1][1] / 1e3:.1f}", slope(kept), slope(kept[len(kept) // 2:]), load())
+
+
+def slope(samples: Sequence[tuple[float, int]]) -> str:
+    """Least squares."""
+    return f"{statistics.linear_regression(*zip(*samples, strict=True)).slope:+.1f}" if len(samples) > 1 else "-"
 
 
 def nobody() -> Account:
