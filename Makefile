@@ -34,6 +34,7 @@ bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.upload
 	@$(PYTHON) -m tests.bench.window
 	@$(PYTHON) -m tests.bench.journey
+	@$(PYTHON) -m tests.bench.nano --frames 240 --seconds 5
 	@$(PYTHON) -m tests.bench.training --per-class 30 --seeds 1 --recipes quick || test $$? -eq 4
 
 soak: setup-test ## 20 seeds of real faults, about 10 min: cut links, killed processes, full disks (ARGS="--seeds 3")

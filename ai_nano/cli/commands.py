@@ -98,16 +98,22 @@ def _options(args: argparse.Namespace, step: str) -> Any:
         case "export":
             return ExportOptions()
         case "try":
-            return TryOptions(args.camera, args.frames, args.seconds, args.threshold, args.hysteresis, args.smoothing)
+            return TryOptions(args.camera, args.frames, args.seconds, args.threshold, args.hysteresis, args.smoothing,
+                              **_keeping(args))
         case "deploy":
             return DeployOptions(tuple(args.nano), getattr(args, "model", None))
         case "infer":
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
             return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold, args.hysteresis,
-                                args.smoothing)
+                                args.smoothing, **_keeping(args))
         case "test-nano":
             return NanoTestOptions(args.nano, args.model, args.keep)
     raise AssertionError(step)
+
+
+def _keeping(args: argparse.Namespace) -> dict[str, Any]:
+    """`run` does not offer it."""
+    return {key: getattr(args, key) for key in ("keep_uncertain", "keep_most") if hasattr(args, key)}
 
 
 def _step(args: argparse.Namespace, console: Console) -> int:

@@ -76,6 +76,7 @@ def get_parser() -> Parser:
     preview.add_argument("--frames", type=int, metavar="N", help=t("cli.infer.frames"))
     preview.add_argument("--seconds", type=float, metavar="S", help=t("cli.infer.seconds"))
     _add_deciding(preview)
+    _add_keeping(preview)
     deploy = command("deploy")
     deploy.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
     deploy.add_argument("--model", metavar="NAME", help=t("cli.deploy.model"))
@@ -85,6 +86,7 @@ def get_parser() -> Parser:
     infer.add_argument("--model", metavar="NAME", help=t("cli.infer.model"))
     infer.add_argument("--nano", metavar="NAME", help=t("cli.nano"))
     _add_infer(infer)
+    _add_keeping(infer)
 
     run = command("run")
     run.add_argument("--from", dest="first", default="split", choices=STEPS, help=t("cli.run.from"))
@@ -183,3 +185,8 @@ def _add_deciding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threshold", type=float, metavar="P", help=t("cli.infer.threshold"))
     parser.add_argument("--hysteresis", type=float, metavar="P", help=t("cli.infer.hysteresis"))
     parser.add_argument("--smoothing", type=float, metavar="S", help=t("cli.infer.smoothing"))
+
+
+def _add_keeping(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--keep-uncertain", type=float, metavar="P", help=t("cli.infer.keep_uncertain"))
+    parser.add_argument("--keep-most", type=int, default=30, metavar="N", help=t("cli.infer.keep_most"))

@@ -33,7 +33,8 @@ def split(images: Sequence[ImageFile], *, val: float = 0.1, test: float = 0.1, s
     """`{image key: "train" | "val" | "test"}`.
 
     `blocks` takes val and test as stretches of neighbouring frames at the ends of takes, from different takes where there
-    are several, so that few near-identical frames stand on both sides of a border; `random` shuffles. Raises
+    are several, so that few near-identical frames stand on both sides of a border; `random` shuffles. Corrected frames are
+    for training, all of them, and the fractions are of the others (doc/design/corrections.md). Raises
     MissingPrerequisite when a class has fewer than 3 images, BadInput when the fractions leave nothing for training.
     """
     check_fractions(val, test)
@@ -45,7 +46,11 @@ def split(images: Sequence[ImageFile], *, val: float = 0.1, test: float = 0.1, s
         if len(members) < FEWEST_IMAGES:
             raise MissingPrerequisite("split.too_few", name=name, count=len(members), fewest=FEWEST_IMAGES)
         ordered = sorted(members, key=lambda image: (image.t, image.key))
-        assigned.update(_split_class(ordered, shares(len(ordered), val, test), f"{seed}/{name}", strategy, previous or {}))
+        divided = [image for image in ordered if not image.corrected]
+        if len(divided) < FEWEST_IMAGES:
+            divided = ordered
+        assigned.update({image.key: "train" for image in ordered})
+        assigned.update(_split_class(divided, shares(len(divided), val, test), f"{seed}/{name}", strategy, previous or {}))
     return assigned
 
 

@@ -29,7 +29,7 @@ KIND = "project"
 MANIFEST = "project.json"
 LABELS, TAKES, SPLIT = "labels.txt", ".ai_nano/takes.jsonl", ".ai_nano/split.json"
 MODEL_FILES = (*bundle.FILES, bundle.REPORT_JSON, bundle.REPORT_HTML)
-TAKE_KEYS = ("file", "class", "take", "t", "width", "height")
+TAKE_KEYS = ("file", "class", "take", "t", "width", "height", "corrected")
 SETTINGS = ("planned_classes", "split_given")
 # Where files of this computer lie, and which room they were made in: nobody else's business.
 FACTS_LEFT_OUT = ("camera", "left_out", "run")

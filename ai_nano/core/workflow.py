@@ -2,8 +2,9 @@
 
 import enum
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,7 +25,8 @@ STEPS = ("project", "record", "split", "upload", "train", "export", "deploy", "i
 # What a step reads must not change under it: it does not start while one of these is running.
 EXCLUDES = {
     "record": ("record", "import", "split"), "import": ("record", "import", "split"),
-    "split": ("record", "import", "upload", "test-nano"), "upload": ("split",), "train": ("upload",),
+    "split": ("record", "import", "correct", "upload", "test-nano"), "correct": ("split",), "upload": ("split",),
+    "train": ("upload",),
     # Not while "train" runs: what it has as its best model so far is whole.
     "deploy": ("export", "test-nano"), "try": ("export",), "test-nano": ("split", "export", "deploy"),
 }
@@ -118,6 +120,7 @@ class Workflow:
         self._lanes = lanes
         self._running: dict[str, Running] = {}
         self._starting = threading.Lock()
+        self._correcting = threading.Lock()
 
     # ---- starting ----------------------------------------------------------------------------------------------------
 
@@ -158,6 +161,18 @@ class Workflow:
         busy = next((other for other in (step, *EXCLUDES.get(step, ())) if other in self._running), None)
         if busy is not None:
             raise MissingPrerequisite("step.busy", step=step, other=busy)
+
+    @contextmanager
+    def correcting(self) -> Iterator[None]:
+        """Held while corrected frames become images beside a step that runs. MissingPrerequisite while a split reads them."""
+        with self._correcting:
+            with self._starting:
+                self._refuse_if_busy("correct")
+                self._running["correct"] = Running("correct")
+            try:
+                yield
+            finally:
+                self._running.pop("correct", None)
 
     @property
     def running(self) -> tuple[Running, ...]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,26 @@ class Receipt:
 
 @dataclass(frozen=True)
 class ImageFile:
-    """One recorded or imported image; `take` groups frames that were recorded in one go."""
+    """One recorded or imported image; `take` groups frames that were recorded in one go.
+
+    `corrected`: a frame of which a model was wrong or unsure, and of which a person said what it is.
+    """
 
     path: Path
     class_name: str
     take: str
     t: float
+    corrected: bool = False
 
     @property
     def key(self) -> str:
         """`<class>/<file>`, the name by which the split remembers it."""
         return f"{self.class_name}/{self.path.name}"
+
+
+def new_take() -> str:
+    """The name of a take that begins now: its images begin with it."""
+    return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")[:-3]
 
 
 class Workspace:
@@ -284,7 +294,7 @@ class Workspace:
         for path in self.image_paths(class_name):
             note = takes.get(f"{class_name}/{path.name}")
             t = float(note["t"]) if note else path.stat().st_mtime
-            found.append(ImageFile(path, class_name, str(note["take"]) if note else "", t))
+            found.append(ImageFile(path, class_name, str(note["take"]) if note else "", t, "corrected" in (note or ())))
         return sorted(found, key=lambda image: (image.t, image.path.name))
 
     def takes(self) -> dict[str, dict[str, Any]]:

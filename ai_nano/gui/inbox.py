@@ -12,6 +12,7 @@ from ai_nano.core.turns import Turn
 KEPT_LINES = 500
 KEPT_METRICS = 500
 KEPT_TIMINGS = 500
+KEPT_PREDICTIONS = 100
 # In the log a result is worth a line when it changes, and now and then when it does not.
 PREDICTION_LINE_EVERY_S = 1.0
 
@@ -36,7 +37,7 @@ class Timing:
 @dataclass
 class Batch:
     """All since the last fetch: of progress, predictions, health, builds and turns the newest, at most KEPT_LINES lines,
-    KEPT_METRICS metrics and KEPT_TIMINGS timings."""
+    KEPT_METRICS metrics, KEPT_TIMINGS timings and, in `recent`, KEPT_PREDICTIONS predictions."""
 
     lines: list[LogLine] = field(default_factory=list)
     dropped: int = 0
@@ -45,6 +46,7 @@ class Batch:
     best: Best | None = None
     predictions: dict[str, Prediction] = field(default_factory=dict)
     prediction_count: int = 0
+    recent: list[Prediction] = field(default_factory=list)
     timings: list[Timing] = field(default_factory=list)
     health: dict[str, Health] = field(default_factory=dict)
     building: dict[str, Building] = field(default_factory=dict)
@@ -81,6 +83,8 @@ class Inbox:
                 case Prediction():
                     self._batch.predictions[event.machine] = event
                     self._batch.prediction_count += 1
+                    self._batch.recent.append(event)
+                    del self._batch.recent[:-KEPT_PREDICTIONS]
                     self._batch.timings.append(Timing(event.machine, time.monotonic(), event.ms))
                     del self._batch.timings[:-KEPT_TIMINGS]
                     self._say(event)

@@ -1,6 +1,7 @@
 """What shows a running classification, on a Nano or here: its pictures, and what it saw in words."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ai_nano.core.events import Prediction
 from ai_nano.core.figures import percent
@@ -19,6 +20,25 @@ def into(mailbox: Mailbox[Bitmap], images: Images) -> Callable[[Picture], None]:
         bitmap = images.bitmap(picture.jpeg, *LARGEST)
         if bitmap is not None:
             mailbox.put(bitmap)
+
+    return on_picture
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """A picture as it came, and as a screen shows it."""
+
+    picture: Picture
+    bitmap: Bitmap
+
+
+def frames_into(mailbox: Mailbox[LiveFrame], images: Images) -> Callable[[Picture], None]:
+    """As `into`, for who has to know which frame is shown."""
+
+    def on_picture(picture: Picture) -> None:
+        bitmap = images.bitmap(picture.jpeg, *LARGEST)
+        if bitmap is not None:
+            mailbox.put(LiveFrame(picture, bitmap))
 
     return on_picture
 

@@ -19,6 +19,7 @@ from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
 from ai_nano.core.watching import Watching
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.steps import keeping
 from ai_nano.steps.engine import container_param, find_model
 
 # The program on the Nano ends, LEDs dark, when it has heard nothing from the laptop for so long.
@@ -36,7 +37,9 @@ class InferOptions:
     """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled.
 
     `hysteresis` and `smoothing` (seconds) None: what suits the camera (core/deciding.py). `on_picture` gets what the camera
-    sees, in a thread of its own, as fast as it takes it; through `watching` full frames of these are asked for.
+    sees, in a thread of its own, as fast as it takes it; through `watching` full frames of these are asked for. Frames shown
+    with a confidence below `keep_uncertain` are kept in the workspace while fewer than `keep_most` wait there; `watching`
+    then is a Keeper, or nobody else asks (steps/keeping.py).
     """
 
     model: str | None = None
@@ -48,6 +51,8 @@ class InferOptions:
     smoothing: float | None = None
     on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
     watching: Watching | None = field(default=None, repr=False, compare=False)
+    keep_uncertain: float | None = None
+    keep_most: int = keeping.MOST
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class TryOptions:
     smoothing: float | None = None
     on_picture: OnPicture | None = field(default=None, repr=False, compare=False)
     watching: Watching | None = field(default=None, repr=False, compare=False)
+    keep_uncertain: float | None = None
+    keep_most: int = keeping.MOST
 
 
 class Tally:
@@ -89,7 +96,7 @@ class InferStep:
     lane: str | None = None
 
     def check(self, workspace: Workspace | None, options: InferOptions) -> list[AiNanoError]:
-        problems = check_limits(options)
+        problems = check_limits(options) + keeping.check(workspace, options)
         if options.model is not None:
             if not names.is_model_name(options.model):
                 problems.append(BadInput("infer.model_name", model=options.model))
@@ -103,7 +110,8 @@ class InferStep:
         model = options.model or self._deployed(workspace)
         params = classify_params(machine, nano, model, options)
         tally = Tally()
-        run_session(machine, nano.name, self.name, params, context, tally, options.on_picture, options.watching)
+        with keeping.keeping(workspace, model, f"nano://{nano.name}", options, context) as (options, context):
+            run_session(machine, nano.name, self.name, params, context, tally, options.on_picture, options.watching)
         deployed = workspace.done("deploy") if workspace is not None else None
         inputs = deployed.inputs if deployed is not None and deployed.facts["model"] == model else ""
         return Receipt(self.name, "done", inputs, facts={"model": model, "nano": nano.name, **tally.facts()})
@@ -125,7 +133,7 @@ class TryStep:
     lane: str | None = None
 
     def check(self, workspace: Workspace, options: TryOptions) -> list[AiNanoError]:
-        problems = check_limits(options)
+        problems = check_limits(options) + keeping.check(workspace, options)
         if newest_bundle(workspace) is None:
             problems.append(MissingPrerequisite("deploy.no_export"))
         return problems
@@ -145,7 +153,8 @@ class TryStep:
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
             "queue": False, **_limits(options), **_steadiness(options, camera)}
         tally = Tally()
-        run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture, options.watching)
+        with keeping.keeping(workspace, model, camera, options, context) as (options, context):
+            run_session(context.lab.here(), "laptop", self.name, params, context, tally, options.on_picture, options.watching)
         return Receipt(self.name, "done", "", facts={"model": model, **tally.facts()})
 
 

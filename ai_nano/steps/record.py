@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 from ai_nano.core import names
@@ -14,7 +13,7 @@ from ai_nano.core.events import Log, Progress
 from ai_nano.core.files import is_image_name, storage_error, storage_errors, write_atomically
 from ai_nano.core.ports import Camera, Frame, Images, StepContext
 from ai_nano.core.progress import Pace
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.workspace import Receipt, Workspace, new_take
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Recorder:
         # Frames that were due, and that disk or encoder were too slow for.
         self.missed = 0
         self.error: AiNanoError | None = None
-        self.take = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")[:-3]
+        self.take = new_take()
         self._thread = threading.Thread(target=self._record, name=f"record-{class_name}", daemon=True)
 
     def start(self) -> None:
@@ -161,7 +160,7 @@ class ImportStep:
     def run(self, workspace: Workspace, options: ImportOptions, context: StepContext) -> Receipt:
         name = names.class_name(options.class_name)
         files = [file for path in options.paths for file in _image_files(path)]
-        take = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%f")[:-3]
+        take = new_take()
         left_out: list[str] = []
         folder = workspace.image_folder(name)
         saved = 0

@@ -110,6 +110,10 @@ def take_all(folder: Path, scratch: Path) -> int:
         user.wait(2.0)
         photographer.take("bench")
         user.click("Back")
+        user.click("That was wrong")
+        user.wait_for("What is it really?")
+        photographer.take("wrong")
+        user.click("Cancel")
         user.click("Stop")
         user.wait_for("Push Start to see what the Nano sees.", 20)
         return photographer.count

@@ -33,7 +33,8 @@ def travelled(exported: Room) -> Room:
     exported.do("deploy", DeployOptions())
     exported.do("infer", InferOptions(frames=1))
     workspace = exported.workspace
-    workspace.note_image({"file": "000.jpg", "class": "cat", "take": "t1", "t": 5.0, "camera": f"rtsp://u:{SECRET}@h/1"})
+    workspace.note_image({"file": "000.jpg", "class": "cat", "take": "t1", "t": 5.0, "camera": f"rtsp://u:{SECRET}@h/1",
+                          "corrected": {"seen": "dog", "confidence": 0.5, "model": "m"}})
     (workspace.path / "config.json").write_text(f'{{"pwd": "{SECRET}"}}')
     (workspace.path / "notes.txt").write_text(SECRET)
     (workspace.hidden / "cache").mkdir()
@@ -71,6 +72,7 @@ def test_a_project_opens_elsewhere_as_it_was(travelled: Room, tmp_path: Path) ->
         assert {name: data for name, data in after.items() if name.startswith(part) and not name.endswith(".html")} == {
             name: data for name, data in before.items() if name.startswith(part) and not name.endswith(".html")}
     assert again.takes()["cat/000.jpg"]["take"] == "t1"
+    assert again.takes()["cat/000.jpg"]["corrected"] == {"seen": "dog", "confidence": 0.5, "model": "m"}
     with workspace.writing():
         workspace.attempts.clear()
     # Each step is done that was done: also those that know it by the files' times.

@@ -45,7 +45,7 @@ class ExportPage(StepPage):
         self.start.clicked.connect(lambda: self.begin("export", ExportOptions()))
         self.report.clicked.connect(lambda: on_report(self._reported))
         self.runs.clicked.connect(lambda: self.go("runs"))
-        self.trying = TryPanel(session, self.redraw)
+        self.trying = TryPanel(session, self.redraw, go)
         self.sides.addWidget(self.trying)
         self.sideTabs = QTabBar()
         self.sideTabs.setDrawBase(False)
@@ -114,7 +114,7 @@ class ExportPage(StepPage):
         self.report.setEnabled(bool(self._reported))
         self._fill(receipt.facts if receipt is not None else None)
         self.trying.redraw()
-        if TRY in self.session.errors and not self.session.is_running(TRY):
+        if TRY in self.session.errors:
             self.problem.show_error(self.session.errors[TRY])
 
     def _fill(self, facts: Mapping[str, Any] | None) -> None:

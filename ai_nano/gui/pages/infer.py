@@ -6,14 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PyQt5.QtCore import QTimer
-from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QFrame, QHBoxLayout, QLabel, QPushButton, QSpinBox, QToolButton
+from PyQt5.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+)
 
 from ai_nano.core import deciding
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Health, Log, Prediction
 from ai_nano.core.mailbox import Mailbox
 from ai_nano.core.pace import Pace
-from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import t
 from ai_nano.core.turns import Turn
 from ai_nano.gui import live, style
@@ -23,6 +33,8 @@ from ai_nano.gui.pages.nano_test_panel import STEP as TEST
 from ai_nano.gui.pages.nano_test_panel import NanoTestPanel
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.class_bars import ClassBars
+from ai_nano.gui.widgets.correcting import Correcting
+from ai_nano.gui.widgets.keep_options import KeepOptions
 from ai_nano.gui.widgets.led_board import LedBoard
 from ai_nano.gui.widgets.turn_strip import TurnStrip
 from ai_nano.gui.widgets.video import VideoView
@@ -54,6 +66,7 @@ class InferPage(StepPage):
     hysteresis: QSpinBox
     smoothingLabel: QLabel
     smoothing: QDoubleSpinBox
+    keeping: KeepOptions
     start: QPushButton
     stop: QPushButton
     layout5: QHBoxLayout
@@ -61,16 +74,20 @@ class InferPage(StepPage):
     answerCard: QFrame
     picture: VideoView
     seen: QLabel
+    wrong: QPushButton
+    barsTitle: QLabel
+    answerArea: QScrollArea
     figures: QLabel
     stages: QLabel
     health: QLabel
     bars: ClassBars
+    layout1: QVBoxLayout
     leds: LedBoard
     turns: TurnStrip
 
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
-        self._mailbox: Mailbox[Bitmap] = Mailbox(lambda: session.bridge.post(self._deliver))
+        self._mailbox: Mailbox[live.LiveFrame] = Mailbox(lambda: session.bridge.post(self._deliver))
         self._there: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._pace = Pace()
         self._figures_at = 0.0
@@ -89,6 +106,11 @@ class InferPage(StepPage):
         self.turns.end_wanted.connect(self._on_end_own)
         self.turns.shown.connect(self.lead.setHidden)  # in its place: a small window has no room for both
         self.picture.keep_shape()
+        self.correcting = Correcting(session, go, self.wrong, self.picture, (self.barsTitle, self.figures, self.answerArea))
+        self.answerCard.layout().addWidget(self.correcting)
+        self.layout1.insertWidget(self.layout1.indexOf(self.health), self.correcting.afterwards)
+        self.correcting.changed.connect(self._on_question)
+        self.correcting.trouble.connect(self._on_trouble)
         self._silence = QTimer(self)
         self._silence.setSingleShot(True)
         self._silence.setInterval(SILENT_MS)
@@ -206,6 +228,7 @@ class InferPage(StepPage):
         for widget in (self.nano, self.model):
             widget.setEnabled(not running)
         self.showModels.setEnabled(not running and bool(self.nano.currentText()))
+        self.keeping.setEnabled(not running and self.session.workspace is not None)
         if not running:
             self._show_classes(self._classes)
         self.testing.redraw()
@@ -219,6 +242,8 @@ class InferPage(StepPage):
     def retranslate(self) -> None:
         super().retranslate()
         self.testing.retranslate()
+        self.correcting.retranslate()
+        self.keeping.retranslate()
         self._show_settings()
         self.turns.retranslate()
         self._show_health(self._health)
@@ -232,6 +257,7 @@ class InferPage(StepPage):
             return
         for turn in [turn for (step, _), turn in batch.turns.items() if step == "infer"]:
             self._show_turn(turn)
+        self.correcting.hear(batch, laptop=False)
         for line in batch.lines:
             if isinstance(line.event, Log) and line.event.code == "infer.camera_lost":
                 self._lost = line.event
@@ -274,7 +300,21 @@ class InferPage(StepPage):
             self._show_classes(list(event.probabilities)[:MOST_SHOWN])
         self.bars.show_values(event.shares, event.class_name)
         self.leds.show_lit(event.lit)
-        self.seen.setText(live.seen(event))
+        if not self.correcting.frozen:
+            self.seen.setText(live.seen(event))
+
+    def _on_question(self) -> None:
+        """Picture and words below it stand still for as long as it is asked what they really show."""
+        if self.correcting.frozen:
+            self.seen.setText(self.correcting.said or "")
+        elif self.active is None:
+            self._clear()
+        elif self._silent:
+            self.picture.show_words(t("window.infer.silent" if self._lost is None else "window.infer.lost"))
+
+    def _on_trouble(self, error: AiNanoError) -> None:
+        self.session.errors["infer"] = error
+        self.redraw()
 
     def _on_silence(self) -> None:
         """The LEDs are dark when the camera is lost or the laptop is not heard; the page must not say otherwise."""
@@ -283,8 +323,10 @@ class InferPage(StepPage):
             lost = self._lost
             self._silent, self._back = True, None
             self._pace.clear()
+            self.correcting.end()
             self._clear()
-            self.picture.show_words(t("window.infer.silent" if lost is None else "window.infer.lost"))
+            if not self.correcting.frozen:
+                self.picture.show_words(t("window.infer.silent" if lost is None else "window.infer.lost"))
             self.task.say(lambda: t("window.infer.silent") if lost is None else lost.text)
 
     def _on_heard_again(self) -> None:
@@ -321,7 +363,7 @@ class InferPage(StepPage):
         for field in (self.smoothing, self.hysteresis):
             field.setSpecialValueText(t("window.infer.off"))
         opened = self.more.isChecked()
-        for widget in (self.hysteresisLabel, self.hysteresis, self.smoothingLabel, self.smoothing):
+        for widget in (self.hysteresisLabel, self.hysteresis, self.smoothingLabel, self.smoothing, self.keeping):
             widget.setVisible(opened)
         self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
 
@@ -333,17 +375,19 @@ class InferPage(StepPage):
         self.testing.redraw()
 
     def _clear(self) -> None:
-        self.picture.show_words(t("window.infer.no_picture"))
-        self.seen.setText("")
+        if not self.correcting.frozen:
+            self.picture.show_words(t("window.infer.no_picture"))
+            self.seen.setText("")
         self.figures.setText("")
         self.stages.setText("")
         self.bars.clear_values()
         self.leds.show_lit(())
 
     def _deliver(self) -> None:
-        bitmap = self._mailbox.take()
-        if bitmap is not None and self.session.is_running("infer") and not self._silent:
-            self.picture.show_bitmap(bitmap)
+        frame = self._mailbox.take()
+        if frame is not None and self.session.is_running("infer") and not self._silent and not self.correcting.frozen:
+            self.picture.show_bitmap(frame.bitmap)
+            self.correcting.show_picture(frame.picture)
 
     # ---- doing -------------------------------------------------------------------------------------------------------
 
@@ -351,10 +395,12 @@ class InferPage(StepPage):
         lab = self.session.lab
         if lab is None:
             return
-        self.begin("infer", InferOptions(model=self.model.currentText(), nano=self.nano.currentText(),
-                                         threshold=self.threshold.value() / 100,
+        model, nano = self.model.currentText(), self.nano.currentText()
+        self.begin("infer", InferOptions(model=model, nano=nano, threshold=self.threshold.value() / 100,
                                          hysteresis=self.hysteresis.value() / 100, smoothing=round(self.smoothing.value(), 2),
-                                         on_picture=live.into(self._mailbox, lab.images)))
+                                         on_picture=live.frames_into(self._mailbox, lab.images),
+                                         watching=self.correcting.begin(model, f"nano://{nano}"),
+                                         keep_uncertain=self.keeping.below, keep_most=self.keeping.most))
 
     def _on_threshold(self, value: int) -> None:
         self.bars.set_threshold(value / 100)
@@ -382,6 +428,7 @@ class InferPage(StepPage):
             return
         self._silence.stop()
         self._said.stop()
+        self.correcting.end()
         self._clear()
         self.turns.end()
         self._show_health(None)

@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 from PyQt5.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Prediction
 from ai_nano.core.mailbox import Mailbox
-from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
 from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.class_bars import ClassBars
+from ai_nano.gui.widgets.correcting import Correcting
 from ai_nano.gui.widgets.video import VideoView
 from ai_nano.steps.infer import TryOptions
 
@@ -24,33 +25,41 @@ SAY_EVERY_S = 0.15
 
 
 class TryPanel(QWidget):
-    """`refresh_wanted` is called when the page has to look again at what can be done."""
+    """`changed` is called when the page has to look again at what can be done."""
 
-    def __init__(self, session: Session, changed: Callable[[], object]) -> None:
+    def __init__(self, session: Session, changed: Callable[[], object], go: Callable[[str], object]) -> None:
         super().__init__()
         self._session = session
         self._changed = changed
-        self._mailbox: Mailbox[Bitmap] = Mailbox(lambda: session.bridge.post(self._deliver))
+        self._mailbox: Mailbox[live.LiveFrame] = Mailbox(lambda: session.bridge.post(self._deliver))
         self._said_at = 0.0
         self.picture, self.bars = VideoView(), ClassBars()
         self.start, self.stop, self.camera, self.seen = QPushButton(), QPushButton(), QLabel(), QLabel()
+        self.wrong = QPushButton()
         style.set_role(self.start, "primary")
         style.set_role(self.camera, "note")
         style.set_role(self.seen, "big")
         buttons = QHBoxLayout()
         buttons.setSpacing(10)
-        for widget in (self.start, self.stop):
+        for widget in (self.start, self.stop, self.wrong):
             buttons.addWidget(widget)
         buttons.addStretch(1)
+        self.correcting = Correcting(session, go, self.wrong, self.picture, (self.bars,))
+        self.correcting.changed.connect(self._on_question)
+        self.correcting.trouble.connect(self._on_trouble)
         right = QVBoxLayout()
         right.setSpacing(10)
         right.addLayout(buttons)
         right.addWidget(self.camera)
         right.addWidget(self.seen)
         right.addWidget(self.bars)
+        right.addWidget(self.correcting, 4)
         right.addStretch(1)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        column.addLayout(row, 1)
+        column.addWidget(self.correcting.afterwards)
         row.setSpacing(18)
         row.addWidget(self.picture, 3)
         row.addLayout(right, 2)
@@ -69,6 +78,9 @@ class TryPanel(QWidget):
     def retranslate(self) -> None:
         self.start.setText(t("window.try.start"))
         self.stop.setText(t("window.try.stop"))
+        self.wrong.setText(t("window.correct.wrong"))
+        self.wrong.setToolTip(t("window.correct.wrong.tip"))
+        self.correcting.retranslate()
         self.start.setAccessibleName(t("window.try"))
         self.redraw()
         if not self.running:
@@ -97,6 +109,8 @@ class TryPanel(QWidget):
 
     def take(self, batch: Batch) -> None:
         """Predictions of the laptop itself; those of a Nano are another page's."""
+        if self.running:
+            self.correcting.hear(batch, laptop=True)
         event = batch.predictions.get("laptop")
         if event is not None and self.running and time.monotonic() - self._said_at > SAY_EVERY_S:
             self._said_at = time.monotonic()
@@ -104,23 +118,39 @@ class TryPanel(QWidget):
 
     def _show(self, event: Prediction) -> None:
         self.bars.show_values(event.shares, event.class_name)
-        self.seen.setText(live.seen(event))
+        if not self.correcting.frozen:
+            self.seen.setText(live.seen(event))
+
+    def _on_question(self) -> None:
+        if self.correcting.frozen:
+            self.seen.setText(self.correcting.said or "")
+        elif not self.running:
+            self._clear()
+
+    def _on_trouble(self, error: AiNanoError) -> None:
+        self._session.errors[STEP] = error
+        self._changed()
 
     def _clear(self) -> None:
         self.bars.clear_values()
+        if self.correcting.frozen:
+            return
         self.seen.setText("")
         self.picture.show_words(t("window.try.no_picture" if self.start.isEnabled() else "window.try.blocked"))
 
     def _deliver(self) -> None:
-        bitmap = self._mailbox.take()
-        if bitmap is not None and self.running:
-            self.picture.show_bitmap(bitmap)
+        frame = self._mailbox.take()
+        if frame is not None and self.running and not self.correcting.frozen:
+            self.picture.show_bitmap(frame.bitmap)
+            self.correcting.show_picture(frame.picture)
 
     def _on_start(self) -> None:
-        lab = self._session.lab
-        if lab is None:
+        lab, workspace = self._session.lab, self._session.workspace
+        if lab is None or workspace is None:
             return
-        self._session.start(STEP, TryOptions(camera=self._session.camera, on_picture=live.into(self._mailbox, lab.images)))
+        camera = self._session.camera
+        self._session.start(STEP, TryOptions(camera=camera, on_picture=live.frames_into(self._mailbox, lab.images),
+                                             watching=self.correcting.begin(newest_bundle(workspace) or "", camera)))
 
     def stop_trying(self) -> None:
         """The page is left: the camera's lamp goes out."""
@@ -133,6 +163,7 @@ class TryPanel(QWidget):
 
     def _on_ended(self, step: str, _outcome: object) -> None:
         if step == STEP:
+            self.correcting.end()
             self.redraw()
             self._clear()
             self._changed()

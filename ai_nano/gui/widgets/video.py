@@ -11,6 +11,7 @@ from ai_nano.gui import style
 class VideoView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._keeps_shape = False
         self._bitmap: Bitmap | None = None
         self._image: QImage | None = None
         # A label and no painted text: what a person reads here, a screen reader does too.
@@ -19,19 +20,25 @@ class VideoView(QWidget):
         self._words.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(self._words)
-        self._keeps_shape = False
 
     def sizeHint(self) -> QSize:
-        return QSize(480, 270)
+        return QSize(480, self.maximumHeight() if self._keeps_shape else 270)
+
+    def hasHeightForWidth(self) -> bool:
+        """The words would have one; the picture's is what counts."""
+        return False
 
     def keep_shape(self) -> None:
-        """As high as its width asks for, at 16:9; without it, the picture is centred in whatever room there is."""
+        """As high as its width asks for, at 16:9, and lower only where there is no room; without it, the picture is centred in
+        whatever room there is."""
         self._keeps_shape = True
+        self.setMaximumHeight(270)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         height = round(self.width() * 9 / 16)
-        if self._keeps_shape and self.height() != height:
-            self.setFixedHeight(height)
+        if self._keeps_shape and self.maximumHeight() != height:
+            self.setMaximumHeight(height)
+            self.updateGeometry()
 
     def show_bitmap(self, bitmap: Bitmap) -> None:
         # The array is kept: QImage only points to its memory.
