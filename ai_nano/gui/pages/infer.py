@@ -2,8 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from PyQt5.QtCore import QTimer
 from PyQt5.QtWidgets import (
@@ -29,6 +28,7 @@ from ai_nano.core.turns import Turn
 from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
+from ai_nano.gui.pages.nano_choice import Models, NanoChoice
 from ai_nano.gui.pages.nano_test_panel import STEP as TEST
 from ai_nano.gui.pages.nano_test_panel import NanoTestPanel
 from ai_nano.gui.session import Session
@@ -88,17 +88,15 @@ class InferPage(StepPage):
     def __init__(self, session: Session, go: Callable[[str], None]) -> None:
         super().__init__(session, go)
         self._mailbox: Mailbox[live.LiveFrame] = Mailbox(lambda: session.bridge.post(self._deliver))
-        self._there: dict[str, Sequence[Mapping[str, Any]]] = {}
         self._pace = Pace()
         self._figures_at = 0.0
         self._health: Health | None = None
         self._named_at = 0.0
-        self._proposed: object = None
         self.start.clicked.connect(self._on_start)
         self.stop.clicked.connect(lambda: session.cancel("infer"))
         self.showModels.clicked.connect(self._on_show_models)
         self.allNanos.clicked.connect(lambda: go("bench"))
-        self.nano.currentIndexChanged.connect(lambda _index: self._nano_changed())
+        self.choice = NanoChoice(session, self.nano, self.model, self._nano_changed)
         self.threshold.valueChanged.connect(self._on_threshold)
         self.hysteresis.valueChanged.connect(lambda value: self._set(hysteresis=value / 100))
         self.smoothing.valueChanged.connect(lambda value: self._set(smoothing_s=round(value, 2)))
@@ -122,7 +120,7 @@ class InferPage(StepPage):
         self._said.setSingleShot(True)
         self._said.setInterval(SAID_MS)
         self._said.timeout.connect(self._say_doing)
-        self.testing = NanoTestPanel(session, lambda: (self.nano.currentText(), self.model.currentText()), self.begin)
+        self.testing = NanoTestPanel(session, lambda: (self.choice.nano, self.choice.model), self.begin)
         self.layout5.addWidget(self.testing, 1)
         self.test.clicked.connect(lambda: self._show_testing(True))
         self.testing.closed.connect(lambda: self._show_testing(False))
@@ -131,87 +129,34 @@ class InferPage(StepPage):
 
     # ---- what can be run ---------------------------------------------------------------------------------------------
 
-    def propose(self, nano: str, model: str, there: Sequence[Mapping[str, Any]] = ()) -> None:
+    def propose(self, nano: str, model: str, there: Models = ()) -> None:
         """A model that is on a Nano, chosen elsewhere."""
-        self._list_nanos()
-        self.nano.setCurrentText(nano)
-        if there:
-            self._there[nano] = there
-        self._list_models(model)
+        self.choice.propose(nano, model, there)
         self.redraw()
 
-    def _list_nanos(self) -> None:
-        names = [nano.name for nano in self.session.config.filled_nanos]
-        if names != [self.nano.itemText(index) for index in range(self.nano.count())]:
-            self._there, self._proposed = {}, None
-            self.nano.clear()
-            self.nano.addItems(names)
-
-    def _propose_deployed(self) -> None:
-        """The model that this workspace has pushed, on the Nano to which it was pushed; proposed once."""
-        workspace = self.session.workspace
-        receipt = workspace.done("deploy") if workspace is not None else None
-        if receipt is None or self.active is not None or not receipt.facts["nanos"]:
-            return
-        key = (workspace, receipt.at)
-        if key != self._proposed:
-            self._proposed = key
-            self.nano.setCurrentText(str(receipt.facts["nanos"][0]))
-            self._there.pop(self.nano.currentText(), None)
-            self._list_models(str(receipt.facts["model"]))
-
-    def _list_models(self, chosen: str = "") -> None:
-        chosen = chosen or self.model.currentText()
-        names = [str(one["model"]) for one in self._there.get(self.nano.currentText(), ())]
-        if chosen and chosen not in names:
-            names.insert(0, chosen)
-        self.model.clear()
-        self.model.addItems(names)
-        self.model.setCurrentText(chosen)
-
     def _nano_changed(self) -> None:
-        if self.session.lab is not None and self.nano.currentText():
-            nano = self.session.config.nano(self.nano.currentText())
+        if self.session.lab is not None and self.choice.nano:
+            nano = self.session.config.nano(self.choice.nano)
             usual = deciding.usual(nano.camera)
             self.threshold.setValue(round(100 * nano.threshold))
             self.hysteresis.setValue(round(100 * usual.hysteresis))
             self.smoothing.setValue(usual.smoothing_s)
-        self.model.clear()
-        self._list_models()
         self.redraw()
 
     def _on_show_models(self) -> None:
-        name = self.nano.currentText()
+        name = self.choice.nano
         if not name:
             return
         self.dismiss()
         self.showModels.setEnabled(False)
         self.task.say(lambda: t("window.models.asking", machine=name))
 
-        def done(models: Sequence[Mapping[str, Any]]) -> None:
-            self._there[name] = models
-            self._list_models()
+        def done(some: bool) -> None:
             self.redraw()
-            if not models:
+            if not some:
                 self.task.say(lambda: t("models.none", machine=name))
 
-        def failed(error: AiNanoError) -> None:
-            self.session.errors["infer"] = error
-            self.redraw()
-
-        self.session.models_on(name, done, failed)
-
-    @property
-    def _classes(self) -> list[str]:
-        """Of the chosen model, as far as they are known before it runs."""
-        model, workspace = self.model.currentText(), self.session.workspace
-        for one in self._there.get(self.nano.currentText(), ()):
-            if one["model"] == model and one.get("classes"):
-                return [str(name) for name in one["classes"]]
-        receipt = workspace.done("export") if workspace is not None else None
-        if receipt is not None and receipt.facts["model"] == model:
-            return [str(name) for name in receipt.facts["classes"]]
-        return []
+        self.choice.ask(done, self._on_trouble)
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
@@ -219,23 +164,23 @@ class InferPage(StepPage):
         super().redraw()
         if self.session.lab is None:
             return
-        self._list_nanos()
-        self._propose_deployed()
         running = self.active is not None
-        ready = bool(self.model.currentText()) and bool(self.nano.currentText())
-        self.start.setEnabled(not running and ready)
+        self.choice.list_nanos()
+        if not running:
+            self.choice.propose_deployed()
+        self.start.setEnabled(not running and self.choice.made)
         self.stop.setEnabled(self.session.is_running("infer"))
         for widget in (self.nano, self.model):
             widget.setEnabled(not running)
-        self.showModels.setEnabled(not running and bool(self.nano.currentText()))
+        self.showModels.setEnabled(not running and bool(self.choice.nano))
         self.keeping.setEnabled(not running and self.session.workspace is not None)
         if not running:
-            self._show_classes(self._classes)
+            self._show_classes(self.choice.classes)
         self.testing.redraw()
 
     def _show_classes(self, names: Sequence[str]) -> None:
-        if self.nano.currentText():
-            pins = self.session.config.nano(self.nano.currentText()).pins
+        if self.choice.nano:
+            pins = self.session.config.nano(self.choice.nano).pins
             self.bars.set_classes(names, self.threshold.value() / 100)
             self.leds.set_classes(names, pins)
 
@@ -291,7 +236,7 @@ class InferPage(StepPage):
 
     def _on_end_own(self, run: str) -> None:
         """A window of the same student that was forgotten; the turn then comes by itself."""
-        self.session.end_run({"machine": self.nano.currentText(), "id": run}, lambda _ended: None, self.show_problem)
+        self.session.end_run({"machine": self.choice.nano, "id": run}, lambda _ended: None, self.show_problem)
 
     def _show_prediction(self, event: Prediction) -> None:
         new = not set(event.probabilities) <= set(self.bars.classes)
@@ -395,7 +340,7 @@ class InferPage(StepPage):
         lab = self.session.lab
         if lab is None:
             return
-        model, nano = self.model.currentText(), self.nano.currentText()
+        model, nano = self.choice.model, self.choice.nano
         self.begin("infer", InferOptions(model=model, nano=nano, threshold=self.threshold.value() / 100,
                                          hysteresis=self.hysteresis.value() / 100, smoothing=round(self.smoothing.value(), 2),
                                          on_picture=live.frames_into(self._mailbox, lab.images),
@@ -434,5 +379,4 @@ class InferPage(StepPage):
         self._show_health(None)
 
     def reset(self) -> None:
-        self._there, self._proposed = {}, None
-        self.model.clear()
+        self.choice.forget()
