@@ -22,7 +22,7 @@ from jetson_nano.guarded_leds import open_leds
 from jetson_nano.in_container import carry_out
 from jetson_nano.leds import Leds
 from jetson_nano.model import Model, read_model
-from jetson_nano.opening import check_size, open_camera
+from jetson_nano.opening import check_size, open_camera, wait_for_lookers
 from jetson_nano.pictures import Pictures
 from jetson_nano.sources import Frame, SourceEnded, check_flip
 from jetson_nano.turns import Turn, take_turn
@@ -148,6 +148,7 @@ def classify_now(run: Run, model: Model, turn: Turn) -> None:
     """The camera is closed after the LEDs are dark: closing may take seconds."""
     sessions: List[Session] = []
     make_room(run.root)
+    wait_for_lookers(run)
 
     def darken() -> None:
         for session in sessions:
