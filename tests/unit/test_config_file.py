@@ -18,7 +18,7 @@ EVERYTHING = Config(
     replace(SERVER, port=2222, host_key="SHA256:x", root="/srv/ai", python="/opt/py", scheduler="direct",
             slurm=SlurmConfig(partition="gpu"), transfer="sftp", weights="/w.pth", via="gate"),
     (replace(NANO, key_file=Path("/keys/k"), pins=(7, 40), camera="rtsp://ada:geheim@cam/x", flip="rotate-180",
-             engine="onnxruntime", leds="file", threshold=0.5, container="jetson"),),
+             engine="onnxruntime", leds="file", threshold=0.5, container="jetson", turn=0.0),),
     camera="http://a:geheim@b/c.mjpg", student="ada@lab")
 FORM = {"name": "nano2", "ip": "10.0.0.6", "port": "", "login": "nano", "password": "geheim", "key_file": "",
         "camera": "", "pins": "12, 16, 18", "leds": "gpio", "engine": "tensorrt"}
