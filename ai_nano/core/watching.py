@@ -4,6 +4,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# The program there takes no more at a time.
+MOST_ASKED = 8
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -45,9 +48,10 @@ class Watching:
     # ---- for who watches ---------------------------------------------------------------------------------------------
 
     def to_ask(self) -> list[int]:
-        """Frames that the machine has not been asked for yet, and now will be."""
+        """Frames that the machine has not been asked for yet, and now will be; the rest when these have been answered."""
         with self._lock:
-            asked = [frame for frame, known in self._open.items() if not known]
+            room = MOST_ASKED - sum(self._open.values())
+            asked = [frame for frame, known in self._open.items() if not known][:room]
             self._open.update(dict.fromkeys(asked, True))
         return asked
 

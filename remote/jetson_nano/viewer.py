@@ -8,7 +8,7 @@ from typing import Any, Deque, Dict, List, NamedTuple
 from shared.pictures import CREDITS, KEEPS, Lines
 from shared.wire import decode
 
-# Of what a laptop may wish for; an inch outside, and the wish makes no sense.
+# What a laptop may wish for; a wish that is beyond it is passed over.
 WIDTHS = (160, 1280)
 QUALITIES = (30, 90)
 RATES = (1, 30)

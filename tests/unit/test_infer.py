@@ -318,6 +318,16 @@ def test_what_nobody_asked_for_is_passed_over() -> None:
     assert len(watch_keeping(Relay(BEGIN + kept(3) + PICTURE + kept(17) + kept(17) + END), 17)) == 1
 
 
+def test_many_frames_are_asked_for_a_few_at_a_time() -> None:
+    relay = Relay(BEGIN + PICTURE + b"".join(map(kept, range(20))) + END)
+    outstanding: list[int] = []
+    watching = Watching(lambda one: outstanding.append(sum(line["type"] == "keep" for line in relay.lines) - len(outstanding)))
+    for frame in range(20):
+        watching.keep(frame)
+    frames.watch(relay, "run-1", lambda picture: None, CancelToken(), watching)  # type: ignore[arg-type]
+    assert len(outstanding) == 20 and max(outstanding) == 8
+
+
 def test_after_the_end_the_answer_comes_at_once() -> None:
     answered: list[Kept] = []
     watching = Watching(answered.append)
