@@ -189,7 +189,7 @@ def summary(workspace: Workspace, receipt: Receipt) -> str:
                  for name, parts in counts.items()]
         return "\n".join([t("summary.split", **receipt.facts), *lines])
     if receipt.step == "test-nano":
-        from ai_nano.cli.nano import tested
+        from ai_nano.cli.nano_test import tested
 
         return tested(workspace, receipt)
     facts = dict(receipt.facts)

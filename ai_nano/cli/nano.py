@@ -1,17 +1,15 @@
 """The commands for a bench of boards without screens: blink, power, autostart, and the models of a Nano."""
 
 import argparse
-from collections.abc import Sequence
 
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import wait
-from ai_nano.core import boards, bundle, nano_test
+from ai_nano.core import boards
 from ai_nano.core.boards import NanoModel
 from ai_nano.core.errors import BadInput, Cancelled
 from ai_nano.core.ports import StepContext
 from ai_nano.core.texts import t
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.lab import Lab
 from ai_nano.steps.autostart import start_at_boot
 from ai_nano.steps.blink import blink as light_in_turn
@@ -92,25 +90,3 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 def line(model: NanoModel) -> str:
     """One model in a line, for a person."""
     return f"{model.model:<40} {', '.join(model.classes):<30} {model.text}".rstrip()
-
-
-def tested(workspace: Workspace, receipt: Receipt) -> str:
-    """The table of `test-nano`, what is to be said beside it, and the images that differ."""
-    folder = workspace.model_folder(str(receipt.facts["model"]))
-    test = nano_test.of_nano(folder, str(receipt.facts["nano"]))
-    if test is None:
-        return ""
-    told, _ = nano_test.report_of(bundle.load(folder))
-    parts = [_table(nano_test.headings(), nano_test.rows(told, [test])), "\n".join(nano_test.notes(test))]
-    if test.different:
-        parts.append(_table(nano_test.difference_headings(test), nano_test.differences(test)))
-    return "\n\n".join(parts)
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from rich.cells import cell_len, set_cell_size
-
-    lines = [headings, *rows]
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(headings))]
-    return "\n".join("  ".join(set_cell_size(text, width) for text, width in zip(line, widths, strict=True)).rstrip()
-                     for line in lines)

@@ -74,7 +74,7 @@ def test_the_table_stands_in_place_of_the_picture(shown: Shown) -> None:
     user.wait_for("nano1 (TensorRT)")
     assert user.sees("95.8 % (46 of 48)") and user.sees("Server, fp16 (rehearsed)")
     user.wait_for(re.compile(r"One image on nano1: 13\.9 ms, 19 of 20 within 13\.9 ms \(preparation 1\.5 · network 12\.4\)"))
-    user.wait_for(re.compile("2 answers are not PyTorch's:"))
+    user.wait_for(re.compile("Other answers than PyTorch's: 2"))
     user.click("test/cat/000.jpg")  # scrolls to it
     assert user.sees("cat  93.0 %") and user.sees("rocket  61.0 %")
     texts.set_language("fr")
