@@ -149,7 +149,10 @@ class Watchdog:
             wait = _LOOK_S
             frame = sys._current_frames().get(self._gui_thread)
             if frame is not None:
-                self._stack = (last, "".join(traceback.format_stack(frame)))
+                # Held no longer than it must: it keeps its variables, and a painter that outlives its paintEvent crashes Qt.
+                stack = traceback.StackSummary.extract(traceback.walk_stack(frame), lookup_lines=False)
+                del frame
+                self._stack = (last, "".join(reversed(stack.format())))
 
     def __enter__(self) -> Watchdog:
         self.start()

@@ -65,6 +65,9 @@ class TrainPage(StepPage):
         self.report.clicked.connect(lambda: on_report(self._model))
         self.curves.show_words(t("window.train.none"))
         self._show_fold()
+        # The one part of Qt that pyqtgraph brings along, in this thread: while another thread adds it to sip's list of
+        # them, a call here that looks through the list crashes (seen in one start of five).
+        importlib.import_module("PyQt5.QtTest")
         session.look(lambda: importlib.import_module("pyqtgraph"), self._prepare)
 
     @property

@@ -93,6 +93,7 @@ class LedRow(QWidget):
                 painter.drawEllipse(centre, LED / 2 + 3, LED / 2 + 3)
             painter.setBrush(QColor(tokens.led_on if lit else tokens.led_off))
             painter.drawEllipse(centre, LED / 2, LED / 2)
+        painter.end()
 
 
 class NanoTile(QFrame):
