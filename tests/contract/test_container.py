@@ -2,10 +2,8 @@
 
 import json
 import os
-import shlex
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from boards import board_with
 from classification import CLASSIFY, predictions
 from colours import make_images
+from containers import IMAGE, put_docker
 from machine import Follower, Machine, Message, of, read_lines, wait_for
 from nano_faces import BUILD, Board, codes
 
@@ -22,8 +21,6 @@ from jetson_nano import docker_command, system
 from jetson_nano.docker_command import Mount
 from shared.wire import Failure
 
-IMAGE = "dustynv/jetson-inference:r32.7.1"
-DOCKER = Path(__file__).resolve().parents[1] / "doubles" / "docker" / "docker_double.py"
 ENGINE = "model.onnx.1.1.8201.GPU.FP16.engine"
 
 
@@ -32,17 +29,10 @@ class Boxed(Board):
 
     def __init__(self, machine: Machine, folder: Path) -> None:
         super().__init__(machine, "2022")
-        self.docker = folder / "docker state"
-        self.docker.mkdir()
-        commands = folder / "docker"
-        commands.mkdir()
-        words = " ".join(map(shlex.quote, [sys.executable, str(DOCKER), str(self.docker)]))
-        (commands / "docker").write_text(f'#!/bin/sh\nexec {words} "$@"\n')
-        (commands / "docker").chmod(0o755)
         environment = machine.environment
         inside = {"PYTHONPATH": environment.pop("PYTHONPATH"), "JETSON_DOUBLE": environment.pop("JETSON_DOUBLE")}
+        commands, self.docker = put_docker(folder, machine.python, inside)
         environment["PATH"] = os.pathsep.join([str(commands), environment["PATH"]])
-        (self.docker / "images.json").write_text(json.dumps({IMAGE: {"python": machine.python, "env": inside}}))
         self.set(cameras={"/dev/video0": str(make_images(folder / "seen", ["red"]))})
 
     def params(self, camera: str | Path, **changes: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ai_nano.demo.classroom import Process, nano_python
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "contract"))
 from colours import CLASSES, make_images, make_model  # noqa: E402
+from containers import IMAGE, put_docker  # noqa: E402
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -25,9 +26,12 @@ DOUBLE = TESTS / "doubles" / "jetson"
 
 
 class Bench:
-    """A student's project with an exported model, and a Nano; `set` changes what the double of jetson-inference does."""
+    """A student's project with an exported model, and a Nano; `set` changes what the double of jetson-inference does.
 
-    def __init__(self, folder: Path) -> None:
+    `in_docker`: jetson-inference is not installed on the Nano, but in a Docker image there.
+    """
+
+    def __init__(self, folder: Path, in_docker: bool = False) -> None:
         self.folder, self.home = folder, folder / "nano"
         self.home.mkdir()
         self._settings: dict[str, Any] = {}
@@ -35,15 +39,21 @@ class Bench:
         self.set(cameras={"/dev/video0": str(make_images(folder / "seen", ["red"]))}, build_s=2.4)
         (folder / ".password").write_text("secret")
         path = os.pathsep.join(map(str, (DOUBLE / "common", DOUBLE / "face2022")))
+        environment = {"PYTHONPATH": path, "JETSON_DOUBLE": str(self._double)}
+        if in_docker:
+            commands, self.docker = put_docker(folder, nano_python(), environment)
+            environment = {"PATH": os.pathsep.join([str(commands), os.environ["PATH"]])}
+        environment["AI_NANO_TEST"] = os.environ["AI_NANO_TEST"]
         self._server = Process("ai_nano.demo.ssh_server", [
             "--home", str(self.home), "--host-key", str(folder / ".key"), "--user", "student", "--password-file",
-            str(folder / ".password"), "--env", f"PYTHONPATH={path}", "--env", f"JETSON_DOUBLE={self._double}",
-            "--env", f"AI_NANO_TEST={os.environ['AI_NANO_TEST']}"], folder / "nano.log")
+            str(folder / ".password"), *(word for name, value in environment.items() for word in ("--env", f"{name}={value}"))],
+            folder / "nano.log")
         there = {"ip": "127.0.0.1", "port": self._server.ready["port"], "login": "student", "pwd": "secret",
                  "host_key": self._server.ready["host_key"], "python": nano_python()}
         self._write("config.json", {
             "DL_server": {"name": "DL", **there, "root": "server"},
-            "jetson_nano": [{"name": "nano1", **there, "camera": "/dev/video0", "leds": "file"}]})
+            "jetson_nano": [{"name": "nano1", **there, "camera": "/dev/video0", "leds": "file",
+                             **({"container": IMAGE} if in_docker else {})}]})
         (folder / "config.json").chmod(0o600)
         workspace = Workspace.create(folder / "w", CLASSES)
         onnx = bundle.sha256(make_model(workspace.model_folder(MODEL)) / "model.onnx")
@@ -138,6 +148,21 @@ def test_deploy_builds_the_engine_and_inference_finds_it(bench: Bench) -> None:
     bench.export_again()
     lines = bench.run("deploy", "w")
     assert "engine.reused" in codes(lines), "the network is the same, and the bundle alone has changed"
+
+
+def test_jetson_inference_in_a_container(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, in_docker=True)
+    try:
+        bench.set(build_s=0.0)
+        assert "engine.built" in codes(bench.run("deploy", "w")) and len(bench.engines()) == 1
+        lines = bench.run("infer", "w", "--frames", "3")
+        assert "container.starting" in codes(lines) and lines[-1]["seen"] == {"red": 3}
+        images = bench.docker / "images.json"
+        images.write_text("{}")
+        error = bench.run("infer", "w", "--frames", "1", code=1)[-1]["error"]
+        assert error["code"] == "container.no_image" and f"docker pull {IMAGE}" in error["hint"]
+    finally:
+        bench.close()
 
 
 def test_nothing_recognised_counts(bench: Bench) -> None:
