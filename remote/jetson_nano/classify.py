@@ -21,7 +21,7 @@ from jetson_nano.engines import open_engine
 from jetson_nano.guarded_leds import open_leds
 from jetson_nano.leds import Leds
 from jetson_nano.model import Model, read_model
-from jetson_nano.opening import check_size, open_camera
+from jetson_nano.opening import check_size, open_camera, wait_for_lookers
 from jetson_nano.pictures import Pictures
 from jetson_nano.sources import Frame, SourceEnded, check_flip
 from shared.wire import Commands, Failure, Lease, Run, guard
@@ -132,6 +132,7 @@ def classify(run: Run) -> None:
     model = read_model(Path(run.params["model_dir"]))
     sessions: List[Session] = []
     make_room(run.root)
+    wait_for_lookers(run)
 
     def darken() -> None:
         for session in sessions:

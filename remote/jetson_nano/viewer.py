@@ -31,7 +31,7 @@ USUAL = Wish(640, 75, 15)
 def wished(message: Dict[str, Any], before: Wish) -> Wish:
     """What the line of a laptop asks for; `before` where it makes no sense."""
     width, quality, fps = message.get("width"), message.get("quality"), message.get("fps")
-    if type(width) is not int or type(quality) is not int or type(fps) not in (int, float):
+    if type(width) is not int or type(quality) is not int or isinstance(fps, bool) or not isinstance(fps, (int, float)):
         return before
     asked = Wish(width, quality, fps)
     fits = all(low <= value <= high for value, (low, high) in zip(asked, (WIDTHS, QUALITIES, RATES)))

@@ -131,6 +131,33 @@ def test_tensorrt_gives_full_pictures_too(jetson: Nano, tmp_path: Path) -> None:
     stop(follower)
 
 
+def test_a_classification_waits_for_who_is_just_leaving(
+        nano: Nano, camera: MjpegCamera, shown: list[bytes], tmp_path: Path) -> None:
+    """A camera serves one program at a time."""
+    program = nano.machine.programs / "jetson_nano" / "look.py"
+    program.write_text(program.read_text().replace("import argparse\n", "import argparse\nimport atexit\n", 1).replace(
+        "import time\n", "import time\natexit.register(time.sleep, 1)\n", 1))
+    follower, watcher = start(nano.machine, camera.uri)
+    next_picture(watcher)
+    follower.send(type="stop")
+    follower.read_event("result")
+    classification = nano.start(camera.uri)
+    first = classification.read_event("prediction")["t"]
+    assert first > (nano.machine.run_path("l") / "exit.json").stat().st_mtime
+    classification.send(type="stop")
+    classification.read_event("result")
+
+
+def test_a_classification_does_not_wait_for_who_stays(nano: Nano, camera: MjpegCamera, shown: list[bytes]) -> None:
+    follower, _ = start(nano.machine, camera.uri)
+    classification = nano.start(camera.uri)
+    classification.read_event("prediction")
+    assert nano.machine.state("l") == "running"
+    classification.send(type="stop")
+    classification.read_event("result")
+    stop(follower)
+
+
 def test_tensorrt_that_is_missing_is_said(machine: Machine) -> None:
     start(machine, "csi://0", engine="tensorrt")
     code, params = last(machine)

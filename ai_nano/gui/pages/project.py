@@ -87,19 +87,21 @@ class ProjectPage(Page):
         """`chosen`: a URI to select; by the button, the one that is selected stays."""
         wanted = chosen if isinstance(chosen, str) else self.camera_uri
         self.camera.clear()
-        for uri, name in [*list_cameras(), *self._cameras_of_nanos()]:
+        own = list_cameras()
+        for uri, name in [*own, *self._cameras_of_nanos()]:
             self.camera.addItem(name, uri)
         index = self.camera.findData(wanted)
         if index < 0 and wanted:
             self.camera.insertItem(0, wanted, wanted)
             index = 0
-        self.camera.setCurrentIndex(max(0, index))
+        # Nobody has chosen: then the first one of this computer, and no Nano's.
+        self.camera.setCurrentIndex(index if index >= 0 or not own else 0)
         self.camera.lineEdit().setCursorPosition(0)
         self._show_camera()
 
     def _cameras_of_nanos(self) -> list[tuple[str, str]]:
-        names = [nano.name for nano in self.session.config.filled_nanos] if self.session.lab is not None else []
-        return [(f"nano://{name}", f"{name} (nano://{name})") for name in names]
+        nanos = self.session.config.filled_nanos if self.session.lab is not None else ()
+        return [(f"nano://{nano.name}", f"nano://{nano.name}") for nano in nanos]
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +124,8 @@ class ProjectPage(Page):
             self.nano.clear()
             self.nano.addItems(names)
             self.model.clear()
-            self._list_cameras()
+            if self.camera.count():  # else nobody has proposed one yet, and the first in the list is nobody's choice
+                self._list_cameras()
         self.nanoCard.setVisible(bool(names))
         for widget in (self.model, self.useModel):
             widget.setVisible(self.model.count() > 0)
