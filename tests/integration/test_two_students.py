@@ -95,6 +95,7 @@ def students(server: SshServer, folder: str, here: Path, turn: float) -> list[St
     return [Student(name, server, root, here, turn) for name in ("bob", "ada")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ssh_server", ["embedded", "openssh-key"], indirect=True)
 def test_the_second_one_waits_for_the_firsts_turn_to_end(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> None:
     bob, ada = students(ssh_server, remote_folder, tmp_path, turn=0.1)
