@@ -17,6 +17,9 @@ from colours import MjpegCamera, make_clip
 from machine import Follower, Machine, Message, of, wait_for
 from test_wire import check
 
+# A turn that never comes would be waited for without end.
+pytestmark = pytest.mark.timeout(120)
+
 BLINK, BUILD = "jetson_nano/blink.py", "jetson_nano/build_engine.py"
 # One that ends only when it is told to.
 LONG = {"leds": "file", "pins": [12], "leds_file": None, "classes": [], "seconds": 60, "rounds": 1}

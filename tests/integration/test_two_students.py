@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
@@ -48,20 +50,32 @@ class Student:
 
     @contextmanager
     def doing(self, *words: str) -> Iterator[Iterator[dict[str, Any]]]:
-        """What `ai-nano --json` says, line by line; it ends well within the block."""
+        """What `ai-nano --json` says, line by line; it ends well within the block. Read all the while: a terminal that is not
+        read holds up the program, and its lease with it."""
         environment = {**os.environ, "HOME": str(self.folder), "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en",
                        "XDG_CONFIG_HOME": str(self.folder / "config"), "XDG_CACHE_HOME": str(self.folder / "cache"),
                        "LANG": "C.UTF-8"}
         process = subprocess.Popen([sys.executable, "-m", "ai_nano", "--json", "--config", str(self.config), *words], text=True,
                                    cwd=self.folder, env=environment, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
-        assert process.stdout is not None
+        stdout = process.stdout
+        assert stdout is not None
+        lines: queue.Queue[str | None] = queue.Queue()
+
+        def read() -> None:
+            for line in stdout:
+                lines.put(line)
+            lines.put(None)
+
+        reader = threading.Thread(target=read)
+        reader.start()
         try:
-            yield (json.loads(line) for line in process.stdout)
+            yield (json.loads(line) for line in iter(lambda: lines.get(timeout=60), None))
             assert process.wait(60) == 0
         finally:
             process.kill()
             process.wait()
-            process.stdout.close()
+            reader.join()
+            stdout.close()
 
 
 def first(lines: Iterator[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
@@ -73,21 +87,24 @@ def first(lines: Iterator[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
     raise AssertionError(f"ended before {wanted}")
 
 
+def students(server: SshServer, folder: str, here: Path, turn: float) -> list[Student]:
+    """Bob and Ada, and a model on the Nano whose camera sees red for a minute."""
+    colours.make_clip(here / "clip.avi", ["red"] * 50 * 60)
+    root = f"{folder}/ai nano"
+    colours.make_model(server.home / root / "models" / "colours-001")
+    return [Student(name, server, root, here, turn) for name in ("bob", "ada")]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("ssh_server", ["embedded", "openssh-key"], indirect=True)
 def test_the_second_one_waits_for_the_firsts_turn_to_end(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> None:
-    colours.make_clip(tmp_path / "clip.avi", ["red"] * 50 * 60)
-    root = f"{remote_folder}/ai nano"
-    bob, ada = (Student(name, ssh_server, root, tmp_path, turn=0.1) for name in ("bob", "ada"))
-    colours.make_model(ssh_server.home / root / "models" / "colours-001")
+    bob, ada = students(ssh_server, remote_folder, tmp_path, turn=0.1)
     with bob.doing("infer", "--model", "colours-001") as his:
         first(his, type="prediction")
         with ada.doing("infer", "--model", "colours-001", "--frames", "3") as hers:
             told = first(hers, type="turn", state="waiting")
             assert [(one["student"], one["own"]) for one in told["ahead"]] == [("bob", False)]
             assert told["machine"] == "nano1" and told["ahead"][0]["laptop"] and 0 <= told["wait_s"] <= 6
-            with ada.doing("models", "nano1") as asked:
-                queue = first(asked, type="result")["queue"]
-                assert [one["student"] for one in queue] == ["bob", "ada"]
             assert first(his, type="turn", state="ending")["who"] == "ada"
             over = first(his, type="log", code="infer.turn_over")
             assert over["text"] == "Your turn of 0.1 min is over, ada is next. Start again to queue up."
@@ -96,3 +113,26 @@ def test_the_second_one_waits_for_the_firsts_turn_to_end(ssh_server: SshServer, 
             assert first(hers, type="prediction")["class"] == "red"
             result = first(hers, type="result")
             assert result["ok"] and result["frames"] == 3 and "turn_over" not in result
+
+
+@pytest.mark.parametrize("ssh_server", ["embedded"], indirect=True)
+def test_who_uses_it_is_said_and_a_run_can_be_ended(ssh_server: SshServer, remote_folder: str, tmp_path: Path) -> None:
+    """Without a limit nobody's turn ends for others."""
+    bob, ada = students(ssh_server, remote_folder, tmp_path, turn=0)
+    with bob.doing("infer", "--model", "colours-001") as his:
+        first(his, type="prediction")
+        with bob.doing("infer", "--model", "colours-001", "--frames", "1") as again:
+            told = first(again, type="turn", state="waiting")
+            [place] = told["ahead"]
+            assert place["own"] is True and (place["left_s"], told["wait_s"]) == (None, None)
+            with ada.doing("models", "nano1") as asked:
+                places = first(asked, type="result")["queue"]
+            assert [(one["student"], one["run"] == place["run"]) for one in places] == [("bob", True), ("bob", False)]
+            with ada.doing("jobs") as asked:
+                runs = {run["id"]: run["waiting"] for run in first(asked, type="result")["jobs"]}
+            assert runs[place["run"]] is False and list(runs.values()).count(True) == 1
+            with bob.doing("jobs", "--cancel", place["run"]) as ended:
+                assert first(ended, type="result")["cancelled"] == place["run"]
+            first(again, type="turn", state="yours")
+            assert first(again, type="result")["frames"] == 1
+        assert "turn_over" not in first(his, type="result")
