@@ -1,4 +1,4 @@
-"""Steps 7 and 8 on a Nano with jetson-inference (its double, as of 2022): `ai-nano` processes, SSH, CPython 3.6 where it is."""
+"""Steps 7 and 8 on a Nano with jetson-inference (its double, as of 2022): `ai-nano`, SSH, CPython 3.6 where it is."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import ai_nano
 
 from ai_nano.core import bundle
 from ai_nano.core.workspace import Receipt, Workspace
@@ -79,10 +80,9 @@ class Bench:
                                 text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def run(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
-        with self.start(*words) as process:
-            out, errors = process.communicate(timeout=120)
-        assert process.returncode == code and "Traceback" not in errors, out[-3000:] + errors
-        return [json.loads(line) for line in out.splitlines()]
+        said = ai_nano(self.folder, "--json", *words)
+        assert said.code == code and "Traceback" not in said.errors, said.out[-3000:] + said.errors
+        return [json.loads(line) for line in said.out.splitlines()]
 
     def export_again(self) -> None:
         """The same network, exported later."""

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
+from command_line import ai_nano
 from ssh_servers import start_server
-
-from ai_nano.cli.main import main
 
 
 class Bench:
-    """`ai-nano` in a folder and with a home of its own, without a terminal; and its one Nano's ROOT.
-
-    In this process, which has imported it all: tests/unit/test_cli.py starts processes.
-    """
+    """`ai-nano` in a folder and with a home of its own; and its one Nano's ROOT. (tests/unit/test_cli.py starts processes.)"""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._folder, self.root = folder, root
 
     def run(self, *words: str, code: int = 0) -> str:
-        environment = {"HOME": str(self._folder), "AI_NANO_LANGUAGE": "en", "XDG_CONFIG_HOME": str(self._folder / "config"),
-                       "LANG": "C.UTF-8"}
-        out, errors, before, handler = io.StringIO(), io.StringIO(), os.getcwd(), signal.getsignal(signal.SIGTERM)
-        os.chdir(self._folder)
-        try:
-            with (mock.patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(errors),
-                  open(os.devnull) as nobody, mock.patch.object(sys, "stdin", nobody)):
-                ended = main(words)
-        finally:
-            os.chdir(before)
-            signal.signal(signal.SIGTERM, handler)
-        assert ended == code, out.getvalue() + errors.getvalue()
-        return out.getvalue() + errors.getvalue()
+        said = ai_nano(self._folder, *words)
+        assert said.code == code, said.out + said.errors
+        return said.out + said.errors
 
     def json(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.run("--json", *words, code=code).splitlines()]
