@@ -196,10 +196,8 @@ def test_it_is_cancelled(room: OneNano) -> None:
 def test_somebody_elses_run_is_not_disturbed(room: OneNano) -> None:
     machine = room.nano(None)
     machine.student = "bob@lab"
-    job = machine.start("infer", "jetson_nano/classify.py", {
-        "model_dir": str(room.root / "models" / MODEL), "camera": "http://127.0.0.1:9/none.mjpg", "flip": None,
-        "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": 0.6, "frames": None,
-        "seconds": None})
+    job = machine.start("blink", "jetson_nano/blink.py", {"leds": "none", "pins": [12], "leds_file": None, "classes": [],
+                                                           "seconds": 1.0, "rounds": 100})
     try:
         with pytest.raises(MachineError) as caught:
             room.test()
