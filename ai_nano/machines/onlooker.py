@@ -25,7 +25,7 @@ class Onlooker:
         return _Looking(self._runner, self.id).follow(on_event, _ignore, _LetGo(cancel))
 
     def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
-        frames.watch(self._runner, self.id, on_picture, cancel)
+        frames.watch(self._runner, self.id, on_picture, cancel, adaptive=False)
 
 
 class _Looking(Job):
