@@ -57,7 +57,8 @@ class NanoCamera:
             for run in self._machine.jobs():
                 if run["state"] == "running" and run["program"] in HOLDERS:
                     raise CameraError("camera.nano_in_use", uri=self.uri, machine=nano.name, who=run["student"] or run["id"])
-            params = {"camera": nano.camera, "flip": nano.flip, "engine": nano.engine, "size": None}
+            params = {"camera": nano.camera, "flip": nano.flip, "engine": nano.engine, "size": None,
+                      "container": nano.container if nano.engine == "tensorrt" else None}
             return self._machine.start("look", PROGRAM, params, lease_s=LEASE_S)
         except MachineError as error:
             if error.code not in OUT_OF_REACH:

@@ -23,7 +23,7 @@ from ai_nano.core.ports import Delivery, Machine, Parcel, Sent, StepContext, Upl
 from ai_nano.core.report_figures import Report
 from ai_nano.core.workflow import exported_models, where_deployed
 from ai_nano.core.workspace import Receipt, Workspace
-from ai_nano.steps.engine import find_model
+from ai_nano.steps.engine import container_param, find_model
 from ai_nano.steps.infer import LEASE_S
 from ai_nano.steps.upload import contact, progress, sender_of
 
@@ -142,7 +142,8 @@ def _classify(machine: Machine, nano: NanoConfig, model_dir: str, delivery: Deli
     params: dict[str, Any] = {
         "model_dir": model_dir, "camera": f"{delivery.path}/{PART}", "flip": None, "engine": nano.engine, "leds": "none",
         "pins": [], "leds_file": None, "threshold": 0.0, "frames": None, "seconds": None,
-        "hysteresis": steady.hysteresis, "smoothing_s": steady.smoothing_s}
+        "hysteresis": steady.hysteresis, "smoothing_s": steady.smoothing_s, "turn_s": None,
+        **container_param(nano.container if nano.engine == "tensorrt" else None)}
     heard = _Heard(truth, nano, context.emit)
     job = machine.start(NAME, PROGRAM, params, lease_s=LEASE_S)
     try:

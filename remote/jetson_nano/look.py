@@ -13,12 +13,13 @@ from typing import Any, Dict, List
 
 from jetson_nano.autostart_files import make_room
 from jetson_nano.camera import Camera
+from jetson_nano.in_container import carry_out
 from jetson_nano.opening import LARGEST_SIDE, check_size, open_camera
 from jetson_nano.pictures import Pictures
 from jetson_nano.pixels import Arrays, CudaImages, Pixels
 from jetson_nano.sources import SourceEnded, check_flip
 from jetson_nano.viewer import Wish
-from shared.wire import Commands, Failure, Lease, Run, guard
+from shared.wire import Commands, Failure, Lease, Run
 
 FRAME_WAIT_S = 0.1
 LISTEN_S = 0.05
@@ -93,7 +94,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: List[str]) -> int:
-    return guard(Run(get_parser().parse_args(argv).run), look)
+    return carry_out(Run(get_parser().parse_args(argv).run), look)
 
 
 if __name__ == "__main__":

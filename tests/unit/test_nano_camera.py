@@ -93,7 +93,7 @@ def camera(looking: Looking) -> Iterator[NanoCamera]:
 
 
 def test_the_program_looks_as_the_nano_is_configured(looking: Looking, camera: NanoCamera) -> None:
-    params = {"camera": "csi://0", "flip": "rotate-180", "engine": "tensorrt", "size": None}
+    params = {"camera": "csi://0", "flip": "rotate-180", "engine": "tensorrt", "size": None, "container": None}
     assert looking.started == [("look", "jetson_nano/look.py", params, 5.0)]
     looking.give(0, jpeg(9))
     camera.read()
