@@ -34,11 +34,16 @@ CALM_S = 0.03
 LATE_S = 0.08
 # Before anything is known, the way is not believed to take longer.
 LONGEST_WAY_S = 0.1
-# So many pictures are looked at, and one of them may be late, before a step up; and before a step down.
+# So many pictures are looked at, and one of them may be late, before a step up.
 CALM_PICTURES = 4
+# Before a step down, those of so long, and so many at least: a moment's hiccup is none.
 LATE_PICTURES = 3
+LATE_FOR_S = 0.3
+MOST_PICTURES = 12
+# Between two steps up, and from a step down to the next one up.
 REST_S = 0.3
-# A step up that is taken back within the first time failed; the next one waits, each time twice as long.
+RECOVERY_S = 1.0
+# A step up that is taken back within the first time failed; to try it again waits, each time twice as long.
 TRIAL_S = 5.0
 PATIENCE_S = 2.0
 LONGEST_PATIENCE_S = 60.0
@@ -50,12 +55,14 @@ class Adapting:
     def __init__(self) -> None:
         self._rung = START
         self._way_s = LONGEST_WAY_S
-        self._late: deque[float] = deque(maxlen=CALM_PICTURES)
+        # When each of the newest pictures came, and how late.
+        self._late: deque[tuple[float, float]] = deque(maxlen=MOST_PICTURES)
         self._passing = 0
-        self._changed_at = float("-inf")
         self._rose_at = float("-inf")
-        self._patience_s = PATIENCE_S
-        self._barred_until = float("-inf")
+        self._rest_until = float("-inf")
+        # Of each rung: how long it waits after it has failed, and until when.
+        self._patience_s = [PATIENCE_S] * len(LADDER)
+        self._barred_until = [float("-inf")] * len(LADDER)
 
     @property
     def want(self) -> Want:
@@ -72,12 +79,14 @@ class Adapting:
         if self._passing > 0:
             self._passing -= 1
             return False
-        self._late.append(late_s)
-        if len(self._late) >= LATE_PICTURES:
-            middle = sorted(list(self._late)[-LATE_PICTURES:])[LATE_PICTURES // 2]
-            if middle > self._way_s + LATE_S:
-                return self._down(middle, now)
-        if len(self._late) == CALM_PICTURES and sorted(self._late)[-2] <= self._way_s + CALM_S:
+        self._late.append((now, late_s))
+        newest = [one for _, one in self._late]
+        lately = [one for at, one in self._late if at >= now - LATE_FOR_S]
+        weighed = sorted(max(lately, newest[-LATE_PICTURES:], key=len))
+        middle = weighed[len(weighed) // 2]
+        if len(weighed) >= LATE_PICTURES and middle > self._way_s + LATE_S:
+            return self._down(middle, now)
+        if len(newest) >= CALM_PICTURES and sorted(newest[-CALM_PICTURES:])[-2] <= self._way_s + CALM_S:
             return self._up(now)
         return False
 
@@ -87,22 +96,23 @@ class Adapting:
             self._way_s = late_s
             return False
         failed = now - self._rose_at < TRIAL_S
-        self._patience_s = min(LONGEST_PATIENCE_S, max(PATIENCE_S, self._patience_s * (2 if failed else 0.5)))
-        self._barred_until = now + self._patience_s
+        patience_s = min(LONGEST_PATIENCE_S, max(PATIENCE_S, self._patience_s[self._rung] * (2 if failed else 0.5)))
+        self._patience_s[self._rung], self._barred_until[self._rung] = patience_s, now + patience_s
         bearable = self.want.load * LATE_S / (late_s - self._way_s)
         rung = self._rung - 1
         while rung > 0 and LADDER[rung].load > bearable:
             rung -= 1
-        return self._change(rung, now)
+        return self._change(rung, now + RECOVERY_S)
 
     def _up(self, now: float) -> bool:
-        if self._rung == len(LADDER) - 1 or now < max(self._barred_until, self._changed_at + REST_S):
+        above = self._rung + 1
+        if above == len(LADDER) or now < max(self._barred_until[above], self._rest_until):
             return False
         self._rose_at = now
-        return self._change(self._rung + 1, now)
+        return self._change(above, now + REST_S)
 
-    def _change(self, rung: int, now: float) -> bool:
-        self._rung, self._changed_at = rung, now
+    def _change(self, rung: int, rest_until: float) -> bool:
+        self._rung, self._rest_until = rung, rest_until
         self._late.clear()
         self._passing = UNDER_WAY
         return True
