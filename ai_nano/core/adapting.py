@@ -81,8 +81,8 @@ class Adapting:
             return False
         self._late.append((now, late_s))
         newest = [one for _, one in self._late]
-        lately = [one for at, one in self._late if at >= now - LATE_FOR_S]
-        weighed = sorted(max(lately, newest[-LATE_PICTURES:], key=len))
+        lately = sum(at >= now - LATE_FOR_S for at, _ in self._late)
+        weighed = sorted(newest[-max(lately, LATE_PICTURES):])
         middle = weighed[len(weighed) // 2]
         if len(weighed) >= LATE_PICTURES and middle > self._way_s + LATE_S:
             return self._down(middle, now)
