@@ -4,8 +4,10 @@ Nothing heavy is imported, opened or lit while a program waits. doc/design/wire.
 says why so.
 """
 
+import os
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from jetson_nano.turn_queue import NOTICE_S, Place, Queue, Ticket, ends_at, entries, wait_s
@@ -98,7 +100,12 @@ def take_turn(run: Run) -> Iterator[Optional[Turn]]:
 
 def _queues(run: Run) -> bool:
     """Not what began at boot: its folder is elsewhere, and it gives way to every laptop. Nor what wants no turn."""
-    return run.params.get("queue", True) is not False and run.path.parent == Runs(run.root).path
+    return run.params.get("queue", True) is not False and _real(run.path.parent) == _real(Runs(run.root).path)
+
+
+def _real(path: Path) -> str:
+    """A container is started with real paths."""
+    return os.path.realpath(str(path))
 
 
 def _wait(run: Run, place: Place) -> Optional[Turn]:
