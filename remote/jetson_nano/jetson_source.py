@@ -7,10 +7,10 @@ release says more than that. So an exception ends the source only where it strea
 import sys
 import time
 from pathlib import Path
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from jetson_nano.bindings import import_jetson
-from jetson_nano.sources import Frame, Source, SourceEnded, SourceLost, images_below, local_path
+from jetson_nano.sources import Frame, ImageFolder, Source, SourceEnded, SourceLost, local_path
 from shared.wire import Failure, Run
 
 # Also how long the program hears no command: Capture starts anew with each call, and releases before July 2022 let no
@@ -52,39 +52,27 @@ class JetsonSource(Source):
         self._video.Close()
 
 
-class JetsonImages(Source):
-    """Every image of a folder's subfolders, as sources.ImageFolder gives them: jetson-utils does not look into subfolders.
+def _folder_of_images(folder: Path) -> ImageFolder:
+    """jetson-utils does not look into subfolders. What it cannot read (.webp among them) is passed over.
 
-    What it cannot read (.webp among them) is passed over.
+    Raises SourceLost, Failure infer.engine_missing.
     """
+    utils = import_jetson().utils
 
-    def __init__(self, folder: Path) -> None:
-        """Raises SourceLost, Failure infer.engine_missing."""
-        self._utils = import_jetson().utils
-        self._folder = folder
-        self._paths = images_below(folder)[::-1]
-        if not self._paths:
-            raise SourceLost("no images")
-
-    def read(self, timeout_s: float) -> Optional[Frame]:
-        if not self._paths:
-            raise SourceEnded()
-        path = self._paths.pop()
+    def load(path: Path) -> Any:
         try:
-            image = self._utils.loadImage(str(path), format="rgb8")
+            return utils.loadImage(str(path), format="rgb8")
         except Exception:  # the bindings raise nothing more specific
             return None
-        return Frame(image, time.time(), path.relative_to(self._folder).as_posix())
 
-    def close(self) -> None:
-        self._paths = []
+    return ImageFolder(folder, load)
 
 
 def open_jetson_source(run: Run, uri: str, flip: Optional[str], size: Optional[Tuple[int, int]]) -> Source:
     """Raises SourceLost, Failure infer.engine_missing, infer.camera_unsupported."""
     path = local_path(uri)
     if path is not None and path.is_dir() and any(each.is_dir() for each in path.iterdir()):
-        return JetsonImages(path)
+        return _folder_of_images(path)
     return JetsonSource(run, uri, flip, size)
 
 

@@ -201,25 +201,30 @@ def images_below(folder: Path) -> List[Path]:
 class ImageFolder(Source):
     """Every image of a folder and its subfolders, in the order of their paths; what is no image is passed over."""
 
-    def __init__(self, path: Path, flip: Callable[[Any], Any]) -> None:
-        """Raises SourceLost when there is no image."""
-        self._flip = flip
+    def __init__(self, path: Path, load: Callable[[Path], Any]) -> None:
+        """`load` gives an image in the form that the engine takes, None where it cannot. Raises SourceLost without any file."""
+        self._load = load
         self._folder = path
         self._paths = images_below(path)[::-1]
         if not self._paths:
             raise SourceLost("no images")
 
     def read(self, timeout_s: float) -> Optional[Frame]:
-        import cv2
-
         if not self._paths:
             raise SourceEnded()
         path = self._paths.pop()
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        return None if image is None else Frame(self._flip(image), time.time(), path.relative_to(self._folder).as_posix())
+        image = self._load(path)
+        return None if image is None else Frame(image, time.time(), path.relative_to(self._folder).as_posix())
 
     def close(self) -> None:
         self._paths = []
+
+
+def _load_turned(path: Path, turn: Callable[[Any], Any]) -> Any:
+    import cv2
+
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if image is None else turn(image)
 
 
 # By jetson-utils' names, as --input-flip takes them (videoOptions.cpp).
@@ -279,7 +284,7 @@ def open_source(uri: str, flip: Optional[str], size: Optional[Tuple[int, int]] =
     if path is not None:
         if not path.exists():
             raise SourceLost(f"{path} does not exist")
-        return ImageFolder(path, turn) if path.is_dir() else VideoFile(path, turn)
+        return ImageFolder(path, lambda file: _load_turned(file, turn)) if path.is_dir() else VideoFile(path, turn)
     if uri.startswith(("http://", "https://")):
         return LiveSource(lambda: _open_http(uri, turn))
     if uri.startswith(("rtsp://", "rtsps://", "rtp://", "udp://")):

@@ -30,7 +30,7 @@ Image = npt.NDArray[np.uint8]
 FPS = 30
 QUALITY = 87
 COLOURS = {"red": (0, 0, 255), "green": (0, 255, 0), "blue": (255, 0, 0)}
-# The share of the colour in a pixel: enough for the network of tests/contract/colours.py.
+# The share of the colour in a pixel: enough for the network of tests/colours.py.
 COLOUR_SHARE = 0.6
 BACKGROUNDS = 6
 VALUE_BITS, CHECK_BITS = 24, 4

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import colours
 import pytest
 from furnished import furnished_window
 from PyQt5.QtCore import QSize
@@ -236,17 +235,6 @@ def test_tiles_are_as_large_as_they_fit(count: int, room: tuple[int, int], colum
 
 
 # ---- a real run ------------------------------------------------------------------------------------------------------
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-colours = _load(Path(__file__).parents[1] / "contract" / "colours.py")
 
 
 class OtherLaptop:

@@ -1,6 +1,5 @@
 """The test split on a Nano behind the embedded server, and through `try` on this computer: one answer for each image."""
 
-import importlib.util
 import json
 import random
 import sys
@@ -8,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import colours
 import cv2
 import pytest
 from ssh_machines import Nobody
@@ -32,16 +31,6 @@ from ai_nano.steps.deploy import DeployOptions, DeployStep
 from ai_nano.steps.infer import Tally, run_session
 from ai_nano.steps.nano_test import NanoTestOptions, NanoTestStep
 
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-colours = _load(Path(__file__).parents[1] / "contract" / "colours.py")
 pytestmark = pytest.mark.parametrize("ssh_server", ["embedded"], indirect=True)
 MODEL = "ada-colours-001"
 ACCENTED = "verte à moitié 1.png"

@@ -10,27 +10,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import colours
 import pytest
 from ssh_servers import SshServer
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def _load(path: Path) -> ModuleType:
-    """A module of the contract tests, whose folder this one's tests do not see."""
-    spec = util.spec_from_file_location(f"contract_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-colours = _load(REPOSITORY / "tests" / "contract" / "colours.py")
 
 
 class Student:

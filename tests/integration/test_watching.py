@@ -1,6 +1,5 @@
 """A session with live pictures over real channels: to the embedded server, OpenSSH and a local process."""
 
-import importlib.util
 import itertools
 import sys
 import threading
@@ -9,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import colours
 import cv2
 import numpy as np
 import pytest
@@ -32,16 +31,6 @@ from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import SshMachine
 from ai_nano.steps.infer import Tally, run_session
 
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-colours = _load(Path(__file__).parents[1] / "contract" / "colours.py")
 SERVERS = pytest.mark.parametrize("ssh_server", ["embedded", "openssh-key"], indirect=True)
 CYCLE = ("red", "green", "blue")
 
