@@ -162,9 +162,7 @@ class Watcher:
                 return header, jpeg
 
     def close(self) -> int:
-        """As a laptop that goes away; what was still on its way is read, since a large picture does not fit into a pipe."""
-        self.process.communicate(timeout=DEADLINE_S)
-        return self.process.returncode
+        return hang_up(self.process)
 
 
 class Machine:
