@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu_server import libraries
+from gpu_server.ending import leave
 from shared.wire import Run, guard
 
 
@@ -87,4 +88,4 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

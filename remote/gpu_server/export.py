@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optiona
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu_server import libraries
+from gpu_server.ending import leave
 from gpu_server.start_up import without_compiler
 from gpu_server.trt_operators import OPSETS
 from shared.wire import Failure, Run, guard
@@ -281,4 +282,4 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -11,6 +11,7 @@ from typing import List, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from gpu_server import libraries, settings
+from gpu_server.ending import leave
 from shared.wire import Run, guard
 
 
@@ -43,4 +44,4 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
