@@ -21,6 +21,15 @@ _TOKEN = "AI_NANO_TEST"
 _GRACE_S = 3.0
 
 
+# One file that takes two minutes and begins last keeps one worker busy while the others have nothing left to do.
+_ORDER = ("e2e", "gui", "integration", "contract", "unit")
+
+
+def _long_ones_first(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return _ORDER.index(folder) if folder in _ORDER else len(_ORDER)
+
+
 class RootTests:
     """Counts the tests marked `root`; in CI one that did not run fails the session.
 
@@ -37,6 +46,7 @@ class RootTests:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=_long_ones_first)
         for item in items:
             if item.get_closest_marker("root") is not None and not IS_ROOT and not IN_CI:
                 item.add_marker(pytest.mark.skip(reason="needs the rights of root"))

@@ -7,6 +7,7 @@ import select
 import shutil
 import struct
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,12 @@ def hang_up(process: "subprocess.Popen[bytes]") -> int:
     assert process.stdin is not None and process.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
+    if not process.stdout.closed:  # what it is still writing must not wait for room
+        giving_up = threading.Timer(DEADLINE_S, process.kill)
+        giving_up.start()
+        process.stdout.read()
+        giving_up.cancel()
+        giving_up.join()
     code = process.wait(DEADLINE_S)
     process.stdout.close()
     return code
@@ -155,9 +162,7 @@ class Watcher:
                 return header, jpeg
 
     def close(self) -> int:
-        """As a laptop that goes away; what was still on its way is read, since a large picture does not fit into a pipe."""
-        self.process.communicate(timeout=DEADLINE_S)
-        return self.process.returncode
+        return hang_up(self.process)
 
 
 class Machine:

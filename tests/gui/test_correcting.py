@@ -239,6 +239,7 @@ def words_of_leds(user: User) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_wrong_answer_is_put_right_and_learned(tmp_path: Path) -> None:
     """Whatever the model takes a rocket for, it is told that it is the other, and after training again it says so."""
     folder = tmp_path / "project"

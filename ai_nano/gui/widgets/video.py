@@ -60,6 +60,8 @@ class VideoView(QWidget):
         painter.setRenderHint(QPainter.SmoothPixmapTransform, False)
         shape = self._image.size() if self._image is not None else QSize(16, 9)
         size = shape.scaled(self.size(), Qt.KeepAspectRatio)
+        if self._image is None:
+            size.setWidth(self.width())  # for the words: a low view is wider than a picture in it
         place = QRect((self.width() - size.width()) // 2, (self.height() - size.height()) // 2, size.width(), size.height())
         path = QPainterPath()
         path.addRoundedRect(QRectF(place), 8, 8)
