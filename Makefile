@@ -32,7 +32,6 @@ wheel: setup-test ## dist/ai_nano-*.whl
 bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.local
 	@$(PYTHON) -m tests.bench.upload
-	@$(PYTHON) -m tests.bench.live
 	@$(PYTHON) -m tests.bench.window
 	@$(PYTHON) -m tests.bench.journey
 	@$(PYTHON) -m tests.bench.nano --frames 240 --seconds 5

@@ -19,6 +19,8 @@ HAS_KEYRING = all(shutil.which(name) for name in ("dbus-run-session", "gnome-key
 # Set in the environment of a test: what it starts inherits it, and is known by it even after a double fork.
 _TOKEN = "AI_NANO_TEST"
 _GRACE_S = 3.0
+# multiprocessing's tracker, and contract/nursery.py.
+_LONG_LIVED = ("resource_tracker", "nursery.py")
 
 
 # One file that takes two minutes and begins last keeps one worker busy while the others have nothing left to do.
@@ -127,5 +129,5 @@ def _marked(token: str) -> set[int]:
 
 
 def _children() -> set[int]:
-    """Those of pytest; multiprocessing's tracker lives as long as pytest."""
-    return {pid for pid in processes.children(os.getpid()) if "resource_tracker" not in processes.command(pid)}
+    """Those of pytest; what lives as long as pytest is not among them."""
+    return {pid for pid in processes.children(os.getpid()) if not any(each in processes.command(pid) for each in _LONG_LIVED)}

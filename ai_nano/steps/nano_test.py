@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ai_nano.core import answers, boards, bundle, deciding, nano_test, wire
+from ai_nano.core import answers, boards, bundle, deciding, nano_test, turns, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.config import NanoConfig
 from ai_nano.core.errors import AiNanoError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
@@ -62,7 +62,7 @@ class NanoTestStep:
         machine = context.lab.nano(nano.name)
         there = find_model(machine, model)
         _refuse_older(workspace, nano.name, model, sha256)
-        refuse_if_used(machine)
+        _refuse_if_used(machine)
         images = images_of(workspace, checked.classes)
         if not images:
             raise MissingPrerequisite("test_nano.no_images")
@@ -90,10 +90,12 @@ def images_of(workspace: Workspace, classes: Sequence[str]) -> list[tuple[str, P
             for path in sorted(folder.iterdir()) if is_image_name(path)]
 
 
-def refuse_if_used(machine: Machine) -> None:
-    """Two programs would share the Nano's memory and its time, which is measured. MachineError `test_nano.in_use`."""
+def _refuse_if_used(machine: Machine) -> None:
+    """Two programs would share the Nano's memory and its time, which is measured. For those that take turns the test waits like
+    any of them; any other is MachineError `test_nano.in_use`."""
     for use in boards.uses(machine):
-        raise MachineError("test_nano.in_use", machine=machine.name, who=use.who, run=use.run)
+        if use.program not in turns.DOING:
+            raise MachineError("test_nano.in_use", machine=machine.name, who=use.who, run=use.run)
 
 
 def _chosen(workspace: Workspace, options: NanoTestOptions, context: StepContext) -> tuple[NanoConfig, str]:

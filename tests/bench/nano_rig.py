@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -207,11 +207,16 @@ def open_nano(server: SshServer, port: int, root: Path, folder: Path) -> SshMach
     return SshMachine(config, Programs("jetson_nano"), HostKeys(folder / "known_hosts"), Nobody())
 
 
-@dataclass
+@dataclass(frozen=True)
 class Seen:
-    """What a viewer got: when, how long ago it was drawn (None: unreadable), how wide, how many bytes."""
+    """A picture that a viewer got at `at`: seconds since it was drawn (None: its clock is unreadable) and since the program on
+    the Nano had the frame, its width, its bytes."""
 
-    pictures: list[tuple[float, float | None, int, int]] = field(default_factory=list)
+    at: float
+    age: float | None
+    captured: float
+    width: int
+    size: int
 
 
 class Session:
@@ -221,7 +226,7 @@ class Session:
         self._machine, self._board, self._camera, self._watched = machine, board, camera, watched
         self._cancel, self._first = CancelToken(), threading.Event()
         self._images = ImageFiles()
-        self.seen = Seen()
+        self.seen: list[Seen] = []
         self.first_s = 0.0
 
     def __enter__(self) -> "Session":
@@ -260,7 +265,7 @@ class Session:
         bitmap = self._images.bitmap(picture.jpeg, *LARGEST)
         now = time.time()
         age = None if bitmap is None else read_clock(bitmap.data, now)
-        self.seen.pictures.append((now, age, picture.width, len(picture.jpeg)))
+        self.seen.append(Seen(now, age, now - picture.t, picture.width, len(picture.jpeg)))
 
 
 def memory_kb(pid: int) -> int:

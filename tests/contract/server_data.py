@@ -1,6 +1,7 @@
 """A dataset of real photographs for the GPU server's programs, and ways to run those programs as themselves."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import skimage
 import torch
 
 REMOTE = Path(__file__).resolve().parents[2] / "remote"
+NURSERY = Path(__file__).with_name("nursery.py")
 sys.path.insert(0, str(REMOTE))
 
 torch.set_num_threads(1)  # threads that wait for one another slow the tests down wherever something else runs
@@ -110,12 +112,29 @@ def read_events(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
+_nurseries: list["subprocess.Popen[str]"] = []
+
+
 def run_program(root: Path, program: str, **params: Any) -> Ended:
-    """Runs train, export or evaluate to its end, in a process of its own."""
+    """Runs train or export to its end, in a process of its own: a copy of one that has loaded PyTorch (nursery.py)."""
     run = run_folder(root, program, **params)
-    done = subprocess.run(command(program, run), cwd=str(run), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, timeout=300, check=False)
-    return Ended(done.returncode, read_events(run), done.stdout.decode("utf-8", "replace"))
+    output = run / "output.log"
+    if not _nurseries:
+        _nurseries.append(subprocess.Popen([sys.executable, str(NURSERY), str(REMOTE)], stdin=subprocess.PIPE,
+                                           stdout=subprocess.PIPE, text=True, env=_without_token()))
+    nursery = _nurseries[0]
+    assert nursery.stdin is not None and nursery.stdout is not None
+    asked = {"program": f"gpu_server/{program}.py", "run": str(run), "output": str(output), "environment": dict(os.environ)}
+    nursery.stdin.write(json.dumps(asked) + "\n")
+    nursery.stdin.flush()
+    code = nursery.stdout.readline()
+    assert code, "the nursery has ended"
+    return Ended(int(code), read_events(run), output.read_text("utf-8", "replace"))
+
+
+def _without_token() -> dict[str, str]:
+    """It outlives the test that needs it first."""
+    return {name: value for name, value in os.environ.items() if name != "AI_NANO_TEST"}
 
 
 _trained: list[tuple[Path, Ended]] = []

@@ -1,4 +1,4 @@
-"""The whole journey in the embedded classroom, and the three ways in which it must fail."""
+"""The whole journey in the embedded classroom, from an installed wheel, and the three ways in which it must fail."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wheels import run, succeeded
 
 from ai_nano import resources
 from ai_nano.core import bundle
@@ -17,7 +18,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, WorkFailed
 from ai_nano.core.events import Event, Prediction, ignore
 from ai_nano.core.workspace import Workspace
-from ai_nano.demo.classroom import Classroom
+from ai_nano.demo.classroom import Classroom, nano_python
 from ai_nano.demo.journey import MARKER, DemoOptions, Journey, run_demo
 from ai_nano.demo.verdict import read_lines
 from ai_nano.steps.deploy import DeployOptions
@@ -38,12 +39,12 @@ def demo(folder: Path, *, sabotage: str = "") -> "subprocess.CompletedProcess[st
 
 
 @pytest.fixture(scope="module")
-def passed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """The folder that a passed demo left, and its lines."""
+def passed(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder that a passed demo left, and its lines. It is the wheel's, run in another folder than the checkout."""
     folder = tmp_path_factory.mktemp("passed")
-    done = demo(folder)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    return folder / "demo", [json.loads(line) for line in done.stdout.splitlines()]
+    command: list[str | Path] = [installed / "ai-nano", "demo", "--headless", "--json", "--workspace", folder / "demo"]
+    done = run(command, folder, 500, AI_NANO_NANO_PYTHON=nano_python())  # which the wheel cannot bring along
+    return folder / "demo", [json.loads(line) for line in succeeded(done).splitlines()]
 
 
 def test_it_passes_with_at_least_95_percent_of_300_fresh_frames(passed: tuple[Path, list[dict[str, Any]]]) -> None:

@@ -19,9 +19,10 @@ from ai_nano.core import nano_test
 from ai_nano.core.bundle import REPORT_JSON
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.config import Config, MachineConfig, NanoConfig, Secret, ServerConfig
-from ai_nano.core.errors import Cancelled, MachineError
-from ai_nano.core.events import Event, Log, Prediction
+from ai_nano.core.errors import Cancelled
+from ai_nano.core.events import Event, Log, Prediction, Progress
 from ai_nano.core.ports import StepContext
+from ai_nano.core.turns import Turn
 from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.local_machine import LocalMachine
@@ -182,14 +183,27 @@ def test_it_is_cancelled(room: OneNano) -> None:
     assert [run["state"] for run in room.nano(None).jobs()] == ["cancelled"]
 
 
-def test_somebody_elses_run_is_not_disturbed(room: OneNano) -> None:
+def test_somebody_elses_turn_comes_first(room: OneNano) -> None:
     machine = room.nano(None)
     machine.student = "bob@lab"
     job = machine.start("blink", "jetson_nano/blink.py", {"leds": "none", "pins": [12], "leds_file": None, "classes": [],
                                                            "seconds": 1.0, "rounds": 100})
+    machine.student = "ada@lab"
+    told: list[Turn] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Turn):
+            told.append(event)
+            if event.state == "waiting":
+                job.cancel()
+        elif isinstance(event, Progress) and event.done:
+            told.append(Turn("test-nano", "nano1", "classified"))
+
+    room.hear = hear
     try:
-        with pytest.raises(MachineError) as caught:
-            room.test()
-        assert caught.value.code == "test_nano.in_use" and "bob@lab" in caught.value.why and job.id in caught.value.hint
+        room.test()
     finally:
         job.cancel()
+    states = [event.state for event in told]
+    assert states[0] == "waiting" and states.index("yours") < states.index("classified")
+    assert [place.who for place in told[0].ahead] == ["bob@lab"]

@@ -316,9 +316,9 @@ def test_a_nano_that_is_lost(deployed: Room) -> None:
     assert not Path(classified(deployed)[-1]["camera"]).exists()
 
 
-def test_a_nano_in_use_is_not_disturbed(deployed: Room) -> None:
+def test_what_takes_no_turns_is_not_disturbed(deployed: Room) -> None:
     nano = deployed.lab.nano(None)
-    nano.running = [{"id": "r-1", "program": PROGRAM, "state": "running", "student": "bob@lab", "age_s": 3.0}]
+    nano.running = [{"id": "r-1", "program": "jetson_nano/look.py", "state": "running", "student": "bob@lab", "age_s": 3.0}]
     error = failed(deployed)
     assert isinstance(error, MachineError) and error.code == "test_nano.in_use"
     assert "bob@lab" in error.why and "r-1" in error.hint and not classified(deployed)

@@ -198,10 +198,11 @@ class InferPage(StepPage):
 
     def take(self, batch: Batch) -> None:
         super().take(batch)
+        for (step, _), turn in batch.turns.items():
+            if step in self.steps and self.session.is_running(step):
+                self._show_turn(step, turn)
         if not self.session.is_running("infer"):
             return
-        for turn in [turn for (step, _), turn in batch.turns.items() if step == "infer"]:
-            self._show_turn(turn)
         self.correcting.hear(batch, laptop=False)
         for line in batch.lines:
             if isinstance(line.event, Log) and line.event.code == "infer.camera_lost":
@@ -226,13 +227,14 @@ class InferPage(StepPage):
         self._show_figures()
         self._show_prediction(told[0])
 
-    def _show_turn(self, turn: Turn) -> None:
+    def _show_turn(self, step: str, turn: Turn) -> None:
         waited = self.turns.waiting
         self.turns.show_turn(turn)
         if self.turns.waiting or waited:
             waits = self.turns.waiting
-            self.picture.show_words(t("window.turn.picture" if waits else "window.infer.starting"))
-            self.task.say(lambda: t("window.turn.waiting" if waits else "window.doing.infer"))
+            if step == "infer":
+                self.picture.show_words(t("window.turn.picture" if waits else "window.infer.starting"))
+            self.task.say(lambda: t("window.turn.waiting" if waits else f"window.doing.{step}"))
 
     def _on_end_own(self, run: str) -> None:
         """A window of the same student that was forgotten; the turn then comes by itself."""
@@ -357,6 +359,7 @@ class InferPage(StepPage):
 
     def begun(self, step: str) -> None:
         if step == TEST:
+            self.turns.clear()
             super().begun(step)
             return
         self._show_testing(False)
@@ -369,13 +372,13 @@ class InferPage(StepPage):
         self.picture.show_words(t("window.infer.starting"))
 
     def over(self, step: str, outcome: object) -> None:
+        self.turns.end()
         if step == TEST:
             return
         self._silence.stop()
         self._said.stop()
         self.correcting.end()
         self._clear()
-        self.turns.end()
         self._show_health(None)
 
     def reset(self) -> None:

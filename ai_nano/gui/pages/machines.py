@@ -35,8 +35,8 @@ from ai_nano.gui.shell import Shell
 from ai_nano.gui.widgets.running_list import RunningList, step_words
 from ai_nano.lab import test_machine
 
-FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera", "turn", "via")
-NANO_FIELDS = ("pins", "camera", "turn")
+FIELDS = ("name", "ip", "port", "login", "pwd", "key_file", "pins", "camera", "turn", "container", "via")
+NANO_FIELDS = ("pins", "camera", "turn", "container")
 
 
 @dataclass
@@ -69,6 +69,8 @@ class MachinesPage(Page):
     camera: QLineEdit
     turnLabel: QLabel
     turn: QLineEdit
+    containerLabel: QLabel
+    container: QLineEdit
     via: QLineEdit
     sides: QStackedWidget
     running: RunningList
@@ -150,8 +152,9 @@ class MachinesPage(Page):
         for name in FIELDS:
             self._write(name, row.values.get(name, ""))
         nano = row.role == config_file.NANO
-        for widget in (self.pins, self.pinsLabel, self.camera, self.cameraLabel, self.turn, self.turnLabel):
-            widget.setVisible(nano)
+        for name in NANO_FIELDS:
+            getattr(self, name).setVisible(nano)
+            getattr(self, f"{name}Label").setVisible(nano)
         self.removeButton.setEnabled(nano)
         self._show_trouble(None)
         self._show_test(row)
@@ -328,5 +331,5 @@ def _row(role: str, machine: MachineConfig | None, number: int = 1) -> _Row:
               "pwd": str(machine.password or ""), "key_file": str(machine.key_file or ""), "via": machine.via or ""}
     if isinstance(machine, NanoConfig):
         values |= {"pins": ", ".join(str(pin) for pin in machine.pins), "camera": machine.camera,
-                   "turn": f"{machine.turn:g}"}
+                   "turn": f"{machine.turn:g}", "container": machine.container or ""}
     return _Row(role, values, machine)
