@@ -22,7 +22,7 @@ from ai_nano.machines.login import REFUSALS
 
 # runner.py says something every second; ten of silence are a lost machine.
 SILENCE_S = 10.0
-LEASE_EVERY_S = 1.0
+LEASE_EVERY_S = 0.5
 KEPT_LINES = 40
 LAST_WORDS_S = 2.0
 # What a cancelled job still says is heard for so long.

@@ -79,7 +79,7 @@ class Blinking:
         while not self._stopped and time.monotonic() < until:
             self._leds.beat()
             time.sleep(min(LISTEN_S, seconds))
-            self._stopped = self._lease.expired() or any(each.get("type") == "stop" for each in self._commands.poll())
+            self._stopped = self._lease.silent() or any(each.get("type") == "stop" for each in self._commands.poll())
 
 
 def check_params(params: Dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from shared.wire import Failure, Run
 # RTSP and a CSI camera take seconds until the first frame.
 FIRST_FRAME_S = 15.0
 # Without a frame for so long a camera counts as lost, even where its driver says nothing.
-SILENCE_S = 3.0
+SILENCE_S = 2.5
 RETRY_S = 1.0
 
 

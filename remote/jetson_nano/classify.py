@@ -50,6 +50,8 @@ class Session:
         self._health_at: Optional[float] = None
         self._asked = time.perf_counter()
         self._stopped = False
+        # The laptop is not heard: LEDs are dark until it is, or the lease has expired.
+        self._alone = False
         self._frames = 0
         self._created = time.monotonic()
         self._first: Optional[float] = None
@@ -93,6 +95,9 @@ class Session:
                 self._stopped = True
             elif command.get("type") == "set":
                 self._decision.settings = changed(self._decision.settings, command)
+        self._alone = self._lease.silent()
+        if self._alone:
+            self._leds.show(())
         if self._lease.expired() and not self._stopped:
             self._stopped = True
             self._leds.show(())
@@ -113,7 +118,7 @@ class Session:
                           classes=len(self._model.classes), seconds=round(self._first - self._created, 2))
         index = self._decision.look(answer.probabilities, time.monotonic())
         pins = self._run.params.get("pins") or []
-        lit = [pins[index]] if 0 <= index < len(pins) else []
+        lit = [pins[index]] if 0 <= index < len(pins) and not self._alone else []
         began = time.perf_counter()
         self._leds.show(lit)
         leds_ms = (time.perf_counter() - began) * 1000

@@ -126,6 +126,10 @@ class Commands:
         return [message for message in messages if message is not None]
 
 
+# LEDs are to be dark within 3 s when the laptop, its link or its program is gone.
+SILENT_S = 2.5
+
+
 class Lease:
     """Whether the laptop is still there, which keeps changing the file `lease`; `lease_s` null needs no laptop.
 
@@ -145,12 +149,17 @@ class Lease:
             return None
 
     def expired(self) -> bool:
-        if self._seconds is None:
-            return False
+        return self._seconds is not None and self._unheard_s() > self._seconds
+
+    def silent(self) -> bool:
+        """Whether the laptop has not been heard for a while; it may come back before the lease has expired."""
+        return self._seconds is not None and self._unheard_s() > min(SILENT_S, self._seconds)
+
+    def _unheard_s(self) -> float:
         content = self._read()
         if content != self._content:
             self._content, self._changed = content, time.monotonic()
-        return time.monotonic() - self._changed > self._seconds
+        return time.monotonic() - self._changed
 
 
 # The disk was so full that not even the error event could be written.

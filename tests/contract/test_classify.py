@@ -277,6 +277,25 @@ def test_a_lost_lease_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> N
     assert follower.read_all()[-1]["state"] == "done"
 
 
+def test_leds_are_dark_within_3_s_while_the_laptop_is_not_heard(nano: Nano, tmp_path: Path) -> None:
+    follower = nano.start(make_clip(tmp_path / "red.avi", ["red"] * 1000), lease_s=60)
+    assert follower.read_event("prediction")["lit"] == [12]
+    follower.send(type="lease")
+    heard = time.monotonic()
+    while follower.read_event("prediction")["lit"]:
+        pass
+    assert 1 < time.monotonic() - heard < 3 and nano.lit() == []
+    seen = follower.read_event("prediction")
+    assert (seen["class"], seen["lit"]) == ("red", [])
+    follower.send(type="lease")
+    while not follower.read_event("prediction")["lit"]:
+        pass
+    assert nano.lit() == [12]
+    follower.send(type="stop")
+    assert follower.read_all()[-1]["state"] == "done"
+    assert nano.lit() == []
+
+
 def test_an_error_leaves_the_leds_dark(nano: Nano, camera: MjpegCamera) -> None:
     follower = nano.start(camera.uri)
     camera.show("red")

@@ -211,12 +211,16 @@ def test_inference_ends_dark_when_the_laptop_vanishes(laptop: Laptop) -> None:
     with laptop.start("infer", "w", "--seconds", "300") as process:
         victim = _pid_of_run(laptop.folder / "nano", "infer", process)
         process.kill()
+        killed = time.time()
         process.communicate()
     deadline = time.monotonic() + 30
     while _lives(victim):
         assert time.monotonic() < deadline, "the lease was not noticed"
         time.sleep(0.1)
     state = {}
+    lines = [json.loads(line) for line in (laptop.folder / "nano" / "leds.jsonl").read_text().splitlines()]
+    print(f"dark {lines[-1]['t'] - killed:.2f} s after the kill")
+    assert lines[-1]["t"] - killed < 5, "before the lease is over"
     for line in (laptop.folder / "nano" / "leds.jsonl").read_text().splitlines():
         state[json.loads(line)["pin"]] = json.loads(line)["on"]
     assert state == dict.fromkeys(config["jetson_nano"][0]["pins"], False)

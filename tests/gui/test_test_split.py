@@ -23,6 +23,7 @@ from ai_nano.steps.nano_test import PROGRAM, images_of
 pytestmark = pytest.mark.timeout(120)
 
 MODEL = "nano-ada-002"
+CAMERA = "jetson_nano/look.py"
 
 Shown = tuple[MainWindow, DoubleLab, User]
 
@@ -114,10 +115,24 @@ def test_a_test_is_cancelled_and_the_next_start_shows_the_picture(shown: Shown) 
     user.wait_for("How sure it is")
 
 
-def test_a_nano_that_somebody_uses(shown: Shown) -> None:
+def test_who_records_with_the_nanos_camera_is_not_disturbed(shown: Shown) -> None:
     _, lab, user = shown
-    lab.nano(None).running = [{"id": "r-1", "program": PROGRAM, "state": "running", "student": "bob@lab", "age_s": 3.0}]
+    lab.nano(None).running = [{"id": "r-1", "program": CAMERA, "state": "running", "student": "bob@lab", "age_s": 3.0}]
     user.click("Test on the Nano")
     user.click("Test now", timeout=20)
     user.wait_for("nano1 is in use.")
     assert user.sees(re.compile("A program of bob@lab is running there"))
+
+
+def test_its_turn_is_waited_for(shown: Shown) -> None:
+    _, lab, user = shown
+    before = {"run": "r-1", "program": PROGRAM, "student": "bob@lab", "laptop": None, "for_s": 60.0, "left_s": 240.0,
+              "own": False}
+    waiting = {"type": "turn", "state": "waiting", "position": 1, "ahead": [before], "wait_s": 240.0}
+    lab.nano(None).events[PROGRAM] = [waiting, *lab.nano(None).events[PROGRAM]]
+    user.click("Test on the Nano")
+    user.click("Test now", timeout=20)
+    user.wait_for(re.compile("bob@lab: classification for 1 min"))
+    end(lab)
+    user.wait_for("nano1 (TensorRT)")
+    assert not user.sees(re.compile("bob@lab"))

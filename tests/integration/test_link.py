@@ -254,6 +254,6 @@ def test_ends_of_streams_pass_through_and_nobody_there_is_a_reset(echo: Echo) ->
         assert link.traffic.open == 0
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with Link("127.0.0.1", port) as link, socket.create_connection((link.host, link.port), timeout=5) as sock:
-        with pytest.raises(ConnectionResetError):
+    with Link("127.0.0.1", port) as link, pytest.raises(ConnectionResetError):  # while it connects, or right after
+        with socket.create_connection((link.host, link.port), timeout=5) as sock:
             sock.recv(1)

@@ -196,7 +196,7 @@ def test_somebody_elses_turn_comes_first(room: OneNano) -> None:
             told.append(event)
             if event.state == "waiting":
                 job.cancel()
-        elif isinstance(event, Progress) and event.done:
+        elif isinstance(event, Progress) and event.what == "test_nano.images" and event.done:
             told.append(Turn("test-nano", "nano1", "classified"))
 
     room.hear = hear
@@ -206,4 +206,4 @@ def test_somebody_elses_turn_comes_first(room: OneNano) -> None:
         job.cancel()
     states = [event.state for event in told]
     assert states[0] == "waiting" and states.index("yours") < states.index("classified")
-    assert [place.who for place in told[0].ahead] == ["bob@lab"]
+    assert [place.student for place in told[0].ahead] == ["bob@lab"]
