@@ -12,10 +12,10 @@ help: ## this list
 demo: setup ## the embedded classroom, no server, Nano or webcam needed: the window, or the terminal (ARGS=--headless)
 	@$(PYTHON) -m ai_nano demo $(ARGS)
 
-# A file's tests stay together: they share the servers and models that its fixtures make. Three at a time also on two
+# A file's tests stay together: they share the servers and models that its fixtures make. Four at a time also on two
 # processors: much of the time is waiting for servers and links. In tests/conftest.py's order, the long ones first.
 test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 setup: ## what the demo needs, once: .venv with the packages
 	@bash .make/setup demo

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from PyQt5.QtCore import QTimer
+from PyQt5.QtGui import QResizeEvent
 from PyQt5.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -49,6 +50,8 @@ SAID_MS = 6000
 # Figures that a person reads while they change.
 FIGURES_EVERY_S = 0.5
 MOST_SHOWN = 100
+# In pixels: 1024x700 is the smallest that is looked at.
+SMALL_WINDOW = 760
 
 
 class InferPage(StepPage):
@@ -102,7 +105,7 @@ class InferPage(StepPage):
         self.smoothing.valueChanged.connect(lambda value: self._set(smoothing_s=round(value, 2)))
         self.more.toggled.connect(lambda _open: self._show_settings())
         self.turns.end_wanted.connect(self._on_end_own)
-        self.turns.shown.connect(self.lead.setHidden)  # in its place: a small window has no room for both
+        self.turns.shown.connect(lambda _shown: self._show_lead())
         self.picture.keep_shape()
         self.correcting = Correcting(session, go, self.wrong, self.picture, (self.barsTitle, self.figures, self.answerArea))
         self.answerCard.layout().addWidget(self.correcting)
@@ -170,6 +173,7 @@ class InferPage(StepPage):
             self.choice.propose_deployed()
         self.start.setEnabled(not running and self.choice.made)
         self.stop.setEnabled(self.session.is_running("infer"))
+        self._show_lead()
         for widget in (self.nano, self.model):
             widget.setEnabled(not running)
         self.showModels.setEnabled(not running and bool(self.choice.nano))
@@ -313,6 +317,15 @@ class InferPage(StepPage):
         for widget in (self.hysteresisLabel, self.hysteresis, self.smoothingLabel, self.smoothing, self.keeping):
             widget.setVisible(opened)
         self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_lead()
+
+    def _show_lead(self) -> None:
+        """A small window has no room for it beside the queue, nor beside the virtual LEDs."""
+        small = self.window().height() < SMALL_WINDOW
+        self.lead.setVisible(self.turns.isHidden() and not (small and self.session.is_running("infer")))
 
     def _show_testing(self, shown: bool) -> None:
         """In place of the picture and the bars."""
