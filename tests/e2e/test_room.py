@@ -210,6 +210,9 @@ def test_inference_ends_dark_when_the_laptop_vanishes(laptop: Laptop) -> None:
     (laptop.folder / "config.json").write_text(json.dumps({**config, "jetson_nano": [nano]}))
     with laptop.start("infer", "w", "--seconds", "300") as process:
         victim = _pid_of_run(laptop.folder / "nano", "infer", process)
+        assert process.stdout is not None
+        while not json.loads(process.stdout.readline()).get("lit"):
+            pass
         process.kill()
         killed = time.time()
         process.communicate()
@@ -219,8 +222,10 @@ def test_inference_ends_dark_when_the_laptop_vanishes(laptop: Laptop) -> None:
         time.sleep(0.1)
     state = {}
     lines = [json.loads(line) for line in (laptop.folder / "nano" / "leds.jsonl").read_text().splitlines()]
-    print(f"dark {lines[-1]['t'] - killed:.2f} s after the kill")
-    assert lines[-1]["t"] - killed < 5, "before the lease is over"
+    last_on = max(place for place, line in enumerate(lines) if line["on"])
+    dark = next(line["t"] for line in lines[last_on:] if not line["on"] and line["pin"] == lines[last_on]["pin"]) - killed
+    print(f"dark {dark:.2f} s after the kill")
+    assert 0 < dark < 4.5, "before the lease is over; 3 s are wanted, and this machine may be busy"
     for line in (laptop.folder / "nano" / "leds.jsonl").read_text().splitlines():
         state[json.loads(line)["pin"]] = json.loads(line)["on"]
     assert state == dict.fromkeys(config["jetson_nano"][0]["pins"], False)
