@@ -74,7 +74,7 @@ def test_stopped_while_lit_and_then_heard_again(nano: Nano, camera: MjpegCamera)
 def test_a_quiet_camera_keeps_its_led(nano: Nano, camera: MjpegCamera) -> None:
     """Longer than the guard is patient, shorter than the camera may be silent: the guard hears of the wait."""
     follower = light(nano, camera)
-    time.sleep(2.5)
+    time.sleep(2.25)
     assert nano.lit() == [12]
     follower.send(type="stop")
     assert follower.read_all()[-1]["state"] == "done"
