@@ -98,10 +98,9 @@ class Session:
         self._alone = self._lease.silent()
         if self._alone:
             self._leds.show(())
-        if self._lease.expired() and not self._stopped:
-            self._stopped = True
-            self._leds.show(())
-            self._run.log("infer.lease_lost", level="warning")
+            if self._lease.expired() and not self._stopped:
+                self._stopped = True
+                self._run.log("infer.lease_lost", level="warning")
         if not self._stopped and self._turn.over():
             self._stopped = True
 

@@ -1,4 +1,4 @@
-"""The wheel is built once for all files that want it."""
+"""The wheel is built once for all files that one process of the tests runs."""
 
 from wheels import installed, wheel
 

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 CARDS = ("cat", "coffee", "rocket", "nothing")
 
 
-def demo(folder: Path, *, sabotage: str = "") -> "subprocess.CompletedProcess[str]":
+def demo(folder: Path, *, sabotage: str) -> "subprocess.CompletedProcess[str]":
     """`ai-nano demo` as a process; `sabotage` is code that runs before it."""
     code = f"import sys\n{sabotage}\nfrom ai_nano.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     words = ["demo", "--headless", "--json", "--workspace", str(folder / "demo")]

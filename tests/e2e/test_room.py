@@ -220,14 +220,12 @@ def test_inference_ends_dark_when_the_laptop_vanishes(laptop: Laptop) -> None:
     while _lives(victim):
         assert time.monotonic() < deadline, "the lease was not noticed"
         time.sleep(0.1)
-    state = {}
     lines = [json.loads(line) for line in (laptop.folder / "nano" / "leds.jsonl").read_text().splitlines()]
     last_on = max(place for place, line in enumerate(lines) if line["on"])
     dark = next(line["t"] for line in lines[last_on:] if not line["on"] and line["pin"] == lines[last_on]["pin"]) - killed
     print(f"dark {dark:.2f} s after the kill")
     assert 0 < dark < 4.5, "before the lease is over; 3 s are wanted, and this machine may be busy"
-    for line in (laptop.folder / "nano" / "leds.jsonl").read_text().splitlines():
-        state[json.loads(line)["pin"]] = json.loads(line)["on"]
+    state = {line["pin"]: line["on"] for line in lines}
     assert state == dict.fromkeys(config["jetson_nano"][0]["pins"], False)
     run = max((laptop.folder / "nano" / ".ai_nano" / "runs").glob("*-infer-*"))
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
