@@ -13,9 +13,10 @@ demo: setup ## the embedded classroom, no server, Nano or webcam needed: the win
 	@$(PYTHON) -m ai_nano demo $(ARGS)
 
 # A file's tests stay together: they share the servers and models that its fixtures make. Four at a time also on two
-# processors: much of the time is waiting for servers and links. In tests/conftest.py's order, the long ones first.
+# processors: much of the time is waiting for servers and links. In tests/conftest.py's order, the long ones first. What is
+# imported again and again is kept compiled, also where the login's environment says otherwise.
 test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
-	@$(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 setup: ## what the demo needs, once: .venv with the packages
 	@bash .make/setup demo
@@ -33,7 +34,10 @@ bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.local
 	@$(PYTHON) -m tests.bench.upload
 	@$(PYTHON) -m tests.bench.window
+	@$(PYTHON) -m tests.bench.gallery
+	@$(PYTHON) -m tests.bench.recording --seconds 60
 	@$(PYTHON) -m tests.bench.journey
+	@$(PYTHON) -m tests.bench.press
 	@$(PYTHON) -m tests.bench.nano --frames 240 --seconds 5
 	@$(PYTHON) -m tests.bench.training --per-class 30 --seeds 1 --recipes quick || test $$? -eq 4
 

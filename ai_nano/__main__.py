@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from ai_nano.cli.main import main as run_command
 
 if TYPE_CHECKING:
+    from ai_nano.core.cancel import CancelToken
+    from ai_nano.core.events import Listener
+    from ai_nano.core.split.lesson import LessonOptions, LessonResult
     from ai_nano.gui.opening import Opening, Practice
 
 
@@ -40,7 +43,7 @@ def open_window(args: argparse.Namespace) -> int | None:
 def _opening(args: argparse.Namespace) -> Opening:
     import platformdirs
 
-    from ai_nano.core import config
+    from ai_nano.core.room import config
     from ai_nano.gui.opening import Opening
     from ai_nano.lab import user_folder
 
@@ -49,6 +52,11 @@ def _opening(args: argparse.Namespace) -> Opening:
         from ai_nano.demo import practice as embedded
 
         return embedded.Practice(folder)
+
+    def lesson(options: LessonOptions, emit: Listener, cancel: CancelToken) -> LessonResult:
+        from ai_nano.demo.lesson import run_lesson
+
+        return run_lesson(options, emit, cancel)
 
     demo = None
     if args.command == "demo":
@@ -59,7 +67,7 @@ def _opening(args: argparse.Namespace) -> Opening:
     return Opening(
         find_config=lambda: config.find(args.config, folder), practice=practice, user_folder=folder,
         cache=Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)),
-        practice_folder=Path(platformdirs.user_data_dir("ai_nano", appauthor=False)) / "classroom", demo=demo)
+        practice_folder=Path(platformdirs.user_data_dir("ai_nano", appauthor=False)) / "classroom", demo=demo, lesson=lesson)
 
 
 if __name__ == "__main__":

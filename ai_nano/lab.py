@@ -8,22 +8,23 @@ import platformdirs
 
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cameras.shared import SharedCameras
-from ai_nano.core import config as configuration
-from ai_nano.core import known_hosts
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.errors import BadInput, ConfigError
 from ai_nano.core.lanes import Lanes
-from ai_nano.core.ports import Camera, Machine, MachineFacts, MachineReport, MachineState, Questions
+from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
+from ai_nano.core.project.workspace import Workspace
+from ai_nano.core.room import config as configuration
+from ai_nano.core.room import known_hosts
+from ai_nano.core.room.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.workflow import BatchStep, Workflow
-from ai_nano.core.workspace import Workspace
 from ai_nano.machines.keyring_store import KeyringStore
 from ai_nano.machines.reach import LookAround
 from ai_nano.steps.deploy import DeployStep
 from ai_nano.steps.export import ExportStep
+from ai_nano.steps.import_images import ImportStep
 from ai_nano.steps.infer import InferStep, TryStep
 from ai_nano.steps.nano_test import NanoTestStep
-from ai_nano.steps.record import ImportStep, RecordStep
+from ai_nano.steps.record import RecordStep
 from ai_nano.steps.split import SplitStep
 from ai_nano.steps.train import TrainStep
 from ai_nano.steps.upload import UploadStep
@@ -103,13 +104,13 @@ class Lab:
         machine.student = self.config.student
         return machine
 
-    def open_camera(self, uri: str) -> Camera:
+    def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
         """The camera, shared with whoever has it open already."""
         if self._cameras is None:
             from ai_nano.cameras import open_camera
 
-            self._cameras = SharedCameras(lambda uri: open_camera(uri, self._open_nano))
-        return self._cameras.open(uri)
+            self._cameras = SharedCameras(lambda uri, asked: open_camera(uri, self._open_nano, asked))
+        return self._cameras.open(uri, options)
 
     def _open_nano(self, uri: str, name: str) -> Camera:
         from ai_nano.cameras.nano import NanoCamera

@@ -17,6 +17,7 @@ class CaptureCamera:
         self.uri = uri
         self._capture = capture
         if not capture.isOpened():
+            capture.release()
             raise CameraError(not_open, uri=uri)
 
     def read(self) -> Frame:

@@ -12,9 +12,9 @@ from ai_nano.cameras import jpeg
 from ai_nano.cameras.opencv import load_cv2
 from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import NanoConfig
 from ai_nano.core.errors import AiNanoError, CameraError, ContactLost, MachineError
 from ai_nano.core.ports import Frame, JobEnd, Machine, Picture, RemoteJob
+from ai_nano.core.room.config import NanoConfig
 
 SCHEME = "nano://"
 PROGRAM = "jetson_nano/look.py"

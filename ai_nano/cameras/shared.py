@@ -2,6 +2,9 @@
 
 A webcam can be opened once only. One thread reads it and hands each frame to every tap; the camera is closed when the last
 tap is. A tap of a live camera never holds the others up: what its owner does not take in time is passed over, and counted.
+
+Size and rate are those that the first asked for, as long as anybody looks: a recording does not change its size because
+somebody else comes. Each tap turns its pictures as its own owner wants them.
 """
 
 import threading
@@ -10,8 +13,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from ai_nano.cameras.devices import same_camera
+from ai_nano.cameras.turned import turned
 from ai_nano.core.errors import AiNanoError, CameraError
-from ai_nano.core.ports import Camera, Frame
+from ai_nano.core.ports import Camera, CameraOptions, Frame
 
 # A second of a 30 fps camera; 1280x720 frames take 2.8 MB each.
 WAITING_FRAMES = 30
@@ -57,6 +62,19 @@ class Tap:
                 return replace(frame, missed=missed) if missed else frame
             raise self._error or CameraError("camera.lost", uri=self.uri)
 
+    def read_newest(self) -> Frame:
+        """For a screen: those that wait before it are passed over, and counted, so that a busy computer shows no old ones."""
+        frame = self.read()
+        with self._changed:
+            if not self._frames:
+                return frame
+            missed = frame.missed + len(self._frames) + self._missed
+            newest = self._frames.pop()
+            self._frames.clear()
+            self._missed = 0
+            self._changed.notify_all()
+        return replace(newest, missed=missed)
+
     def close(self) -> None:
         """Also ends a `read` that is waiting in another thread."""
         with self._changed:
@@ -96,10 +114,12 @@ class _Shared:
         try:
             while True:
                 with self._lock:
-                    taps = list(self._taps)
                     if self._ended:
                         break
                 frame = self._camera.read()
+                # Also to one who came while the camera was waited for: a recording begins with the frame after the press.
+                with self._lock:
+                    taps = list(self._taps)
                 for tap in taps:
                     tap.put(frame)
         except AiNanoError as told:
@@ -114,28 +134,34 @@ class _Shared:
 
 
 class SharedCameras:
-    """Cameras by URI, opened by `open_camera` for the first who asks."""
+    """Cameras by URI, opened by `open_camera` for the first who asks; the URIs of one webcam are one camera."""
 
-    def __init__(self, open_camera: Callable[[str], Camera]) -> None:
+    def __init__(self, open_camera: Callable[[str, CameraOptions], Camera]) -> None:
+        """`open_camera` is given options without a rotation, which is the taps' affair."""
         self._open_camera = open_camera
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
         self._shared: dict[str, _Shared] = {}
 
-    def open(self, uri: str) -> Camera:
+    def open(self, uri: str, options: CameraOptions | None = None) -> Camera:
         """A tap of the camera. Raises what opening it raises."""
+        options = options or CameraOptions()
+        return turned(self._tap(uri, replace(options, rotate=0)), options.rotate)
+
+    def _tap(self, uri: str, options: CameraOptions) -> Tap:
         tap = Tap(uri, patient=uri.startswith("file:"))
+        camera = same_camera(uri)
         with self._lock:
-            one_at_a_time = self._locks.setdefault(uri, threading.Lock())
+            one_at_a_time = self._locks.setdefault(camera, threading.Lock())
         with one_at_a_time:
-            shared = self._shared.get(uri)
+            shared = self._shared.get(camera)
             if shared is not None and shared.join(tap):
                 return tap
             if shared is not None:
                 shared.thread.join(CLOSE_TIMEOUT_S)  # a webcam that is still open would be busy
-            shared = _Shared(self._open_camera(uri))
+            shared = _Shared(self._open_camera(uri, options))
             shared.join(tap)
-            self._shared[uri] = shared
+            self._shared[camera] = shared
             shared.thread.start()
             return tap
 

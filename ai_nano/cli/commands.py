@@ -5,27 +5,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ai_nano.cli import home, room
+from ai_nano.cli import classes, hints, home, room
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import carry_out, wait
-from ai_nano.core import config as configuration
-from ai_nano.core import names, trained, wire
+from ai_nano.core import names, wire
 from ai_nano.core.errors import BadInput, Cancelled, ConfigError, Detached
 from ai_nano.core.events import Best, Event, Log, Prediction
 from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Machine, StepContext
+from ai_nano.core.project import trained
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.room import config as configuration
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import Workflow, split_counts
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.workflow import Workflow
 from ai_nano.lab import Lab, build_lab, build_workflow, steps, user_folder
 from ai_nano.steps import project
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
+from ai_nano.steps.import_images import ImportOptions
 from ai_nano.steps.infer import InferOptions, InferStep, TryOptions
 from ai_nano.steps.nano_test import NanoTestOptions
-from ai_nano.steps.record import ImportOptions, RecordOptions
+from ai_nano.steps.record import RecordOptions
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions
 from ai_nano.steps.upload import UploadOptions
@@ -88,7 +90,7 @@ def _options(args: argparse.Namespace, step: str) -> Any:
         case "record":
             return RecordOptions(args.class_name, args.camera, args.count, args.seconds, args.fps)
         case "import":
-            return ImportOptions(args.class_name, tuple(args.paths))
+            return ImportOptions(args.class_name, tuple(args.paths), args.new_classes)
         case "split":
             return SplitOptions(args.val, args.test, args.seed, args.strategy, args.fresh)
         case "upload":
@@ -181,13 +183,9 @@ def _run(args: argparse.Namespace, console: Console) -> int:
 def summary(workspace: Workspace, receipt: Receipt) -> str:
     """What a step made, in a sentence or a table."""
     if receipt.step == "split":
-        from rich.cells import cell_len, set_cell_size
+        from ai_nano.cli import split
 
-        counts = split_counts(workspace)
-        width = max(cell_len(name) for name in counts)
-        lines = ["  ".join(["", set_cell_size(name, width), *(f"{part} {count:>4}" for part, count in parts.items())])
-                 for name, parts in counts.items()]
-        return "\n".join([t("summary.split", **receipt.facts), *lines])
+        return split.summary(workspace, receipt)
     if receipt.step == "test-nano":
         from ai_nano.cli.nano_test import tested
 
@@ -275,9 +273,22 @@ def _demo(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _lesson(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.split import lesson_table
+    from ai_nano.core.split.lesson import LessonOptions
+    from ai_nano.demo.lesson import run_lesson
+
+    options = LessonOptions(args.seeds, args.per_take)
+    result = wait(lambda cancel: run_lesson(options, console.emit, cancel))
+    console.result({"step": "lesson", "topic": args.topic, **result.to_json()}, lesson_table(result))
+    return 0
+
+
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
+    "lesson": _lesson,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
+    "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,
     **dict.fromkeys(("record", "import", "split", "upload", "train", "export", "try", "deploy", "test-nano"), _step),
 }

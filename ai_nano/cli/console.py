@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
 from ai_nano.core.figures import amount, percent
+from ai_nano.core.room.turns import Turn
 from ai_nano.core.texts import known, t
-from ai_nano.core.turns import Turn
 
 
 class Console(Protocol):

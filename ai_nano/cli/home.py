@@ -8,14 +8,15 @@ from ai_nano.cli import room
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import wait
-from ai_nano.core import model_runs, project_open, project_pack
 from ai_nano.core.errors import BadInput, Cancelled
 from ai_nano.core.events import Progress
 from ai_nano.core.figures import amount, duration
 from ai_nano.core.files import user_path
-from ai_nano.core.model_runs import ModelRun, with_interval
+from ai_nano.core.project import opening, pack
+from ai_nano.core.project.workspace import Workspace
+from ai_nano.core.report import model_runs
+from ai_nano.core.report.model_runs import ModelRun, with_interval
 from ai_nano.core.texts import t
-from ai_nano.core.workspace import Workspace
 from ai_nano.steps.report import make_pages
 
 
@@ -39,10 +40,10 @@ def line(run: ModelRun) -> str:
 
 def save(args: argparse.Namespace, console: Console) -> int:
     workspace, file = Workspace.open(args.workspace), user_path(str(args.file))
-    target = file if file.suffix == project_pack.SUFFIX else file.with_name(file.name + project_pack.SUFFIX)
+    target = file if file.suffix == pack.SUFFIX else file.with_name(file.name + pack.SUFFIX)
     if target.exists() and not TerminalQuestions(console, args.yes).confirm(t("project_pack.replace?", file=target)):
         raise Cancelled()
-    saved = wait(lambda cancel: project_pack.save(workspace, target, _told(console, "save"), cancel))
+    saved = wait(lambda cancel: pack.save(workspace, target, _told(console, "save"), cancel))
     console.result({"step": "save", "file": str(saved.file), "images": saved.images, "models": saved.models,
                     "bytes": saved.bytes},
                    t("project_pack.saved", file=saved.file, images=saved.images, models=saved.models,
@@ -53,12 +54,12 @@ def save(args: argparse.Namespace, console: Console) -> int:
 def open_file(args: argparse.Namespace, console: Console) -> int:
     """A project or a room pack: by what is in it, not by its name."""
     file = user_path(str(args.file))
-    if not project_open.is_project(file) and file.suffix.lower() != project_pack.SUFFIX:
+    if not opening.is_project(file) and file.suffix.lower() != pack.SUFFIX:
         if args.folder is not None:
             raise BadInput("room_pack.no_folder", file=file, folder=args.folder)
         return room.open_pack(args, console)
     folder = user_path(str(args.folder)) if args.folder is not None else None
-    workspace = wait(lambda cancel: project_open.open_project(file, folder, _told(console, "open"), cancel))
+    workspace = wait(lambda cancel: opening.open_project(file, folder, _told(console, "open"), cancel))
     make_pages(workspace, ImageFiles())
     images = sum(workspace.count(name) for name in workspace.classes)
     found = model_runs.runs(workspace)
@@ -68,7 +69,7 @@ def open_file(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _told(console: Console, step: str) -> project_pack.Tell:
+def _told(console: Console, step: str) -> pack.Tell:
     """Progress four times a second is enough."""
     last = 0.0
 

@@ -5,9 +5,9 @@ import argparse
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import wait
-from ai_nano.core import boards
-from ai_nano.core.boards import NanoModel
 from ai_nano.core.errors import BadInput, Cancelled
+from ai_nano.core.nano import boards
+from ai_nano.core.nano.boards import NanoModel
 from ai_nano.core.ports import StepContext
 from ai_nano.core.texts import t
 from ai_nano.lab import Lab

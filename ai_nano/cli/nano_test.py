@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from ai_nano.core import bundle, nano_test
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core import bundle
+from ai_nano.core.nano import nano_test
+from ai_nano.core.project.workspace import Receipt, Workspace
 
 
 def tested(workspace: Workspace, receipt: Receipt) -> str:

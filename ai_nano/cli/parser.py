@@ -10,7 +10,7 @@ from ai_nano.core.errors import BadInput
 from ai_nano.core.texts import t
 
 COMMANDS_WITH_WORKSPACE = ("new", "record", "import", "split", "upload", "train", "export", "try", "deploy", "run", "status",
-                           "runs", "save", "test-nano")
+                           "runs", "save", "test-nano", "classes", "images", "hints")
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,10 +62,16 @@ def get_parser() -> Parser:
     record.add_argument("--fps", type=float, default=10.0, help=t("cli.record.fps"))
 
     brought = command("import")
-    brought.add_argument("--class", dest="class_name", required=True, metavar="CLASS", help=t("cli.class"))
+    brought.add_argument("--class", dest="class_name", metavar="CLASS", help=t("cli.import.class"))
+    brought.add_argument("--new-classes", action="store_true", help=t("cli.import.new_classes"))
     brought.add_argument("paths", type=Path, nargs="+", metavar="PATH", help=t("cli.import.paths"))
 
+    command("hints")
     _add_split(command("split"))
+    lesson = command("lesson")
+    lesson.add_argument("topic", choices=("split",), help=t("cli.lesson.topic"))
+    lesson.add_argument("--seeds", type=_some, default=3, metavar="N", help=t("cli.lesson.seeds"))
+    lesson.add_argument("--per-take", type=_some, default=10, metavar="N", help=t("cli.lesson.per_take"))
     command("upload")
     train = command("train")
     _add_train(train)
@@ -96,6 +102,7 @@ def get_parser() -> Parser:
     run.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
     _add_infer(run)
 
+    _add_classes(command)
     command("status")
     _add_nano_commands(command)
     models = command("models")
@@ -113,6 +120,23 @@ def get_parser() -> Parser:
     opened.add_argument("file", type=Path, metavar="FILE", help=t("cli.open.file"))
     opened.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help=t("cli.open.folder"))
     return parser
+
+
+def _add_classes(command: Callable[[str], argparse.ArgumentParser]) -> None:
+    classes = command("classes")
+    what = classes.add_mutually_exclusive_group()
+    what.add_argument("--add", metavar="NAME", help=t("cli.classes.add"))
+    what.add_argument("--rename", nargs=2, metavar=("OLD", "NEW"), help=t("cli.classes.rename"))
+    what.add_argument("--remove", metavar="NAME", help=t("cli.classes.remove"))
+    what.add_argument("--order", metavar="A,B,...", help=t("cli.classes.order"))
+    what.add_argument("--undo", action="store_true", help=t("cli.classes.undo"))
+    what.add_argument("--empty-bin", action="store_true", help=t("cli.classes.empty_bin"))
+    images = command("images")
+    images.add_argument("--class", dest="class_name", required=True, metavar="CLASS", help=t("cli.class"))
+    what = images.add_mutually_exclusive_group()
+    what.add_argument("--remove", nargs="+", metavar="FILE", help=t("cli.images.remove"))
+    what.add_argument("--remove-last-take", action="store_true", help=t("cli.images.remove_last_take"))
+    what.add_argument("--undo", action="store_true", help=t("cli.images.undo"))
 
 
 def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:
@@ -149,6 +173,13 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value <= 60:
         raise argparse.ArgumentTypeError(f"{text}: 0 < S <= 60")
+    return value
+
+
+def _some(text: str) -> int:
+    value = int(text)
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"{text}: 0 < N <= 100")
     return value
 
 

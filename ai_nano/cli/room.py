@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from ai_nano.cli.console import Console
-from ai_nano.core import config as configuration
-from ai_nano.core import config_file, known_hosts, room_pack
 from ai_nano.core.events import Log
+from ai_nano.core.room import config as configuration
+from ai_nano.core.room import config_file, known_hosts
+from ai_nano.core.room import pack as room_pack
 from ai_nano.core.texts import t
 from ai_nano.lab import user_folder
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from ai_nano.cli.console import Console
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.events import Event
+from ai_nano.core.project.workspace import Receipt
 from ai_nano.core.workflow import Running, Workflow
-from ai_nano.core.workspace import Receipt
 
 T = TypeVar("T")
 

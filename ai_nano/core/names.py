@@ -46,6 +46,17 @@ def is_one_folder(name: str) -> bool:
     return name not in ("", ".", "..") and not any(character in name for character in "/\\\0")
 
 
+def folder_names(raw: Sequence[object]) -> list[str]:
+    """Classes as a file or a folder tells them, whoever wrote it: each can be one folder. Raises BadInput."""
+    found = [str(name) for name in raw]
+    for place, name in enumerate(found):
+        if not is_one_folder(name):
+            raise BadInput("class_name.path", name=name)
+        if name in found[:place]:
+            raise BadInput("class_name.equal", name=name, other=name)
+    return found
+
+
 def is_synset_line(name: str) -> bool:
     """jetson-inference takes a label that begins with `n` and has a space at byte 9 for a WordNet id and a name."""
     encoded = name.encode("utf-8")
@@ -69,6 +80,11 @@ def different_names(raw: Sequence[str]) -> list[str]:
         if twin is not name:
             raise BadInput("class_name.equal", name=name, other=twin)
     return names
+
+
+def folded(name: str) -> str:
+    """Equal for names that the file system of some computer takes for the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def slug(text: str, fallback: str) -> str:

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
+from ai_nano.core.importing.pictures import Brought, Glimpse
+from ai_nano.core.look import Look
+from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.texts import t
 from ai_nano.core.watching import Watching
 
@@ -260,6 +262,20 @@ class Bitmap:
     height: int
 
 
+@dataclass(frozen=True)
+class CameraOptions:
+    """What is asked of a camera; None: what is usual for it. One that cannot do it gives what it can.
+
+    `width` and `height` in pixels and `fps` are a webcam's. `rotate` turns the picture of any camera clockwise, by 0, 90,
+    180 or 270 degrees: what is saved is turned too.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    rotate: int = 0
+
+
 class Camera(Protocol):
     uri: str
 
@@ -277,11 +293,23 @@ class Images(Protocol):
     def as_jpeg(self, path: Path) -> tuple[bytes, int, int] | None:
         """The file as JPEG bytes, width and height; None when it is no image."""
 
+    def glimpse(self, head: bytes, name: str, whole: Callable[[], bytes]) -> Glimpse:
+        """What a file's first bytes tell of the picture in it; `whole` reads all of it. LeftOut for what is no picture."""
+
+    def take_in(self, data: bytes, name: str) -> Brought:
+        """A whole file of any kind (`name` has its suffix) as an image of a project. LeftOut, and nothing else."""
+
     def thumbnail(self, path: Path, width: int) -> bytes | None:
-        """A small JPEG; None when the file is no image."""
+        """A small JPEG of that width, narrower where the image is very tall; None when the file is no image."""
+
+    def look(self, path: Path) -> Look | None:
+        """What hints need of the picture; None when the file is no image."""
 
     def bitmap(self, jpeg: bytes, width: int, height: int) -> Bitmap | None:
         """A JPEG made to fit into width x height for a screen; None when it is none."""
+
+    def image_hash(self, path: Path) -> int | None:
+        """A perceptual hash of 64 bits, which differs in few bits where images look alike; None when the file is no image."""
 
 
 class Lab(Protocol):
@@ -305,7 +333,8 @@ class Lab(Protocol):
     def here(self) -> Machine:
         """This computer as a machine, for the Nano's program as a local process."""
 
-    def open_camera(self, uri: str) -> Camera: ...
+    def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
+        """The camera, shared with whoever has it open: size and rate are then those of the first."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ai_nano.core import answers, names, turns
+from ai_nano.core import answers, names
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
 from ai_nano.core.events import WIRE_VERSION, Best, Building, Event, Health, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
+from ai_nano.core.room import turns
 
 WHYS = ("rebooted", "vanished")
 MOST_EPOCHS = 1_000_000

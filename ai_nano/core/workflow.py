@@ -8,27 +8,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ai_nano.core import bundle, names, trained
+from ai_nano.core import bundle, names
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.dataset import FEWEST_IMAGES
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, MissingPrerequisite
 from ai_nano.core.events import Event, Listener, State
 from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Lab, StepContext
-from ai_nano.core.workspace import PARTS, Receipt, Workspace
+from ai_nano.core.project import class_list, image_bin, trained
+from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
+from ai_nano.core.split.dataset import FEWEST_IMAGES
 
 STEPS = ("project", "record", "split", "upload", "train", "export", "deploy", "infer")
 
 
 # What a step reads must not change under it: it does not start while one of these is running.
 EXCLUDES = {
-    "record": ("record", "import", "split"), "import": ("record", "import", "split"),
-    "split": ("record", "import", "correct", "upload", "test-nano"), "correct": ("split",), "upload": ("split",),
+    "record": ("record", "import", "split", "classes"), "import": ("record", "import", "split", "classes"),
+    "split": ("record", "import", "correct", "upload", "test-nano", "classes", "bin"), "correct": ("split", "classes"),
+    "upload": ("split", "classes"), "classes": (*class_list.STEPS, "bin"), "bin": (*image_bin.STEPS, "classes"),
     "train": ("upload",),
     # Not while "train" runs: what it has as its best model so far is whole.
-    "deploy": ("export", "test-nano"), "try": ("export",), "test-nano": ("split", "export", "deploy"),
+    "deploy": ("export", "test-nano"), "try": ("export",), "test-nano": ("split", "export", "deploy", "classes"),
 }
 
 
@@ -119,8 +121,9 @@ class Workflow:
         self._steps = steps
         self._lanes = lanes
         self._running: dict[str, Running] = {}
+        workspace.steps = self._running
         self._starting = threading.Lock()
-        self._correcting = threading.Lock()
+        self._changing = threading.Lock()
 
     # ---- starting ----------------------------------------------------------------------------------------------------
 
@@ -160,19 +163,28 @@ class Workflow:
     def _refuse_if_busy(self, step: str) -> None:
         busy = next((other for other in (step, *EXCLUDES.get(step, ())) if other in self._running), None)
         if busy is not None:
+            if step in ("classes", "bin"):
+                raise MissingPrerequisite("change.busy", other=busy)
             raise MissingPrerequisite("step.busy", step=step, other=busy)
 
     @contextmanager
     def correcting(self) -> Iterator[None]:
         """Held while corrected frames become images beside a step that runs. MissingPrerequisite while a split reads them."""
-        with self._correcting:
+        with self.changing("correct"):
+            yield
+
+    @contextmanager
+    def changing(self, what: str) -> Iterator[None]:
+        """Held while `classes` are changed or images go to or come from the `bin`. MissingPrerequisite while a step runs
+        that goes by them."""
+        with self._changing:
             with self._starting:
-                self._refuse_if_busy("correct")
-                self._running["correct"] = Running("correct")
+                self._refuse_if_busy(what)
+                self._running[what] = Running(what)
             try:
                 yield
             finally:
-                self._running.pop("correct", None)
+                self._running.pop(what, None)
 
     @property
     def running(self) -> tuple[Running, ...]:
@@ -214,8 +226,10 @@ class Workflow:
         compute: Callable[[], StepStatus] = getattr(self, f"_{step}_status")
         status = compute()
         attempt = self.workspace.attempts.get(step)
-        # Whether enough is recorded is a matter of the images alone, not of how the last recording ended.
-        if attempt is None or status.status is Status.BLOCKED or (step == "record" and status.status is Status.DONE):
+        if attempt is None or status.status is Status.BLOCKED:
+            return status
+        # Whether enough is recorded is a matter of the images alone; stopping is how a recording ends.
+        if step == "record" and (status.status is Status.DONE or attempt.outcome == "cancelled"):
             return status
         if attempt.outcome == "running":
             if self.workspace.open_elsewhere():

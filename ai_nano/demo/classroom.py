@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Any
 
 from ai_nano import resources
-from ai_nano.core.config import DEFAULT_PINS, Config, load
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.files import write_atomically
+from ai_nano.core.room.config import DEFAULT_PINS, Config, load
 
 LOGIN = "student"
 READY_TIMEOUT_S = 30.0

@@ -5,7 +5,7 @@ from types import TracebackType
 
 import cv2
 
-from ai_nano.core.config import Config
+from ai_nano.core.room.config import Config
 from ai_nano.demo.cards import printed_card
 from ai_nano.demo.classroom import Classroom
 from ai_nano.demo.journey import CLASSES

@@ -30,7 +30,7 @@ import cv2
 
 from ai_nano.demo.cards import CARDS, PhotographMissing
 from ai_nano.demo.stage_camera import Record, StageCamera
-from ai_nano.demo.stage_process import say, told_to_end
+from ai_nano.demo.stage_process import leave, say, told_to_end
 from ai_nano.demo.stage_ranges import PHASES
 from ai_nano.demo.stage_scene import warm_up
 
@@ -205,4 +205,4 @@ def _failed_to_start(error: OSError, args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -29,6 +29,7 @@ from ai_nano.demo.stage_ranges import (
     RANGES,
     TILT,
     Interval,
+    Ranges,
 )
 
 _T = TypeVar("_T")
@@ -136,17 +137,19 @@ def card_homography(pose: Pose, texture_width: int, texture_height: int) -> npt.
 class Scene:
     """One take: `card` (a key of cards.CARDS, or None for the empty stage) as seen in `phase` ("record" or "show").
 
+    `ranges`: other ones than the phase's own.
+
     Making one costs some thirty milliseconds, mostly for the room; a frame costs about five. Raises ValueError for an
     unknown card or phase, cards.PhotographMissing where scikit-image's pictures are not installed.
     """
 
-    def __init__(self, seed: int, phase: str, take: int, card: str | None) -> None:
+    def __init__(self, seed: int, phase: str, take: int, card: str | None, ranges: Ranges | None = None) -> None:
         if phase not in PHASES:
             raise ValueError(f"unknown phase {phase!r}")
         if card is not None and card not in CARDS:
             raise ValueError(f"unknown card {card!r}")
         self.seed, self.phase, self.take, self.card = seed, phase, take, card
-        ranges = RANGES[phase]
+        self._ranges = ranges = ranges or RANGES[phase]
         rng = random.Random(f"{seed}/{phase}/{take}")
         x, y = _nth(ranges.cells, take, f"{seed}/{phase}/cells")
         self._wanders = {
@@ -215,7 +218,7 @@ class Scene:
 
     def _card_texture(self, card: str, curve: Image) -> Image:
         """BGRA: the print at about the size at which it is seen, transparent around."""
-        largest = max(high for _, high in (interval for interval in RANGES[self.phase].size))
+        largest = max(high for _, high in self._ranges.size)
         height = round(min(self.pose(0).size * 1.1, largest) * HEIGHT)
         print_ = cv2.LUT(printed_card(card, height), curve)
         opaque = np.full(print_.shape[:2], 255, np.uint8)

@@ -18,9 +18,9 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from ai_nano.core import boards
-from ai_nano.core.boards import Autostart, NanoModel
 from ai_nano.core.figures import amount
+from ai_nano.core.nano import boards
+from ai_nano.core.nano.boards import Autostart, NanoModel
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 from ai_nano.gui.confirm import confirm

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
-from ai_nano.core.turns import Turn
+from ai_nano.core.room.turns import Turn
 
 KEPT_LINES = 500
 KEPT_METRICS = 500

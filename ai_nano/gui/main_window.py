@@ -9,9 +9,9 @@ from PyQt5.QtCore import QEvent, Qt, QTimer, pyqtSignal
 from PyQt5.QtGui import QCloseEvent, QPaintEvent
 from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QShortcut, QSplitter, QStackedWidget, QToolButton, QWidget
 
-from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, ConfigError
 from ai_nano.core.ports import Questions
+from ai_nano.core.room.config import Config
 from ai_nano.core.texts import known, t
 from ai_nano.core.unexpected import explained
 from ai_nano.core.workflow import STEPS, StepStatus
@@ -26,8 +26,9 @@ from ai_nano.gui.pages.bench import BenchPage
 from ai_nano.gui.pages.deploy import DeployPage
 from ai_nano.gui.pages.export import ExportPage
 from ai_nano.gui.pages.infer import InferPage
+from ai_nano.gui.pages.lesson import LessonPage
 from ai_nano.gui.pages.machines import MachinesPage
-from ai_nano.gui.pages.project import ProjectPage
+from ai_nano.gui.pages.project import ProjectPage, free_folder
 from ai_nano.gui.pages.record import RecordPage
 from ai_nano.gui.pages.report import ReportPage
 from ai_nano.gui.pages.runs import RunsPage
@@ -127,7 +128,7 @@ class MainWindow(QMainWindow):
             return
         self.practice.leave(wait=False)
         self.session.enter(config)
-        self._propose(self.settings.last_project or _free_folder(Path.home() / "ai_nano"), 3)
+        self._propose(self.settings.last_project or free_folder(Path.home() / "ai_nano"), 3)
 
     def start_practice(self, folder: Path, workspace: Path | None = None) -> None:
         """Into the embedded classroom; `workspace` proposed for the project (None: a new one in the home)."""
@@ -138,7 +139,7 @@ class MainWindow(QMainWindow):
 
         def done(classes: int) -> None:
             welcome.show_ready()
-            self._propose(workspace or _free_folder(Path.home() / "ai_nano"), classes)
+            self._propose(workspace or free_folder(Path.home() / "ai_nano"), classes)
             QTimer.singleShot(0, self._build_next)
 
         def failed(error: AiNanoError) -> None:
@@ -194,7 +195,7 @@ class MainWindow(QMainWindow):
             case "machines":
                 return MachinesPage(session, self)
             case "project":
-                return ProjectPage(session, self.cameras, self._go_from_project, self._use_model)
+                return ProjectPage(session, self.cameras, self._go_from_project, self._use_model, self.settings)
             case "record":
                 return RecordPage(session, go, self.cameras)
             case "train":
@@ -205,6 +206,8 @@ class MainWindow(QMainWindow):
                 return BenchPage(session, self)
             case "report":
                 return ReportPage(session, self)
+            case "lesson":
+                return LessonPage(session, self)
             case "runs":
                 return RunsPage(session, self, self._show_report, self._deploy_again)
         kinds = {"split": SplitPage, "upload": UploadPage, "deploy": DeployPage, "infer": InferPage}
@@ -222,8 +225,11 @@ class MainWindow(QMainWindow):
                 return
 
     def _go_from_project(self, step: str) -> None:
-        if self.session.workspace is not None and not self.in_practice:
-            self.settings.last_project = self.session.workspace.path
+        workspace = self.session.workspace
+        if workspace is not None and workspace.path != self.opening.demo:
+            self.settings.remember(workspace.path)
+            if not self.in_practice:
+                self.settings.last_project = workspace.path
         self.show_page(step)
 
     def _use_model(self, nano: str, model: str, there: Sequence[Mapping[str, Any]]) -> None:
@@ -365,10 +371,3 @@ def _fact(status: StepStatus) -> str:
     """The status in the few words that the rail has room for."""
     code = f"rail.{status.code.partition('.')[2]}"
     return t(code, **status.params) if known(code) else status.event().why
-
-
-def _free_folder(parent: Path) -> Path:
-    """`project-1`, or the first number that is not taken."""
-    return next(path for number in range(1, 10_000) if not (path := parent / f"project-{number}").exists())
-
-

@@ -7,6 +7,7 @@ from PyQt5.QtWidgets import QApplication, QMenu, QToolButton
 from ai_nano.core import texts
 from ai_nano.core.texts import t
 from ai_nano.gui import style
+from ai_nano.gui.camera_dialog import CameraDialog
 from ai_nano.gui.shell import Shell
 
 LANGUAGE_NAMES = {"en": "English", "fr": "Français"}
@@ -17,6 +18,7 @@ class MainMenu:
         self._window = window
         self._button = button
         self._menu = QMenu(button)
+        self._camera: CameraDialog | None = None
         button.setMenu(self._menu)
         self._menu.aboutToShow.connect(self._enable)
         self.retranslate()
@@ -35,6 +37,8 @@ class MainMenu:
             action.triggered.connect(lambda _checked, do=do: do())
         self._open = menu.addAction(t("window.menu.open"))
         self._open.triggered.connect(lambda: window.taking_home.ask_what_to_open())
+        self._of_project.append(menu.addAction(t("window.menu.camera")))
+        self._of_project[-1].triggered.connect(lambda: self.choose_camera())
         menu.addSeparator()
         self._bench = menu.addAction(t("window.menu.bench"))
         self._bench.triggered.connect(lambda: window.show_page("bench"))
@@ -56,6 +60,10 @@ class MainMenu:
             action.triggered.connect(lambda _checked, code=code: self.choose_language(code))
         menu.addSeparator()
         menu.addAction(t("window.menu.quit")).triggered.connect(window.close)
+
+    def choose_camera(self) -> None:
+        self._camera = self._camera or CameraDialog(self._window.session, self._button.window())
+        self._camera.ask()
 
     def choose_theme(self, name: str) -> None:
         """Empty: as the desktop is."""

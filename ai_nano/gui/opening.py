@@ -6,7 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from ai_nano.core.config import Config
+from ai_nano.core.room.config import Config
+from ai_nano.core.split.lesson import Lesson
 
 
 class Practice(Protocol):
@@ -40,7 +41,8 @@ class Practice(Protocol):
 class Opening:
     """`find_config` raises ConfigError where no room is known; `practice` makes the embedded classroom in a folder.
 
-    With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too.
+    With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too. `lesson`: of step 3, None
+    where there is none.
     """
 
     find_config: Callable[[], Config]
@@ -49,3 +51,4 @@ class Opening:
     cache: Path
     practice_folder: Path
     demo: Path | None = None
+    lesson: Lesson | None = None

@@ -12,15 +12,16 @@ from typing import Any, TypeVar
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from ai_nano.core import runs, wire
-from ai_nano.core.config import Config
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.lanes import Lanes
-from ai_nano.core.ports import Questions
+from ai_nano.core.ports import CameraOptions, Questions
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.recording import camera_options
+from ai_nano.core.room.config import Config
 from ai_nano.core.runs import Run
 from ai_nano.core.unexpected import explained
 from ai_nano.core.workflow import Running, Status, StepStatus, Workflow, start_alone
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.gui.bridge import Bridge
 from ai_nano.gui.inbox import Batch, Inbox
 from ai_nano.lab import Lab, build_lab, build_workflow, steps
@@ -135,6 +136,15 @@ class Session(QObject):
         chosen = self.workspace.settings.get("camera") if self.workspace is not None else None
         return str(chosen or self.config.camera)
 
+    @property
+    def camera_options(self) -> CameraOptions:
+        return camera_options.of(self.workspace.settings if self.workspace is not None else {})
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the view of the laptop's camera shows left and right as a mirror does."""
+        return camera_options.mirrored(self.workspace.settings if self.workspace is not None else {})
+
     def busy(self) -> AiNanoError | None:
         """Why the room or the project cannot be left now; None when it can."""
         return MissingPrerequisite("window.busy", step=self.running_steps[0]) if self._running else None
@@ -180,8 +190,9 @@ class Session(QObject):
                 return workflow.start(step, options, self.inbox.put)
             return start_alone(steps()[step], options, lab, self.inbox.put)
 
-        self.started.emit(step)
+        # The step first: a recording is to begin with the frame after the press, not with the one after all is drawn anew.
         self.look(begin, lambda running: self._begun(step, running), lambda error: self._over(step, error))
+        self.started.emit(step)
 
     def _begun(self, step: str, running: Running) -> None:
         cancelled = step in self._running and self._running[step] is _CANCELLED
@@ -250,6 +261,23 @@ class Session(QObject):
                 self.bridge.post(lambda: done(result))
 
         self._thread(carry_out, "look")
+
+    def change(self, what: str, work: Callable[[Workspace], T], done: Callable[[T], object],
+               failed: Callable[[AiNanoError], object]) -> None:
+        """Change `classes` or the `bin` of the open workspace, beside the window; refused while a step goes by them."""
+        workflow = self.workflow
+        if workflow is None:
+            return
+
+        def carry_out() -> T:
+            with workflow.changing(what):
+                return work(workflow.workspace)
+
+        def over(result: T) -> None:
+            done(result)
+            self.refresh()
+
+        self.look(carry_out, over, failed)
 
     def models_on(self, nano: str, done: Callable[[Sequence[Mapping[str, Any]]], object],
                   failed: Callable[[AiNanoError], object]) -> None:

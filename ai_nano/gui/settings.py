@@ -1,10 +1,14 @@
-"""What the window remembers: geometry, the last project, theme, language, whether the log is unfolded."""
+"""What the window remembers: geometry, recent projects, theme, language, whether the log is unfolded."""
 
+import json
+import time
 from pathlib import Path
 
 from PyQt5.QtCore import QByteArray, QSettings
 
 from ai_nano.core import texts
+
+MOST_RECENT = 12
 
 
 class Settings:
@@ -44,6 +48,30 @@ class Settings:
     @last_project.setter
     def last_project(self, value: Path) -> None:
         self._store.setValue("last_project", str(value))
+
+    @property
+    def recent(self) -> list[tuple[Path, float | None]]:
+        """Projects and when they were opened (unix time), newest first."""
+        last, told = self.last_project, self._text("recent")
+        if not told:
+            return [(last, None)] if last is not None else []
+        try:
+            return [(Path(path), float(used) or None) for path, used in json.loads(told)]
+        except (ValueError, TypeError):
+            return []
+
+    def remember(self, project: Path) -> None:
+        """It is opened now."""
+        self._keep([(project, time.time()), *((path, used) for path, used in self.recent if path != project)][:MOST_RECENT])
+
+    def forget(self, project: Path) -> None:
+        left = [(path, used) for path, used in self.recent if path != project]
+        if self.last_project == project:
+            self._store.remove("last_project")
+        self._keep(left)
+
+    def _keep(self, recent: list[tuple[Path, float | None]]) -> None:
+        self._store.setValue("recent", json.dumps([(str(path), used or 0.0) for path, used in recent]))
 
     @property
     def log_open(self) -> bool:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
-from ai_nano.core.config import Config
 from ai_nano.core.ports import Questions
+from ai_nano.core.room.config import Config
 from ai_nano.gui.opening import Opening
 from ai_nano.gui.session import Session
 from ai_nano.gui.settings import Settings

@@ -8,13 +8,14 @@ from typing import TypeVar
 from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QFileDialog, QMessageBox, QProgressDialog, QWidget
 
-from ai_nano.core import names, project_open, project_pack
+from ai_nano.core import names
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled
 from ai_nano.core.figures import amount
-from ai_nano.core.project_pack import Saved, Tell
+from ai_nano.core.project import opening, pack
+from ai_nano.core.project.pack import Saved, Tell
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.texts import t
-from ai_nano.core.workspace import Workspace
 from ai_nano.gui.session import Session
 from ai_nano.steps.report import make_pages
 
@@ -50,10 +51,10 @@ class TakingHome:
         workspace = self._session.workspace
         if workspace is None or self.busy:
             return
-        proposed = Path.home() / f"{names.slug(workspace.name, 'project')}{project_pack.SUFFIX}"
+        proposed = Path.home() / f"{names.slug(workspace.name, 'project')}{pack.SUFFIX}"
         dialog = QFileDialog(self._parent, t("window.home.save"), str(proposed), t("window.home.files"))
         dialog.setAcceptMode(QFileDialog.AcceptSave)  # it asks itself before it replaces a file
-        dialog.setDefaultSuffix(project_pack.SUFFIX)
+        dialog.setDefaultSuffix(pack.SUFFIX)
         dialog.selectFile(str(proposed))
         dialog.fileSelected.connect(lambda file: self.save(workspace, Path(file)))
         dialog.open()
@@ -63,7 +64,7 @@ class TakingHome:
             self._say(t("project_pack.saved", file=saved.file, images=saved.images, models=saved.models,
                         size=amount(saved.bytes, "bytes")))
 
-        self._carry_out("window.home.saving", lambda tell, cancel: project_pack.save(workspace, file, tell, cancel), done)
+        self._carry_out("window.home.saving", lambda tell, cancel: pack.save(workspace, file, tell, cancel), done)
 
     # ---- opening -----------------------------------------------------------------------------------------------------
 
@@ -90,7 +91,7 @@ class TakingHome:
         images = lab.images
 
         def work(tell: Tell, cancel: CancelToken) -> Path:
-            workspace = project_open.open_project(file, None, tell, cancel, parent)
+            workspace = opening.open_project(file, None, tell, cancel, parent)
             make_pages(workspace, images)
             return workspace.path
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import paramiko
 
-from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import AiNanoError, Cancelled, HostKeyError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState, Questions
+from ai_nano.core.room.config import MachineConfig
 from ai_nano.machines import link, reach
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.keyring_store import KeyringStore

@@ -2,7 +2,7 @@
 
 doc/design/wire.md has the form. Two pictures are asked for at the start, then one for each that was dealt with: one is
 on its way while another is shown, and a slow viewer or a slow link gets fewer pictures instead of late ones. How large
-they are to be follows the link (core/adapting.py). Full frames are asked for on the same channel.
+they are to be follows the link (core/nano/adapting.py). Full frames are asked for on the same channel.
 """
 
 import json
@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ai_nano.core import answers
-from ai_nano.core.adapting import Adapting
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
+from ai_nano.core.nano.adapting import Adapting
 from ai_nano.core.ports import Picture
 from ai_nano.core.watching import Kept, Watching
 from ai_nano.core.wire import check_version

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import paramiko
 
-from ai_nano.core import known_hosts
-from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import ConfigError, HostKeyError
-from ai_nano.core.known_hosts import HostKey
 from ai_nano.core.ports import Questions
+from ai_nano.core.room import known_hosts
+from ai_nano.core.room.config import MachineConfig
+from ai_nano.core.room.known_hosts import HostKey
 
 
 def fingerprint(key: paramiko.PKey) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import paramiko
 
-from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import MachineError
 from ai_nano.core.ports import Questions
+from ai_nano.core.room.config import MachineConfig
 from ai_nano.core.secret import Secret
 from ai_nano.machines.hostkeys import fingerprint
 from ai_nano.machines.keyring_store import KeyringStore, account

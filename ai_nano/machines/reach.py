@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import AiNanoError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState
+from ai_nano.core.room.config import MachineConfig
 
 TIMEOUT_S = 3.0
 # RFC 4253, 4.2: other lines may come before the greeting.

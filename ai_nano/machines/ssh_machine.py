@@ -13,9 +13,9 @@ import paramiko
 from ai_nano import resources
 from ai_nano.core import answers
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig, ServerConfig
 from ai_nano.core.errors import MachineError
 from ai_nano.core.ports import Delivery, MachineFacts, MachineReport, MachineState, Parcel, Questions, Sent
+from ai_nano.core.room.config import MachineConfig, ServerConfig
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import SshChannel
 from ai_nano.machines.connection import Connection

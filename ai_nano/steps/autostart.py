@@ -1,8 +1,9 @@
 """A Nano that classifies from boot on, without a laptop."""
 
-from ai_nano.core import boards, names
-from ai_nano.core.boards import Autostart
+from ai_nano.core import names
 from ai_nano.core.errors import BadInput
+from ai_nano.core.nano import boards
+from ai_nano.core.nano.boards import Autostart
 from ai_nano.core.ports import Lab
 from ai_nano.steps.infer import InferOptions, classify_params
 

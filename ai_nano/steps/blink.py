@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ai_nano.core import answers, boards, names, wire
+from ai_nano.core import answers, names, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import BadInput, ContactLost, MachineError, MissingPrerequisite
+from ai_nano.core.nano import boards
 from ai_nano.core.ports import Machine, StepContext
 from ai_nano.steps.infer import LEASE_S
 

@@ -11,8 +11,8 @@ from ai_nano.core import bundle
 from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite
 from ai_nano.core.events import Event, Log, Progress, State
 from ai_nano.core.ports import Machine, Parcel, Sent, StepContext, Upload
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.workflow import exported_models, newest_bundle, where_deployed
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps import engine
 from ai_nano.steps.upload import contact, progress, sender_of
 

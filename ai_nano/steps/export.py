@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ai_nano.core import answers, bundle, nano_test, report, trained, wire
+from ai_nano.core import answers, bundle, report, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.files import is_image_name, storage_errors, write_atomically
+from ai_nano.core.nano import nano_test
 from ai_nano.core.ports import Images, StepContext
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project import trained
+from ai_nano.core.project.workspace import Receipt, Workspace
 
 # In the workspace's models/, while a model comes.
 FETCHED = ".fetched"

@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ai_nano.core import deciding, names, wire
+from ai_nano.core import names, wire
 from ai_nano.core.bundle import load as load_bundle
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import DEFAULT_THRESHOLD, NanoConfig
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
 from ai_nano.core.events import Event, Log, Prediction
+from ai_nano.core.nano import deciding
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.recording import camera_options
+from ai_nano.core.room.config import DEFAULT_THRESHOLD, NanoConfig
 from ai_nano.core.watching import Watching
 from ai_nano.core.workflow import newest_bundle
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps import keeping
 from ai_nano.steps.engine import container_param, find_model
 
@@ -36,9 +38,9 @@ log = logging.getLogger(__name__)
 class InferOptions:
     """`model` None: the one that this workspace deployed last. Without `frames` and `seconds` it runs until cancelled.
 
-    `hysteresis` and `smoothing` (seconds) None: what suits the camera (core/deciding.py). `on_picture` gets what the camera
-    sees, in a thread of its own, as fast as it takes it; through `watching` full frames of these are asked for. Frames shown
-    with a confidence below `keep_uncertain` are kept in the workspace while fewer than `keep_most` wait there; `watching`
+    `hysteresis` and `smoothing` (seconds) None: what suits the camera (core/nano/deciding.py). `on_picture` gets what the
+    camera sees, in a thread of its own, as fast as it takes it; through `watching` full frames of these are asked for. Frames
+    shown with a confidence below `keep_uncertain` are kept in the workspace while fewer than `keep_most` wait there; `watching`
     then is a Keeper, or nobody else asks (steps/keeping.py).
     """
 
@@ -149,7 +151,8 @@ class TryStep:
         if camera.startswith("nano://"):
             raise BadInput("infer.try_nano", camera=camera)
         params: dict[str, Any] = {
-            "model_dir": str(checked.folder.resolve()), "camera": camera, "flip": None,
+            "model_dir": str(checked.folder.resolve()), "camera": camera,
+            "flip": camera_options.FLIPS[camera_options.of(workspace.settings).rotate],
             "engine": "onnxruntime", "leds": "none", "pins": [], "leds_file": None, "threshold": threshold,
             "queue": False, **_limits(options), **_steadiness(options, camera)}
         tally = Tally()

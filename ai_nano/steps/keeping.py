@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ai_nano.core import corrections
-from ai_nano.core.corrections import Seen, Shot
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Event, Listener, Log, Prediction
 from ai_nano.core.figures import percent
 from ai_nano.core.keeper import Keeper
 from ai_nano.core.ports import Images, Picture, StepContext
-from ai_nano.core.uncertain import UncertainFrames
+from ai_nano.core.project import corrections
+from ai_nano.core.project.corrections import Seen, Shot
+from ai_nano.core.project.uncertain import UncertainFrames
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.watching import Kept
-from ai_nano.core.workspace import Workspace
 
 # Neighbouring frames look alike, and one of them is enough.
 APART_S = 1.0

@@ -12,17 +12,19 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ai_nano.core import answers, boards, bundle, deciding, nano_test, turns, wire
+from ai_nano.core import answers, bundle, wire
 from ai_nano.core.answers import optional
-from ai_nano.core.config import NanoConfig
 from ai_nano.core.errors import AiNanoError, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Listener, Log, Prediction, Progress
 from ai_nano.core.files import is_image_name
-from ai_nano.core.nano_test import Seen
+from ai_nano.core.nano import boards, deciding, nano_test
+from ai_nano.core.nano.nano_test import Seen
 from ai_nano.core.ports import Delivery, Machine, Parcel, Sent, StepContext, Upload
-from ai_nano.core.report_figures import Report
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.report.figures import Report
+from ai_nano.core.room import turns
+from ai_nano.core.room.config import NanoConfig
 from ai_nano.core.workflow import exported_models, where_deployed
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps.engine import container_param, find_model
 from ai_nano.steps.infer import LEASE_S
 from ai_nano.steps.upload import contact, progress, sender_of

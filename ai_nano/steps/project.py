@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ai_nano.core.errors import BadInput
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project.workspace import Receipt, Workspace
 
 
 @dataclass(frozen=True)

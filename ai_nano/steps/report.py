@@ -6,7 +6,7 @@ from ai_nano.core import bundle, names
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.files import storage_errors
 from ai_nano.core.ports import Images
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.steps.export import tested_image, write_page
 
 PIXELS = 200

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ai_nano.core import dataset
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Log, Progress
 from ai_nano.core.files import looks_like_an_image, storage_errors, write_json
 from ai_nano.core.ports import StepContext
-from ai_nano.core.workspace import PARTS, ImageFile, Receipt, Workspace
+from ai_nano.core.project.workspace import PARTS, ImageFile, Receipt, Workspace
+from ai_nano.core.split import dataset
+from ai_nano.core.split.image_hashes import ImageHashes
 
 
 @dataclass(frozen=True)
@@ -55,29 +56,41 @@ class SplitStep:
                 else:
                     left_out.append(image.key)
                     context.emit(Log("split.left_out", {"file": image.path.relative_to(workspace.path)}, "warning"))
-        previous = {} if options.fresh else self._previous(workspace)
-        assigned = dataset.split(images, val=options.val, test=options.test, seed=options.seed,
-                                 strategy=options.strategy, previous=previous)
+        previous = {} if options.fresh else self._previous(workspace, options, context)
+        with storage_errors(workspace.path):
+            hashes = ImageHashes(workspace, context.lab.images).of(
+                images, lambda done, total: context.emit(Progress(self.name, done, total, "images", what="split.comparing")),
+                context.cancel)
+        divided = dataset.divide(images, val=options.val, test=options.test, seed=options.seed, strategy=options.strategy,
+                                 previous=previous, hashes=hashes)
+        assigned = divided.assigned
         with storage_errors(workspace.path):
             if workspace.split_given:
                 self._keep_given(workspace, context)
             self._lay_out(workspace, images, assigned, context)
             workspace.write_labels()
-            write_json(self._memory(workspace), {"v": 1, "assigned": assigned})
+            write_json(self._memory(workspace), {"v": 1, "assigned": assigned, "settings": _settings(options)})
         workspace.settings.pop("split_given", None)
         counts = {part: sum(1 for one in assigned.values() if one == part) for part in PARTS}
         return Receipt(self.name, "done", workspace.images_fingerprint(),
-                       facts={**counts, "left_out": left_out, "seed": options.seed, "strategy": options.strategy})
+                       facts={**counts, "left_out": left_out, "seed": options.seed, "strategy": options.strategy,
+                              "why": [reason.to_json() for reason in divided.why]})
 
     def _memory(self, workspace: Workspace) -> Path:
         return workspace.hidden / "split.json"
 
-    def _previous(self, workspace: Workspace) -> Mapping[str, str]:
+    def _previous(self, workspace: Workspace, options: SplitOptions, context: StepContext) -> Mapping[str, str]:
+        """Where the images were. What was split by another strategy or in other shares is another split: nothing of it."""
         try:
-            assigned = json.loads(self._memory(workspace).read_text(encoding="utf-8"))["assigned"]
-            return {str(key): str(part) for key, part in assigned.items()}
+            told = json.loads(self._memory(workspace).read_text(encoding="utf-8"))
+            assigned = {str(key): str(part) for key, part in told["assigned"].items()}
+            settings = told.get("settings")
         except (OSError, ValueError, KeyError, AttributeError):
             return {}
+        if settings is not None and settings != _settings(options):
+            context.emit(Log("split.anew"))
+            return {}
+        return assigned
 
     def _keep_given(self, workspace: Workspace, context: StepContext) -> None:
         """A split that we did not make may hold the only copy of an image: it goes to the workspace's bin."""
@@ -100,7 +113,7 @@ class SplitStep:
             context.cancel.check()
             link_or_copy(image.path, aside / assigned[image.key] / image.class_name / image.path.name)
             if number % 50 == 0 or number == len(images):
-                context.emit(Progress(self.name, number, len(images), "images"))
+                context.emit(Progress(self.name, number, len(images), "images", what="split.copying"))
         old = workspace.hidden / "split.old"
         shutil.rmtree(old, ignore_errors=True)
         old.mkdir()
@@ -110,6 +123,11 @@ class SplitStep:
             (aside / part).rename(workspace.path / part)
         shutil.rmtree(old)
         shutil.rmtree(aside)
+
+
+def _settings(options: SplitOptions) -> dict[str, object]:
+    """What decides which images go where, beside the seed."""
+    return {"strategy": options.strategy, "val": options.val, "test": options.test}
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ai_nano.core import answers, names, trained, wire
+from ai_nano.core import answers, names, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Best, Event, Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
+from ai_nano.core.project import trained
+from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
 from ai_nano.core.recipes import ARCHITECTURES, RECIPES, SETTINGS
-from ai_nano.core.report_fetch import ReportFetch
-from ai_nano.core.workspace import PARTS, Receipt, Workspace
+from ai_nano.core.report.fetch import ReportFetch
 
 MOST_EPOCHS = 1000
 LARGEST_BATCH = 1024

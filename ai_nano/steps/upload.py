@@ -13,7 +13,7 @@ from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log, Progress, State
 from ai_nano.core.files import is_image_name
 from ai_nano.core.ports import Delivery, Parcel, Sent, StepContext, Upload
-from ai_nano.core.workspace import PARTS, Receipt, Workspace
+from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class OnnxEngine(Engine):
         options = runtime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
+        # Its threads would turn in circles until the next frame comes, and take more of the processor than the network does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(str(model.onnx), options, providers=["CPUExecutionProvider"])

@@ -3,9 +3,10 @@
     python -m tests.bench.clock_camera WIDTH HEIGHT
 
 prints {"port": n} and ends with standard input. GET /camera.mjpg; GET /show?COLOUR answers {"t": unix time at which the first
-frame of that colour was drawn}. The clock is a row of black and white fields along the upper edge, milliseconds in binary
-with a sum to check them by: it outlives JPEG, and a picture that was shrunk to 160 pixels. Below it a photograph shines
-through the colour, so that pictures are as large as a camera's.
+frame of that colour was drawn}; GET /drawn answers {"t": the unix times at which its last frames were drawn}. The clock is a
+row of black and white fields along the upper edge, milliseconds in binary with a sum to check them by: it outlives JPEG, and
+a picture that was shrunk to 160 pixels. Below it a photograph shines through the colour, so that pictures are as large as a
+camera's.
 """
 
 import json
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -35,6 +37,8 @@ COLOUR_SHARE = 0.6
 BACKGROUNDS = 6
 VALUE_BITS, CHECK_BITS = 24, 4
 FIELDS = VALUE_BITS + CHECK_BITS
+# Frames whose times are remembered: ten minutes.
+REMEMBERED = 600 * FPS
 # Of the picture's height.
 CLOCK_SHARE = 12
 OLDEST_S = 60.0
@@ -79,6 +83,7 @@ class Drawing:
         self._number = self.viewers = 0
         self._jpeg = b""
         self._drawn: tuple[str, float] = ("", 0.0)
+        self._times: deque[float] = deque(maxlen=REMEMBERED)
         self.closed = False
 
     def show(self, colour: str) -> float:
@@ -88,6 +93,10 @@ class Drawing:
             since = time.time()
             self._changed.wait_for(lambda: self._drawn[0] == colour and self._drawn[1] >= since or self.closed, 10)
             return self._drawn[1]
+
+    def times(self) -> list[float]:
+        with self._changed:
+            return list(self._times)
 
     def next(self, number: int) -> tuple[int, bytes]:
         with self._changed:
@@ -113,6 +122,7 @@ class Drawing:
             jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
             with self._changed:
                 self._number, self._jpeg = self._number + 1, jpeg
+                self._times.append(t)
                 if self._drawn[0] != colour:
                     self._drawn = (colour, t)
                 self._changed.notify_all()
@@ -125,8 +135,9 @@ class Server(ThreadingHTTPServer):
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path, _, colour = self.path.partition("?")
-                if path == "/show":
-                    body = json.dumps({"t": drawing.show(colour)}).encode()
+                if path in ("/show", "/drawn"):
+                    answer = {"t": drawing.show(colour)} if path == "/show" else {"t": drawing.times()}
+                    body = json.dumps(answer).encode()
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
@@ -174,9 +185,16 @@ class ClockCamera:
         self._process.stdout.close()
 
     def show(self, colour: str) -> float:
+        return float(self._ask(f"show?{colour}"))
+
+    def drawn(self) -> list[float]:
+        """The unix times of the last frames."""
+        return list(self._ask("drawn"))
+
+    def _ask(self, what: str) -> Any:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"{self._base}/show?{colour}", timeout=20) as reply:
-            return float(json.load(reply)["t"])
+        with direct.open(f"{self._base}/{what}", timeout=20) as reply:
+            return json.load(reply)["t"]
 
 
 def main(argv: Sequence[str]) -> int:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ai_nano.core.events import Event, Log, Metric, Prediction, Progress
 from ai_nano.core.lanes import Lanes
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.demo.classroom import Classroom
 from ai_nano.demo.journey import NobodyAsks
 from ai_nano.demo.verdict import read_lines

@@ -14,8 +14,8 @@ from typing import Any
 
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import NanoConfig
 from ai_nano.core.ports import Picture, RemoteJob
+from ai_nano.core.room.config import NanoConfig
 from ai_nano.demo.classroom import nano_python
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.local_machine import LocalMachine

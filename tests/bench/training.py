@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ai_nano.core.dataset import shares
 from ai_nano.core.figures import percent
+from ai_nano.core.split.dataset import shares
 from tests.bench import photographs, programs
 
 RECIPES = ("quick", "fine", "classic")

@@ -18,8 +18,8 @@ from link import Link
 from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import ServerConfig
 from ai_nano.core.ports import Delivery, Parcel, Upload
+from ai_nano.core.room.config import ServerConfig
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import SshMachine

@@ -161,6 +161,7 @@ def test_the_program_of_the_nano_feeds_the_network_with_it(
         import sys
         from pathlib import Path
         from types import SimpleNamespace
+        from unittest import mock
         import numpy as np
         from shared import preprocess
 
@@ -179,7 +180,7 @@ def test_the_program_of_the_nano_feeds_the_network_with_it(
                 return [np.array([[0.5, 0.5]], np.float32)]
 
         SIDE, fed = int(sys.argv[3]), []
-        sys.modules["onnxruntime"] = SimpleNamespace(SessionOptions=SimpleNamespace, InferenceSession=Session)
+        sys.modules["onnxruntime"] = SimpleNamespace(SessionOptions=mock.MagicMock, InferenceSession=Session)
         from jetson_nano.model import Model
         from jetson_nano.onnx_engine import OnnxEngine
 

@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ai_nano.cameras import open_camera
+from ai_nano.cameras.preview import Preview
+from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.errors import BadInput, CameraError
+from ai_nano.core.ports import Bitmap, CameraOptions
 from ai_nano.demo.classroom import Process, Stage
 
 
@@ -54,6 +58,32 @@ def test_a_camera_unplugged_while_recording(stage: Stage, tmp_path: Path) -> Non
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0 and json.loads(out.splitlines()[-1])["saved"] == 5
     assert len(list((tmp_path / "w" / "images" / "cat").iterdir())) == len(saved) + 5
+
+
+def test_a_preview_sees_a_camera_go_and_takes_it_again(stage: Stage) -> None:
+    shown: list[Bitmap] = []
+    told: list[str | None] = []
+    cameras = SharedCameras(lambda uri, options: open_camera(uri, None, options))
+    preview = Preview(lambda uri: cameras.open(uri, CameraOptions(rotate=90)), stage.camera("laptop"), (400, 400), shown.append,
+                      lambda news: told.append(news.code if news is not None else None))
+    preview.start()
+    wait_until(lambda: len(shown) > 5)
+    assert (shown[0].width, shown[0].height) == (225, 400), "turned"
+    stage.plug("laptop", False)
+    wait_until(lambda: told == [None, "camera.lost"])
+    stage.plug("laptop", True)
+    before = len(shown)
+    wait_until(lambda: told == [None, "camera.lost", None] and len(shown) > before + 5)
+    preview.stop()
+    preview.join(10)
+    cameras.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("uri", "error"), [

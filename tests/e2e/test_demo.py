@@ -17,7 +17,7 @@ from ai_nano.core import bundle
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, WorkFailed
 from ai_nano.core.events import Event, Prediction, ignore
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.demo.classroom import Classroom, nano_python
 from ai_nano.demo.journey import MARKER, DemoOptions, Journey, run_demo
 from ai_nano.demo.verdict import read_lines

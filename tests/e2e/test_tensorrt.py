@@ -12,7 +12,7 @@ import pytest
 from command_line import ai_nano
 
 from ai_nano.core import bundle
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.demo.classroom import Process, nano_python
 
 TESTS = Path(__file__).resolve().parents[1]

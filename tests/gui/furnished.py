@@ -19,7 +19,7 @@ from rooms import opening, wait_until_closed
 from ai_nano.core import bundle
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import JobEnd, MachineReport, MachineState
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.gui import app as gui_app
 from ai_nano.gui.main_window import MainWindow
 from ai_nano.gui.settings import Settings
@@ -179,6 +179,18 @@ def furnished_window(folder: Path, size: tuple[int, int] = (1280, 800), theme: s
     lab.server.download = download  # type: ignore[method-assign]
     workspace = make_workspace(folder / "project")
     (lab.server.root / "models" / "nano-ada-001").mkdir(parents=True)
+    with window_on(workspace, lab, folder, size, theme, language) as made:
+        made.show_page("train")
+        try:
+            yield made, lab
+        finally:
+            lab.server.hold.set()
+
+
+@contextmanager
+def window_on(workspace: Workspace, lab: DoubleLab, folder: Path, size: tuple[int, int] = (1280, 800), theme: str = "light",
+              language: str = "en") -> Iterator[MainWindow]:
+    """The window with this project open in this room; `folder` is for the student's own files."""
     told = opening(folder)
     settings = Settings(told.user_folder)
     settings.theme, settings.language = theme, language
@@ -192,11 +204,9 @@ def furnished_window(folder: Path, size: tuple[int, int] = (1280, 800), theme: s
     made.resize(*size)
     made.move(0, 0)
     made.show()
-    made.show_page("train")
     try:
-        yield made, lab
+        yield made
     finally:
-        lab.server.hold.set()
         made.leave()
         wait_until_closed(made)
         lanes.close()

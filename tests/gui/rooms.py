@@ -12,9 +12,11 @@ from pathlib import Path
 
 from PyQt5.QtCore import QEventLoop, QTimer
 
-from ai_nano.core import bundle, config
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core import bundle
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.room import config
 from ai_nano.demo.classroom import Classroom
+from ai_nano.demo.lesson import run_lesson
 from ai_nano.demo.practice import Practice
 from ai_nano.gui import app as gui_app
 from ai_nano.gui.main_window import MainWindow
@@ -31,7 +33,8 @@ def opening(folder: Path, *, demo: Path | None = None, config_file: Path | None 
     """What the entry point would hand over, with every folder of the student's below `folder`."""
     user_folder = folder / "config"
     return Opening(find_config=lambda: config.find(config_file, user_folder, here=folder), practice=Practice,
-                   user_folder=user_folder, cache=folder / "cache", practice_folder=folder / "practice", demo=demo)
+                   user_folder=user_folder, cache=folder / "cache", practice_folder=folder / "practice", demo=demo,
+                   lesson=run_lesson)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from rooms import lit_pins, opening, window
 from user import User
 from watchdog import Watchdog
 
-from ai_nano.core import bench
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import ContactLost, Detached, MachineError
+from ai_nano.core.nano import bench
 from ai_nano.core.ports import JobEnd
 from ai_nano.demo.classroom import Classroom
 from ai_nano.gui.main_window import MainWindow

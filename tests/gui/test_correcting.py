@@ -18,9 +18,9 @@ from rooms import lit_pins, opening, window
 from user import User
 
 from ai_nano.core.ports import Picture
-from ai_nano.core.uncertain import UncertainFrames
+from ai_nano.core.project.uncertain import UncertainFrames
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.workflow import Status
-from ai_nano.core.workspace import Workspace
 from ai_nano.demo.stage_scene import Scene
 from ai_nano.demo.verdict import read_lines
 from ai_nano.gui.main_window import MainWindow
@@ -184,7 +184,7 @@ def test_uncertain_frames_are_kept_and_sorted(shown: Shown) -> None:
 
 
 def _another() -> tuple[Any, str, Any]:
-    from ai_nano.core.corrections import Seen, Shot
+    from ai_nano.core.project.corrections import Seen, Shot
 
     return Shot(jpeg(99), 5.0, 320, 180), "nano://nano1", Seen("nano-ada-002", None, 0.5)
 

@@ -13,7 +13,7 @@ import student
 from rooms import lit_pins, opening, window
 from user import User
 
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.demo.classroom import Classroom
 from ai_nano.demo.verdict import read_lines
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 def test_a_nanos_camera_is_chosen_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def open_camera(uri: str) -> Camera:
+    def open_camera(uri: str, options: object = None) -> Camera:
         asked.append(uri)
         raise CameraError("camera.nano_in_use", uri=uri, machine="nano1", who="ada@lab")
 

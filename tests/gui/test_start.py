@@ -19,7 +19,7 @@ from rooms import lit_pins, opening, wait_until_closed, window
 from user import User
 from xserver import XServer
 
-from ai_nano.core import room_pack
+from ai_nano.core.room import pack
 from ai_nano.demo.classroom import Classroom
 
 pytestmark = pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_nano_behind_the_server_by_form(tmp_path: Path, classroom: Classroom) 
 
 
 def test_a_room_pack_opens_the_room(tmp_path: Path, home: Path, classroom: Classroom) -> None:
-    room_pack.pack(classroom.config, tmp_path / "known_hosts", home / "room.ainano")
+    pack.pack(classroom.config, tmp_path / "known_hosts", home / "room.ainano")
     with window(opening(tmp_path)) as shown, User() as user:
         user.click("Choose the file…")
         user.click("room.ainano", timeout=10)
@@ -179,7 +179,7 @@ import socket, sys
 from pathlib import Path
 asked = []
 sys.addaudithook(lambda event, args: asked.append(args[1]) if event == "socket.connect" and type(args[1]) is tuple else None)
-from ai_nano.core import config
+from ai_nano.core.room import config
 from ai_nano.gui import app
 from ai_nano.gui.main_window import MainWindow
 from ai_nano.gui.opening import Opening

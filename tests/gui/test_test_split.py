@@ -16,7 +16,7 @@ from user import User
 from ai_nano.core import texts
 from ai_nano.core.bundle import REPORT_JSON
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.gui.main_window import MainWindow
 from ai_nano.steps.nano_test import PROGRAM, images_of
 

@@ -14,10 +14,10 @@ import student
 from rooms import LinkedRoom, exported_workspace, linked_room, opening, window
 from user import User
 
-from ai_nano.core import config
 from ai_nano.core.events import ignore
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Answer
+from ai_nano.core.room import config
 from ai_nano.demo.classroom import Classroom
 from ai_nano.lab import build_lab, build_workflow
 from ai_nano.steps.project import ProjectOptions, open_or_create

@@ -13,9 +13,9 @@ from ssh_machines import config_for, connect
 from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import ServerConfig
 from ai_nano.core.errors import Cancelled
 from ai_nano.core.ports import Delivery, Parcel, Sent, Upload
+from ai_nano.core.room.config import ServerConfig
 from ai_nano.machines.ssh_machine import SshMachine
 
 PEERS = ("tar", "sftp")

@@ -11,8 +11,8 @@ from typing import Any
 from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.ports import JobEnd
+from ai_nano.core.room.config import MachineConfig, Secret
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import SshMachine

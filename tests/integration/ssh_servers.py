@@ -284,11 +284,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
+def _change_users(*words: str) -> None:
+    """Again where another process has the lists of users locked (exit codes 1 and 10 of shadow's tools)."""
+    for _attempt in range(40):
+        # userdel complains that there is no mail spool.
+        done = subprocess.run(words, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if done.returncode not in (1, 10):
+            break
+        time.sleep(0.25)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 @contextmanager
 def make_throwaway_user() -> Iterator[Account]:
     """A user of this computer with a password, removed at the end. Needs root."""
     name, password = f"ainano-{secrets.token_hex(4)}", secrets.token_urlsafe(18)
-    subprocess.run(["useradd", "--create-home", "--shell", "/bin/sh", name], check=True)
+    _change_users("useradd", "--create-home", "--shell", "/bin/sh", name)
     try:
         subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True)
         home = Path(pwd.getpwnam(name).pw_dir)
@@ -296,8 +307,7 @@ def make_throwaway_user() -> Iterator[Account]:
         shutil.chown(home / ".ssh", name)
         yield Account(name, password, home, home / ".ssh" / "authorized_keys")
     finally:
-        # It complains on stderr that there is no mail spool.
-        subprocess.run(["userdel", "--force", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+        _change_users("userdel", "--force", "--remove", name)
 
 
 @contextmanager

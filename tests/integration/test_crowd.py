@@ -12,9 +12,9 @@ from ssh_machines import config_for
 from ssh_servers import Account, SshServer, start_server
 from test_states import Worker, at_once, takes, wait_until
 
-from ai_nano.core.config import MachineConfig
 from ai_nano.core.errors import MachineError
 from ai_nano.core.ports import MachineState
+from ai_nano.core.room.config import MachineConfig
 from ai_nano.machines import connection
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys

@@ -16,10 +16,10 @@ from hostile_server import Hostile, hostile_server
 
 from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, MachineError, WorkFailed
 from ai_nano.core.events import Event
 from ai_nano.core.ports import Picture
+from ai_nano.core.room.config import MachineConfig, Secret
 from ai_nano.machines import base, channel, job
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.channel import SshChannel

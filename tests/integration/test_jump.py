@@ -15,9 +15,9 @@ from ssh_servers import Account, SshServer, make_key, start_server
 from test_states import BOTH, Desk, Person, Worker, at_once, server_config, takes, wait_until
 
 from ai_nano import lab
-from ai_nano.core.config import Config, NanoConfig, Secret
 from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState
+from ai_nano.core.room.config import Config, NanoConfig, Secret
 from ai_nano.machines import connection
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys

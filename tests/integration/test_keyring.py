@@ -16,10 +16,10 @@ from keyring.errors import KeyringError, PasswordDeleteError
 from ssh_servers import PASSWORD_SERVERS, REPOSITORY, Account, SshServer, embedded_server, make_key
 from test_machine import config_for
 
-from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.known_hosts import HostKey
 from ai_nano.core.ports import Answer
+from ai_nano.core.room.config import MachineConfig, Secret
+from ai_nano.core.room.known_hosts import HostKey
 from ai_nano.machines import keyring_store
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys

@@ -13,9 +13,9 @@ import pytest
 from ssh_machines import config_for
 from ssh_servers import PASSWORD_SERVERS, SshServer, make_key
 
-from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError, ConfigError, HostKeyError, MachineError
 from ai_nano.core.ports import Answer
+from ai_nano.core.room.config import MachineConfig, Secret
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys, fingerprint
 

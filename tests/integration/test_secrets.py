@@ -15,9 +15,9 @@ from rich.traceback import Traceback
 from ssh_machines import config_for, connect
 from ssh_servers import PASSWORD_SERVERS, SshServer
 
-from ai_nano.core.config import MachineConfig, Secret
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.ports import Answer
+from ai_nano.core.room.config import MachineConfig, Secret
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys
 

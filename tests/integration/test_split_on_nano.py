@@ -15,15 +15,15 @@ import pytest
 from ssh_machines import Nobody
 from ssh_servers import SshServer
 
-from ai_nano.core import nano_test
 from ai_nano.core.bundle import REPORT_JSON
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import Config, MachineConfig, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import Cancelled
 from ai_nano.core.events import Event, Log, Prediction, Progress
+from ai_nano.core.nano import nano_test
 from ai_nano.core.ports import StepContext
-from ai_nano.core.turns import Turn
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.room.config import Config, MachineConfig, NanoConfig, Secret, ServerConfig
+from ai_nano.core.room.turns import Turn
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.local_machine import LocalMachine
 from ai_nano.machines.programs import Programs

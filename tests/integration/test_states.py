@@ -13,9 +13,9 @@ from ssh_machines import config_for, python_of
 from ssh_servers import Account, SshServer, embedded_server, make_key
 
 from ai_nano import lab
-from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
 from ai_nano.core.ports import Answer, MachineState
+from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.machines.connection import Connection
 from ai_nano.machines.hostkeys import HostKeys
 

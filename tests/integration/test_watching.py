@@ -17,12 +17,12 @@ import pytest
 from link import Link
 from ssh_servers import SshServer
 
-from ai_nano.core.adapting import LADDER, START
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import MachineConfig, NanoConfig, Secret
 from ai_nano.core.errors import AiNanoError, Cancelled
 from ai_nano.core.events import Event, Prediction
+from ai_nano.core.nano.adapting import LADDER, START
 from ai_nano.core.ports import Picture, StepContext
+from ai_nano.core.room.config import MachineConfig, NanoConfig, Secret
 from ai_nano.core.watching import Kept, Watching
 from ai_nano.machines.base import ProgramMachine
 from ai_nano.machines.hostkeys import HostKeys

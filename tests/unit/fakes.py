@@ -14,9 +14,9 @@ import numpy
 
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import CameraError, Detached, WorkFailed
-from ai_nano.core.ports import Camera, Delivery, Frame, JobEnd, Parcel, Picture, Sent
+from ai_nano.core.ports import Camera, CameraOptions, Delivery, Frame, JobEnd, Parcel, Picture, Sent
+from ai_nano.core.room.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.watching import Kept, Watching
 
 
@@ -263,7 +263,7 @@ class FakeLab:
     def here(self) -> FakeMachine:
         return self._nano
 
-    def open_camera(self, uri: str) -> Camera:
+    def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
         if self._camera is None:
             raise CameraError("camera.missing", uri=uri)
         return self._camera

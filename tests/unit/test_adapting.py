@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ai_nano.core.adapting import LADDER, START, Adapting, Want
+from ai_nano.core.nano.adapting import LADDER, START, Adapting, Want
 
 FRAME_S = 1 / 30
 # What the laptop does with a picture before it asks for another.

@@ -12,9 +12,9 @@ import pytest
 from fakes import FakeMachine
 
 from ai_nano.cameras.images import ImageFiles
-from ai_nano.core import bench
-from ai_nano.core.bench import Doing, NanoWatch, Sight
 from ai_nano.core.errors import ConfigError, HostKeyError, MachineError, WorkFailed
+from ai_nano.core.nano import bench
+from ai_nano.core.nano.bench import Doing, NanoWatch, Sight
 from ai_nano.core.ports import Picture
 
 RUN = {"id": "r-1", "program": "jetson_nano/classify.py", "student": "ada@lab", "state": "running", "age_s": 60.0,

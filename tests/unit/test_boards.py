@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from fakes import FakeLab
 
-from ai_nano.core import boards
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, MachineError, WorkFailed
 from ai_nano.core.events import ignore
+from ai_nano.core.nano import boards
 from ai_nano.core.ports import JobEnd, StepContext
 from ai_nano.steps.autostart import start_at_boot
 from ai_nano.steps.blink import blink

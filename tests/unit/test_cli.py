@@ -102,6 +102,8 @@ def test_no_command_imports_qt(terminal: Terminal) -> None:
     (("new", "w", "--classes", "a," + "x" * 300), 2, "class_name.long"),
     (("status", "nowhere"), 2, "workspace.missing"),
     (("split", "."), 2, "workspace.none"),
+    (("lesson", "frog"), 2, "cli.usage"),
+    (("lesson", "split", "--seeds", "0"), 2, "cli.usage"),
     (("infer",), 4, "infer.no_model"),
     (("infer", "--model", "../x"), 2, "infer.model_name"),
     (("infer", "--model", "m", "--frames", "0"), 2, "infer.limit"),
@@ -162,6 +164,20 @@ def test_local_steps_need_no_room(terminal: Terminal) -> None:
     states = [json.loads(line) for line in terminal.run("--json", "status", "w").stdout.splitlines()]
     assert [line["status"] for line in states if line["type"] == "state"] == [
         "done", "done", "done", "ready", "blocked", "blocked", "blocked", "blocked"]
+
+
+def test_folders_are_imported_as_classes(terminal: Terminal) -> None:
+    import cv2
+    import numpy
+
+    for number, name in enumerate(("a", "b", "c")):
+        (terminal.folder / "set" / name).mkdir(parents=True)
+        cv2.imwrite(str(terminal.folder / "set" / name / "1.png"), numpy.full((36, 64, 3), 10 * number, numpy.uint8))
+    terminal.run("new", "w", "--classes", "a,b")
+    told = terminal.json("import", "w", "set")
+    assert told["classes"] == {"a": 1, "b": 1} and told["left_out_reasons"] == {"no_class": 1}
+    assert terminal.json("import", "w", "set", "--new-classes")["classes"] == {"c": 1}
+    assert terminal.error("import", "w", "set/a/1.png", code=2) == "import.no_class"
 
 
 def test_the_projects_camera_is_the_one_that_records(terminal: Terminal) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ai_nano.core import config
-from ai_nano.core.config import Secret
 from ai_nano.core.errors import ConfigError
+from ai_nano.core.room import config
+from ai_nano.core.room.config import Secret
 
 FIELD = """{"DL_server": {"name": "DL", "ip": "gpu.lab", "login": "nano", "pwd": "secret"},
  "jetson_nano": [{"name": "nano1", "ip": "10.0.0.5", "login": "nano", "pwd": "geheim"},

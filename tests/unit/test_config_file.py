@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ai_nano.core import config, config_file
-from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig, SlurmConfig
 from ai_nano.core.errors import ConfigError
+from ai_nano.core.room import config, config_file
+from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig, SlurmConfig
 
 SERVER = ServerConfig("DL", "gpu.lab", "nano", Secret("secret"))
 NANO = NanoConfig("nano1", "10.0.0.5", "nano")

@@ -9,7 +9,7 @@ from ai_nano.cli import console as module
 from ai_nano.cli.commands import summary
 from ai_nano.cli.console import JsonConsole, TextConsole
 from ai_nano.core.events import Building, Health
-from ai_nano.core.workspace import Receipt
+from ai_nano.core.project.workspace import Receipt
 
 BUILDING = Building("nano1", 41.0, 310, 2900, "[TRT] Tactic: 1002", 125.0)
 HEALTH = Health("nano1", {"CPU": 41.5}, (), {"total_mb": 3956, "available_mb": 1420}, "MAXN")

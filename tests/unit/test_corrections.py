@@ -15,16 +15,16 @@ from room import Room
 
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cli.parser import get_parser
-from ai_nano.core import dataset
-from ai_nano.core.corrections import Corrections, Seen, Shot, refusal
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Event, Log, Prediction, ignore
 from ai_nano.core.keeper import Keeper
 from ai_nano.core.ports import Picture
-from ai_nano.core.uncertain import UncertainFrames
+from ai_nano.core.project.corrections import Corrections, Seen, Shot, refusal
+from ai_nano.core.project.uncertain import UncertainFrames
+from ai_nano.core.project.workspace import ImageFile, Workspace
+from ai_nano.core.split import dataset
 from ai_nano.core.watching import Kept
 from ai_nano.core.workflow import Status
-from ai_nano.core.workspace import ImageFile, Workspace
 from ai_nano.steps import keeping
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.infer import InferOptions, TryOptions

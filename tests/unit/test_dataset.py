@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ai_nano.core import dataset
 from ai_nano.core.errors import BadInput, MissingPrerequisite
-from ai_nano.core.workspace import ImageFile
+from ai_nano.core.project.workspace import ImageFile
+from ai_nano.core.split import dataset
 
 
 def make(name: str, takes: dict[str, int]) -> list[ImageFile]:

@@ -17,7 +17,7 @@ from ai_nano.cameras import jpeg
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.core import answers, bundle, report
 from ai_nano.core.errors import WorkFailed
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.steps import export
 
 QUICK = settings(max_examples=50, deadline=None)

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ai_nano.core import names, room_pack
-from ai_nano.core.config import MachineConfig
+from ai_nano.core import names
 from ai_nano.core.errors import AiNanoError, BadInput
-from ai_nano.core.workspace import Workspace
+from ai_nano.core.project.workspace import Workspace
+from ai_nano.core.room import pack
+from ai_nano.core.room.config import MachineConfig
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
 from ai_nano.machines.ssh_machine import FOUND, SshMachine
@@ -178,7 +179,7 @@ def test_what_is_meant_as_a_word_arrives_as_a_word(
 
 
 ELSEWHERE = ("../config.json", "/etc/passwd", "known_hosts/x", "config.json\0x")
-MEMBER = st.sampled_from([*room_pack.MEMBERS, *ELSEWHERE]) | TEXT.filter(str.isprintable)
+MEMBER = st.sampled_from([*pack.MEMBERS, *ELSEWHERE]) | TEXT.filter(str.isprintable)
 VALUE = st.recursive(st.none() | st.booleans() | st.integers() | TEXT.filter(str.isprintable) | st.just("127.0.0.1"),
                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4), max_leaves=8)
 
@@ -190,7 +191,7 @@ def test_a_pack_is_opened_or_refused_and_nothing_of_it_leaves_its_folder(
     target, folder = tmp_path / "pack.zip", tmp_path / "user"
     folder.mkdir(exist_ok=True)
     packed = io.BytesIO()
-    whole = [(room_pack.MANIFEST, b'{"v":1,"type":"room"}'), (room_pack.CONFIG, json.dumps(config).encode()), *members]
+    whole = [(pack.MANIFEST, b'{"v":1,"type":"room"}'), (pack.CONFIG, json.dumps(config).encode()), *members]
     with zipfile.ZipFile(packed, "w") as archive:
         for name, data in dict(whole).items():
             info = zipfile.ZipInfo("x")
@@ -198,7 +199,7 @@ def test_a_pack_is_opened_or_refused_and_nothing_of_it_leaves_its_folder(
             archive.writestr(info, data)
     target.write_bytes(packed.getvalue())
     try:
-        room_pack.open_pack(target, folder)
+        pack.open_pack(target, folder)
     except AiNanoError as error:
         json.dumps(error.to_json())
     assert {path.name for path in tmp_path.iterdir()} == {"pack.zip", "user"}

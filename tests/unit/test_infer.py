@@ -15,10 +15,11 @@ from room import Room
 from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.deciding import is_live
 from ai_nano.core.errors import BadInput, MachineError
 from ai_nano.core.events import Health, Prediction, ignore
-from ai_nano.core.ports import Picture, StepContext
+from ai_nano.core.nano.deciding import is_live
+from ai_nano.core.ports import CameraOptions, Picture, StepContext
+from ai_nano.core.recording import camera_options
 from ai_nano.core.watching import Kept, Watching
 from ai_nano.machines import frames
 from ai_nano.steps.deploy import DeployOptions
@@ -109,6 +110,13 @@ def test_files_are_taken_frame_by_frame_and_cameras_are_not(deployed: Room, came
     deployed.do("try", TryOptions(frames=1, camera=camera))
     for _, params in deployed.lab.nano(None).started[-2:]:
         assert (params["hysteresis"], params["smoothing_s"]) == ((0.1, 0.15) if live else (0.0, 0.0))
+
+
+def test_a_model_is_tried_on_pictures_that_are_turned_as_the_recorded_ones(deployed: Room) -> None:
+    for options, flip in ((CameraOptions(), None), (CameraOptions(rotate=90), "clockwise")):
+        deployed.workspace.settings[camera_options.KEY] = camera_options.to_settings(options, mirror=True)
+        deployed.do("try", TryOptions(frames=1, camera="webcam:0"))
+        assert deployed.lab.nano(None).started[-1][1]["flip"] == flip
 
 
 @pytest.mark.parametrize(("engine", "told"), [("tensorrt", {"container": "auto"}), ("onnxruntime", {})])

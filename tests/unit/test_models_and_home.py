@@ -13,11 +13,11 @@ from test_cli import Terminal
 
 from ai_nano.cli.console import JsonConsole, TextConsole
 from ai_nano.cli.jobs import jobs
-from ai_nano.core import model_runs
 from ai_nano.core.errors import MissingPrerequisite
 from ai_nano.core.events import Best
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.report import model_runs
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.train import STOP
 

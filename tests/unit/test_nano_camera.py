@@ -15,9 +15,9 @@ from ai_nano.cameras import nano as module
 from ai_nano.cameras import open_camera
 from ai_nano.cameras.nano import NanoCamera
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.errors import AiNanoError, BadInput, CameraError, ContactLost, HostKeyError, MachineError, WorkFailed
 from ai_nano.core.ports import Camera, JobEnd, Picture
+from ai_nano.core.room.config import Config, NanoConfig, ServerConfig
 from ai_nano.core.watching import Watching
 from ai_nano.lab import build_lab
 

@@ -12,13 +12,14 @@ import pytest
 from room import Room
 
 from ai_nano.cli.commands import summary
-from ai_nano.core import bundle, nano_test, report, texts
+from ai_nano.core import bundle, report, texts
 from ai_nano.core.answers import Nonsense
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log, Prediction, Progress, ignore
-from ai_nano.core.nano_test import Difference, NanoTest, Seen, Times
+from ai_nano.core.nano import nano_test
+from ai_nano.core.nano.nano_test import Difference, NanoTest, Seen, Times
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.workspace import Receipt
+from ai_nano.core.project.workspace import Receipt
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.nano_test import NAME, PROGRAM, NanoTestOptions, images_of
 from ai_nano.steps.split import SplitOptions

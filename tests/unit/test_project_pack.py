@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from room import Room
 
-from ai_nano.core import project_open, project_pack
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, WorkFailed
 from ai_nano.core.lanes import Lanes
+from ai_nano.core.project import opening, pack
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.workflow import Workflow
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.lab import steps
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.infer import InferOptions
@@ -37,7 +37,7 @@ def travelled(exported: Room) -> Room:
                           "corrected": {"seen": "dog", "confidence": 0.5, "model": "m"}})
     (workspace.path / "config.json").write_text(f'{{"pwd": "{SECRET}"}}')
     (workspace.path / "notes.txt").write_text(SECRET)
-    (workspace.hidden / "cache").mkdir()
+    (workspace.hidden / "cache").mkdir(exist_ok=True)
     (workspace.hidden / "cache" / "x").write_text(SECRET)
     with workspace.writing():
         workspace.settings["camera"] = f"rtsp://u:{SECRET}@h/1"
@@ -63,9 +63,9 @@ def statuses(workspace: Workspace, room: Room) -> list[tuple[str, str]]:
 def test_a_project_opens_elsewhere_as_it_was(travelled: Room, tmp_path: Path) -> None:
     workspace = travelled.workspace
     told: list[tuple[int, int]] = []
-    saved = project_pack.save(workspace, tmp_path / "home", lambda done, total: told.append((done, total)))
+    saved = pack.save(workspace, tmp_path / "home", lambda done, total: told.append((done, total)))
     assert (saved.file, saved.images, saved.models) == (tmp_path / "home.zip", 20, 1) and told[-1][0] == told[-1][1] > 0
-    again = project_open.open_project(saved.file, tmp_path / "elsewhere" / "w2")
+    again = opening.open_project(saved.file, tmp_path / "elsewhere" / "w2")
     assert (again.name, again.classes) == (workspace.name, workspace.classes)
     before, after = tree(workspace.path), tree(again.path)
     for part in ("images", "train", "val", "test", "models"):
@@ -81,7 +81,7 @@ def test_a_project_opens_elsewhere_as_it_was(travelled: Room, tmp_path: Path) ->
 
 
 def test_each_picture_is_in_the_file_once(travelled: Room, tmp_path: Path) -> None:
-    saved = project_pack.save(travelled.workspace, tmp_path / "home.zip")
+    saved = pack.save(travelled.workspace, tmp_path / "home.zip")
     names = zipfile.ZipFile(saved.file).namelist()
     assert len([name for name in names if name.endswith(".jpg")]) == 20 and len(names) == len(set(names))
 
@@ -92,14 +92,14 @@ def test_a_split_that_was_given_comes_along(tmp_path: Path) -> None:
         (tmp_path / "old" / part / "b" / "1.jpg").write_bytes(part.encode())
     (tmp_path / "old" / "labels.txt").write_text("b\na")
     old = Workspace.open(tmp_path / "old")
-    project_pack.save(old, tmp_path / "home.zip")
-    again = project_open.open_project(tmp_path / "home.zip", tmp_path / "new")
+    pack.save(old, tmp_path / "home.zip")
+    again = opening.open_project(tmp_path / "home.zip", tmp_path / "new")
     assert again.classes == ["b", "a"] and again.split_given
     assert (tmp_path / "new" / "val" / "b" / "1.jpg").read_bytes() == b"val"
 
 
 def test_what_belongs_to_this_computer_stays_here(travelled: Room, tmp_path: Path) -> None:
-    saved = project_pack.save(travelled.workspace, tmp_path / "home.zip")
+    saved = pack.save(travelled.workspace, tmp_path / "home.zip")
     with zipfile.ZipFile(saved.file) as archive:
         names = archive.namelist()
         assert not [name for name in names if SECRET.encode() in archive.read(name)]
@@ -112,10 +112,10 @@ def test_saving_is_whole_or_not_at_all(travelled: Room, tmp_path: Path) -> None:
     (place / "home.zip").write_bytes(b"the one before")
     cancel = CancelToken()
     with pytest.raises(Cancelled):
-        project_pack.save(travelled.workspace, place / "home.zip", lambda done, total: cancel.cancel(), cancel)
+        pack.save(travelled.workspace, place / "home.zip", lambda done, total: cancel.cancel(), cancel)
     assert tree(place) == {"home.zip": b"the one before"}
     with pytest.raises(BadInput):
-        project_pack.save(travelled.workspace, tmp_path / "nowhere" / "home.zip")
+        pack.save(travelled.workspace, tmp_path / "nowhere" / "home.zip")
 
 
 # ---- opening ---------------------------------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_saving_is_whole_or_not_at_all(travelled: Room, tmp_path: Path) -> None:
 
 @pytest.fixture
 def home(travelled: Room, tmp_path: Path) -> Path:
-    return project_pack.save(travelled.workspace, tmp_path / "home.zip").file
+    return pack.save(travelled.workspace, tmp_path / "home.zip").file
 
 
 def rewritten(file: Path, change: Callable[[Members], object],
@@ -148,9 +148,9 @@ def refused(file: Path, folder: Path) -> AiNanoError:
     """Why it does not open; nothing of it is on the disk then."""
     before = tree(folder.parent)
     with pytest.raises(AiNanoError) as caught:
-        project_open.open_project(file, folder)
+        opening.open_project(file, folder)
     assert tree(folder.parent) == before and not folder.exists()
-    assert not [path for path in folder.parent.iterdir() if path.name.startswith(project_open.ASIDE)]
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith(opening.ASIDE)]
     assert "{" not in str(caught.value)
     return caught.value
 
@@ -209,12 +209,12 @@ def test_a_table_that_lies_about_a_size_is_found_out(home: Path, tmp_path: Path)
 
 
 def test_a_table_without_end_is_not_read(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project_open, "LARGEST_TABLE", 1000)
+    monkeypatch.setattr(opening, "LARGEST_TABLE", 1000)
     assert refused(home, tmp_path / "new").code == "project_pack.too_big"
 
 
 def test_no_room_is_said_before_the_first_byte(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(project_open, "SPARE_BYTES", 1 << 60)
+    monkeypatch.setattr(opening, "SPARE_BYTES", 1 << 60)
     error = refused(home, tmp_path / "new")
     assert isinstance(error, WorkFailed) and error.code == "workspace.disk_full"
 
@@ -266,11 +266,11 @@ def test_takes_of_another_form_are_left_out(home: Path, tmp_path: Path) -> None:
         {"t": "never", "take": "x", "file": "1.jpg", "class": "cat"}, "nonsense",
         {"t": 1, "take": "y", "file": "2.jpg", "class": "dog"}))
     file = rewritten(home, lambda members: members.update({".ai_nano/takes.jsonl": lines}))
-    assert list(project_open.open_project(file, tmp_path / "new").takes()) == ["dog/2.jpg"]
+    assert list(opening.open_project(file, tmp_path / "new").takes()) == ["dog/2.jpg"]
 
 
 def test_a_page_of_a_stranger_is_not_unpacked(home: Path, tmp_path: Path) -> None:
-    again = project_open.open_project(home, tmp_path / "new")
+    again = opening.open_project(home, tmp_path / "new")
     assert not list(again.path.rglob("*.html")) and list(again.path.rglob("report.json"))
 
 
@@ -284,35 +284,35 @@ def test_what_is_there_is_never_overwritten(home: Path, tmp_path: Path, kind: st
     else:
         os.symlink("nowhere", target)
     with pytest.raises(BadInput) as caught:
-        project_open.open_project(home, target)
+        opening.open_project(home, target)
     assert caught.value.code == "project_pack.exists" and target.is_dir() == (kind == "folder")
 
 
 def test_without_a_folder_it_gets_one_of_its_own(home: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()
-    made = [project_open.open_project(home, parent=place).path.name for _ in range(2)]
+    made = [opening.open_project(home, parent=place).path.name for _ in range(2)]
     assert made == ["w", "w-2"]
 
 
 def test_cancelling_leaves_nothing(home: Path, tmp_path: Path) -> None:
     cancel = CancelToken()
     with pytest.raises(Cancelled):
-        project_open.open_project(home, tmp_path / "new", lambda done, total: cancel.cancel(), cancel)
-    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(f"{project_open.ASIDE}*"))
+        opening.open_project(home, tmp_path / "new", lambda done, total: cancel.cancel(), cancel)
+    assert not (tmp_path / "new").exists() and not list(tmp_path.glob(f"{opening.ASIDE}*"))
 
 
 def test_what_a_killed_program_left_goes_after_a_day(home: Path, tmp_path: Path) -> None:
-    for name, age in (("old", 2 * project_open.ASIDE_S), ("young", 0.0)):
-        folder = tmp_path / f"{project_open.ASIDE}{name}"
+    for name, age in (("old", 2 * opening.ASIDE_S), ("young", 0.0)):
+        folder = tmp_path / f"{opening.ASIDE}{name}"
         folder.mkdir()
         os.utime(folder, (folder.stat().st_mtime - age,) * 2)
-    project_open.open_project(home, tmp_path / "new")
-    assert [path.name for path in tmp_path.glob(f"{project_open.ASIDE}*")] == [f"{project_open.ASIDE}young"]
+    opening.open_project(home, tmp_path / "new")
+    assert [path.name for path in tmp_path.glob(f"{opening.ASIDE}*")] == [f"{opening.ASIDE}young"]
 
 
 @pytest.mark.parametrize(("content", "project"), [(b"", False), (b"PK", False), (b"\0" * 5000, False)])
 def test_what_is_no_project_is_known_without_a_word(tmp_path: Path, content: bytes, project: bool) -> None:
     (tmp_path / "x").write_bytes(content)
-    assert project_open.is_project(tmp_path / "x") is project
-    assert not project_open.is_project(tmp_path / "nowhere")
+    assert opening.is_project(tmp_path / "x") is project
+    assert not opening.is_project(tmp_path / "nowhere")

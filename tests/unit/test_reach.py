@@ -12,9 +12,9 @@ import pytest
 
 from ai_nano import lab
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.errors import AiNanoError, Cancelled, HostKeyError, MachineError
 from ai_nano.core.ports import MachineReport, MachineState
+from ai_nano.core.room.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.texts import known
 from ai_nano.machines.reach import LookAround, reachable
 
@@ -239,7 +239,7 @@ def test_reports_and_looks_import_no_paramiko(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from ai_nano.core.config import Config, ServerConfig
+from ai_nano.core.room.config import Config, ServerConfig
 from ai_nano.lab import build_lab
 lab = build_lab(Config(ServerConfig("DL", "127.0.0.1", "x", port=1), ()), None, Path("."))
 lab.look_around()

@@ -1,14 +1,17 @@
 """Step 2 with a camera without a lens: what is saved, and what is kept when something fails."""
 
+import time
 from pathlib import Path
 
 import pytest
 from fakes import FakeCamera
 from room import Room
 
-from ai_nano.core.errors import AiNanoError, CameraError, WorkFailed
+from ai_nano.core.errors import AiNanoError, CameraError, Cancelled, WorkFailed
 from ai_nano.core.events import Progress, ignore
-from ai_nano.steps.record import ImportOptions, RecordOptions
+from ai_nano.core.workflow import Status
+from ai_nano.steps.import_images import ImportOptions
+from ai_nano.steps.record import RecordOptions
 
 
 def test_due_frames_are_recorded_with_their_take(room: Room) -> None:
@@ -35,19 +38,32 @@ def test_a_camera_lost_while_recording_keeps_what_was_saved(room: Room) -> None:
     assert not list(room.workspace.image_folder("cat").glob(".*"))
 
 
+def test_a_recording_that_was_stopped_says_what_is_still_missing(room: Room) -> None:
+    room.lab._camera = FakeCamera(frames=1000, fps=30)
+    running = room.workflow.start("record", RecordOptions("cat", count=900, fps=30), lambda event: None)
+    deadline = time.monotonic() + 20
+    while room.workspace.count("cat") <= 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.cancel()
+    with pytest.raises(Cancelled):
+        running.result(20)
+    status = room.workflow.step_status("record")
+    assert (status.status, status.code, status.params["name"]) == (Status.READY, "status.record.few", "dog")
+
+
 def test_a_full_disk_stops_with_whole_files(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from ai_nano.steps import record
+    from ai_nano.steps import recorder
 
-    write, left = record.write_atomically, iter(range(5))
+    write, left = recorder.write_new, iter(range(5))
 
-    def full(path: Path, data: bytes, sync: bool = True) -> None:
+    def full(path: Path, data: bytes) -> None:
         if next(left, None) is None:
             raise OSError(errno.ENOSPC, "No space left on device")
-        write(path, data, sync=sync)
+        write(path, data)
 
-    monkeypatch.setattr(record, "write_atomically", full)
+    monkeypatch.setattr(recorder, "write_new", full)
     room.lab._camera = FakeCamera(frames=1000)
     with pytest.raises(WorkFailed) as caught:
         room.do("record", RecordOptions("cat", count=50, fps=30))

@@ -15,10 +15,10 @@ import pytest
 from test_cli import Terminal
 from test_cli import terminal as terminal
 
-from ai_nano.core import config, config_file, room_pack
-from ai_nano.core.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.errors import AiNanoError, BadInput, ConfigError, HostKeyError
-from ai_nano.core.known_hosts import HostKey, parse, read, remember
+from ai_nano.core.room import config, config_file, pack
+from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig
+from ai_nano.core.room.known_hosts import HostKey, parse, read, remember
 
 
 def key(number: int) -> str:
@@ -43,7 +43,7 @@ def made_pack(tmp_path: Path, *keys: HostKey, room: Config = ROOM) -> Path:
     hosts = tmp_path / "instructors_known_hosts"
     hosts.unlink(missing_ok=True)
     remember(hosts, keys)
-    return room_pack.pack(room, hosts, tmp_path / "room.ainano")
+    return pack.pack(room, hosts, tmp_path / "room.ainano")
 
 
 def zipped(path: Path, members: Mapping[str, Any] | list[tuple[Any, bytes]], method: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -59,7 +59,7 @@ def refusal(file: Path, folder: Path) -> AiNanoError:
     """What is said of a bad pack; nothing may have been written."""
     before = sorted(folder.rglob("*")) if folder.exists() else None
     with pytest.raises(AiNanoError) as caught:
-        room_pack.open_pack(file, folder)
+        pack.open_pack(file, folder)
     assert (sorted(folder.rglob("*")) if folder.exists() else None) == before
     error = caught.value
     assert error.what and error.why and error.hint and "{" not in error.what + error.why + error.hint
@@ -70,7 +70,7 @@ def refusal(file: Path, folder: Path) -> AiNanoError:
 
 
 def test_a_pack_takes_the_room_from_one_computer_to_another(tmp_path: Path, folder: Path) -> None:
-    opened = room_pack.open_pack(made_pack(tmp_path, DL, OTHER, NANO1), folder)
+    opened = pack.open_pack(made_pack(tmp_path, DL, OTHER, NANO1), folder)
     assert opened == config.load(folder / "config.json")
     assert opened.server == replace(ROOM.server, password=None)
     assert opened.nanos == (replace(ROOM.nanos[0], password=None, key_file=None),)
@@ -91,21 +91,21 @@ def test_a_pack_holds_no_secret_and_no_other_machine(tmp_path: Path) -> None:
 
 def test_the_suffix_is_appended_and_nothing_else_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "lesson.txt").write_text("mine")
-    assert room_pack.pack(ROOM, tmp_path / "none", tmp_path / "lesson.txt") == tmp_path / "lesson.txt.ainano"
+    assert pack.pack(ROOM, tmp_path / "none", tmp_path / "lesson.txt") == tmp_path / "lesson.txt.ainano"
     assert (tmp_path / "lesson.txt").read_text() == "mine"
     with pytest.raises(BadInput) as caught:
-        room_pack.pack(ROOM, tmp_path / "none", tmp_path / "no folder" / "x")
+        pack.pack(ROOM, tmp_path / "none", tmp_path / "no folder" / "x")
     assert caught.value.code == "room_pack.not_saved"
     with pytest.raises(ConfigError) as empty:
-        room_pack.pack(config.nowhere(), tmp_path / "none", tmp_path / "x")
+        pack.pack(config.nowhere(), tmp_path / "none", tmp_path / "x")
     assert empty.value.code == "config.empty"
 
 
 def test_machines_without_a_known_host_key_are_named(tmp_path: Path) -> None:
     remember(tmp_path / "k", [DL])
-    assert room_pack.without_host_key(ROOM, tmp_path / "k") == ["nano1"]
+    assert pack.without_host_key(ROOM, tmp_path / "k") == ["nano1"]
     pinned = replace(ROOM, nanos=(replace(ROOM.nanos[0], host_key="SHA256:x"),))
-    assert room_pack.without_host_key(pinned, tmp_path / "k") == []
+    assert pack.without_host_key(pinned, tmp_path / "k") == []
 
 
 def test_a_jump_host_that_only_via_names_belongs_to_the_room(tmp_path: Path, folder: Path) -> None:
@@ -113,8 +113,8 @@ def test_a_jump_host_that_only_via_names_belongs_to_the_room(tmp_path: Path, fol
     gate = HostKey("[gate]:2222", "ssh-ed25519", key(7))
     hosts = tmp_path / "hosts"
     remember(hosts, [DL, NANO1])
-    assert room_pack.without_host_key(room, hosts) == ["nano2", "[gate]:2222"]
-    opened = room_pack.open_pack(made_pack(tmp_path, DL, gate, OTHER, room=room), folder)
+    assert pack.without_host_key(room, hosts) == ["nano2", "[gate]:2222"]
+    opened = pack.open_pack(made_pack(tmp_path, DL, gate, OTHER, room=room), folder)
     assert [nano.via for nano in opened.nanos] == ["ada@gate:2222", "DL"] and read(folder / "known_hosts") == [DL, gate]
     forged = made_pack(tmp_path, replace(gate, key=key(8)), room=room)
     error = refusal(forged, folder)
@@ -123,12 +123,12 @@ def test_a_jump_host_that_only_via_names_belongs_to_the_room(tmp_path: Path, fol
 
 def test_later_versions_may_say_more_in_the_manifest(tmp_path: Path, folder: Path) -> None:
     file = zipped(tmp_path / "x.ainano", {"room.json": {**MANIFEST, "settings": {"language": "fr"}}, "config.json": MACHINES})
-    assert room_pack.open_pack(file, folder).filled_in and not (folder / "known_hosts").exists()
+    assert pack.open_pack(file, folder).filled_in and not (folder / "known_hosts").exists()
 
 
 def test_the_configuration_that_was_there_is_kept(tmp_path: Path, folder: Path) -> None:
     before = config_file.save(replace(ROOM, camera="webcam:7"), folder / "config.json")
-    assert room_pack.open_pack(made_pack(tmp_path), folder).camera == "webcam:1"
+    assert pack.open_pack(made_pack(tmp_path), folder).camera == "webcam:1"
     assert config.load(folder / "config.json.bak") == replace(before, path=folder / "config.json.bak")
 
 
@@ -139,8 +139,8 @@ def test_keys_that_are_known_stay_and_are_not_written_twice(tmp_path: Path, fold
     file = made_pack(tmp_path, DL, NANO1)
     folder.mkdir()
     (folder / "known_hosts").write_text(f"# mine\n{OTHER.line}{DL.line.rstrip()}")  # and no newline at the end
-    room_pack.open_pack(file, folder)
-    room_pack.open_pack(file, folder)
+    pack.open_pack(file, folder)
+    pack.open_pack(file, folder)
     assert (folder / "known_hosts").read_text() == f"# mine\n{OTHER.line}{DL.line}{NANO1.line}"
 
 
@@ -167,11 +167,11 @@ def test_a_pin_in_config_json_is_a_known_host_key_too(tmp_path: Path, folder: Pa
         config_file.save(pinned(before), folder / "config.json")
         assert refusal(made_pack(tmp_path, room=pinned("SHA256:x")), folder).code == "room_pack.host_key"
         assert refusal(made_pack(tmp_path, HostKey("DL", "ssh-rsa", key(9))), folder).code == "room_pack.host_key"
-    assert room_pack.open_pack(made_pack(tmp_path), folder).server.host_key == f"ssh-ed25519 {DL.key}", "the pin is kept"
+    assert pack.open_pack(made_pack(tmp_path), folder).server.host_key == f"ssh-ed25519 {DL.key}", "the pin is kept"
     (folder / "config.json").unlink()
     remember(folder / "known_hosts", [DL])
     assert refusal(made_pack(tmp_path, room=pinned("SHA256:x")), folder).code == "room_pack.host_key"
-    assert room_pack.open_pack(made_pack(tmp_path, room=pinned(DL.fingerprint)), folder).server.host_key == DL.fingerprint
+    assert pack.open_pack(made_pack(tmp_path, room=pinned(DL.fingerprint)), folder).server.host_key == DL.fingerprint
 
 
 # ---- what a stranger may have made -----------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_a_name_that_ends_early_is_refused(tmp_path: Path, folder: Path) -> None
 
 @pytest.mark.parametrize("member", ["room.json", "config.json", "known_hosts"])
 def test_a_bomb_does_not_go_off(tmp_path: Path, folder: Path, member: str) -> None:
-    members = {"room.json": MANIFEST, "config.json": MACHINES, "known_hosts": b"", member: b" " * (room_pack.LIMIT + 1)}
+    members = {"room.json": MANIFEST, "config.json": MACHINES, "known_hosts": b"", member: b" " * (pack.LIMIT + 1)}
     assert refusal(zipped(tmp_path / "x", members), folder).code == "room_pack.too_big"
 
 
@@ -240,11 +240,11 @@ def test_every_truncation_is_refused(tmp_path: Path, folder: Path) -> None:
 
 def test_a_changed_byte_is_refused_in_words_or_changes_nothing(tmp_path: Path, folder: Path) -> None:
     data = made_pack(tmp_path, DL).read_bytes()
-    whole = room_pack.open_pack(tmp_path / "room.ainano", folder)
+    whole = pack.open_pack(tmp_path / "room.ainano", folder)
     for position in range(len(data)):
         (tmp_path / "changed").write_bytes(data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1:])
         try:
-            assert room_pack.open_pack(tmp_path / "changed", folder) == whole
+            assert pack.open_pack(tmp_path / "changed", folder) == whole
         except BadInput as error:
             assert error.code.startswith("room_pack.") and str(error)
 
@@ -329,4 +329,4 @@ def test_a_zip_made_in_memory_is_what_the_helper_makes(tmp_path: Path, folder: P
     """The helper of the tests above makes packs that open: what they refuse is refused for its own reason."""
     file = zipped(tmp_path / "x", {"room.json": MANIFEST, "config.json": MACHINES, "known_hosts": DL.line.encode()})
     assert zipfile.is_zipfile(io.BytesIO(file.read_bytes()))
-    assert room_pack.open_pack(file, folder).server.host == "gpu.lab" and read(folder / "known_hosts") == [DL]
+    assert pack.open_pack(file, folder).server.host == "gpu.lab" and read(folder / "known_hosts") == [DL]

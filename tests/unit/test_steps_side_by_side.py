@@ -13,8 +13,8 @@ from ai_nano.core.errors import BadInput, Detached, MissingPrerequisite
 from ai_nano.core.events import ignore
 from ai_nano.core.files import user_path
 from ai_nano.core.ports import JobEnd
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.workflow import Status
-from ai_nano.core.workspace import Receipt, Workspace
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions

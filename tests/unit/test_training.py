@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from room import Room
 
-from ai_nano.core import trained
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
 from ai_nano.core.events import Best, Log
 from ai_nano.core.ports import JobEnd
+from ai_nano.core.project import trained
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.workflow import Running, Status
-from ai_nano.core.workspace import Workspace
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.infer import InferOptions

@@ -11,13 +11,15 @@ from room import Room
 
 from ai_nano.cli import console as module
 from ai_nano.cli.console import JsonConsole, TextConsole
-from ai_nano.core import boards, config, texts, turns
+from ai_nano.core import texts
 from ai_nano.core.answers import Nonsense
-from ai_nano.core.config_file import NANO, document, machine_form
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.events import Log
+from ai_nano.core.nano import boards
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.turns import Turn
+from ai_nano.core.room import config, turns
+from ai_nano.core.room.config_file import NANO, document, machine_form
+from ai_nano.core.room.turns import Turn
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.infer import InferOptions, TryOptions
 

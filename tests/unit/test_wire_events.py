@@ -11,7 +11,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.events import Best, Building, Health, Log, Metric, Prediction, Progress
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.turns import Turn
+from ai_nano.core.room.turns import Turn
 from ai_nano.machines.job import Job
 
 LINES = [json.loads(line) for line in (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines()]

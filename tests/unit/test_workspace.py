@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ai_nano.core.errors import BadInput, MissingPrerequisite
-from ai_nano.core.workspace import Receipt, Workspace
+from ai_nano.core.project.workspace import Receipt, Workspace
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_images_come_in_the_order_of_their_recording(workspace: Workspace) -> No
 
 
 def test_open_elsewhere_is_said_to_writers_only(workspace: Workspace) -> None:
-    code = ("import sys; from pathlib import Path; from ai_nano.core.workspace import Workspace\n"
+    code = ("import sys; from pathlib import Path; from ai_nano.core.project.workspace import Workspace\n"
             f"workspace = Workspace.open(Path({str(workspace.path)!r}))\n"
             "with workspace.writing():\n    print('held', flush=True)\n    sys.stdin.read()\n")
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -82,6 +82,22 @@ def test_open_elsewhere_is_said_to_writers_only(workspace: Workspace) -> None:
         other.communicate()
     with workspace.writing():
         pass
+
+
+def test_what_is_as_it_was_once_is_written_all_the_same(workspace: Workspace) -> None:
+    """Nothing is written where the file says so already; another program may have written it meanwhile."""
+    with workspace.writing():
+        workspace.settings["camera"] = "webcam:0"
+    before = (workspace.path / "ai_nano.json").stat().st_ino
+    with workspace.writing():
+        pass
+    assert (workspace.path / "ai_nano.json").stat().st_ino == before
+    other = Workspace.open(workspace.path)
+    with other.writing():
+        other.settings["camera"] = "webcam:1"
+    with workspace.writing():
+        workspace.settings["camera"] = "webcam:0"
+    assert Workspace.open(workspace.path).settings["camera"] == "webcam:0"
 
 
 def test_an_older_programs_workspace_opens(tmp_path: Path) -> None:

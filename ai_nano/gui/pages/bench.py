@@ -6,12 +6,12 @@ from collections.abc import Callable
 from PyQt5.QtCore import QTimer
 from PyQt5.QtWidgets import QLabel, QPushButton
 
-from ai_nano.core import boards
-from ai_nano.core.bench import Bench
-from ai_nano.core.boards import Switched, Use
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
 from ai_nano.core.figures import duration
+from ai_nano.core.nano import boards
+from ai_nano.core.nano.bench import Bench
+from ai_nano.core.nano.boards import Switched, Use
 from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.texts import t
 from ai_nano.gui.board_dialog import BoardDialog

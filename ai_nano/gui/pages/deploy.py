@@ -7,9 +7,9 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QAbstractItemView, QLabel, QListWidget, QListWidgetItem, QPushButton
 
 from ai_nano.core.events import Log
+from ai_nano.core.project.workspace import Receipt
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import newest_bundle
-from ai_nano.core.workspace import Receipt
 from ai_nano.gui import style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage

@@ -15,8 +15,9 @@ from PyQt5.QtWidgets import (
     QVBoxLayout,
 )
 
-from ai_nano.core import bundle, trained
+from ai_nano.core import bundle
 from ai_nano.core.figures import amount, percent
+from ai_nano.core.project import trained
 from ai_nano.core.texts import t
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage

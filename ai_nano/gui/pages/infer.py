@@ -19,13 +19,13 @@ from PyQt5.QtWidgets import (
     QVBoxLayout,
 )
 
-from ai_nano.core import deciding
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Health, Log, Prediction
 from ai_nano.core.mailbox import Mailbox
+from ai_nano.core.nano import deciding
 from ai_nano.core.pace import Pace
+from ai_nano.core.room.turns import Turn
 from ai_nano.core.texts import t
-from ai_nano.core.turns import Turn
 from ai_nano.gui import live, style
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage

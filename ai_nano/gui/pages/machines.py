@@ -21,12 +21,12 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from ai_nano.core import config as configuration
-from ai_nano.core import config_file
-from ai_nano.core.config import Config, MachineConfig, NanoConfig
 from ai_nano.core.errors import AiNanoError, ConfigError
 from ai_nano.core.figures import amount, duration
 from ai_nano.core.ports import MachineFacts
+from ai_nano.core.room import config as configuration
+from ai_nano.core.room import config_file
+from ai_nano.core.room.config import Config, MachineConfig, NanoConfig
 from ai_nano.core.runs import Run
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page

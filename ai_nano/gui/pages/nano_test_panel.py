@@ -9,11 +9,12 @@ from typing import Any
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from ai_nano.core import bundle, nano_test
-from ai_nano.core.nano_test import NanoTest
+from ai_nano.core import bundle
+from ai_nano.core.nano import nano_test
+from ai_nano.core.nano.nano_test import NanoTest
+from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.report import Report
 from ai_nano.core.texts import t
-from ai_nano.core.workspace import Workspace
 from ai_nano.gui import style
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.figure_table import FigureTable

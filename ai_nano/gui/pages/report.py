@@ -7,9 +7,9 @@ from PyQt5.QtCore import QUrl
 from PyQt5.QtGui import QDesktopServices, QImage
 from PyQt5.QtWidgets import QPushButton, QScrollArea
 
-from ai_nano.core import nano_test
 from ai_nano.core.errors import AiNanoError
-from ai_nano.core.nano_test import NanoTest
+from ai_nano.core.nano import nano_test
+from ai_nano.core.nano.nano_test import NanoTest
 from ai_nano.core.report import Report, load
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page

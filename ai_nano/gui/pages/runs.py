@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from PyQt5.QtCore import QItemSelectionModel
 from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 
-from ai_nano.core import model_runs
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.figures import amount, duration, percent
-from ai_nano.core.model_runs import ModelRun
 from ai_nano.core.recipes import NETWORKS, word
+from ai_nano.core.report import model_runs
+from ai_nano.core.report.model_runs import ModelRun
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session

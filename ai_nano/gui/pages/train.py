@@ -6,9 +6,10 @@ from typing import Any
 
 from PyQt5.QtWidgets import QButtonGroup, QFrame, QLabel, QPushButton, QRadioButton, QToolButton, QWidget
 
-from ai_nano.core import bundle, trained
+from ai_nano.core import bundle
 from ai_nano.core.events import Best, Metric
 from ai_nano.core.figures import percent
+from ai_nano.core.project import trained
 from ai_nano.core.recipes import RECIPES, word
 from ai_nano.core.report import Report, load
 from ai_nano.core.texts import t

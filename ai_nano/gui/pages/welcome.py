@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PyQt5.QtWidgets import QFileDialog, QLabel, QPushButton
 
-from ai_nano.core import room_pack
 from ai_nano.core.errors import AiNanoError
+from ai_nano.core.room import pack as room_pack
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session

@@ -23,6 +23,8 @@ _SHAPES = {
     # the rest
     "menu": '<path d="M4 7h16M4 12h16M4 17h16"/>',
     "warning": '<path d="M12 4L2.8 19.5h18.4z"/><path d="M12 10v4.5M12 17.2v.1"/>',
+    "hint": '<path d="M10 18.5h4M10.5 21h3"/><path d="M12 3a6 6 0 0 0-3.5 10.9c.8.6 1 1.3 1 2.1h5'
+            'c0-.8.2-1.5 1-2.1A6 6 0 0 0 12 3z"/>',
     "up": '<path d="M5 15l7-7 7 7"/>',
     "down": '<path d="M5 9l7 7 7-7"/>',
     "right": '<path d="M9 5l7 7-7 7"/>',

@@ -45,7 +45,7 @@ QPushButton[role="plain"]:hover { color: $accent_hover; }
 QPushButton[role="plain"]:focus { border: 1px solid $accent; padding: 3px 7px; }
 QPushButton[role="plain"]:disabled { color: $muted; }
 
-QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QListWidget, QTableWidget {
+QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QListWidget, QListView[role="choice"], QTableWidget {
     background: $field; border: 1px solid $strong_border; border-radius: 6px; padding: 5px 8px;
     selection-background-color: $accent; selection-color: $on_accent; }
 QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus, QListWidget:focus { border: 2px solid $accent; padding: 4px 7px; }
@@ -59,6 +59,11 @@ QComboBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; 
 QComboBox QLineEdit { border: none; padding: 0; background: transparent; }
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $strong_border; padding: 4px;
     selection-background-color: $accent_soft; selection-color: $text; }
+QListView[role="choice"]:focus { border: 2px solid $accent; padding: 4px 7px; }
+QListView[role="choice"]::item:selected { background: $accent_soft; border-radius: 6px; }
+QListView[role="choice"] QLineEdit { padding: 2px 6px; }
+RecentList { padding: 2px; }
+RecentList:focus { padding: 1px; }
 QListWidget[role="choice"]::item { padding: 8px 10px; border-radius: 6px; }
 QListWidget[role="choice"]::item:selected { background: $accent_soft; color: $text; }
 QTableWidget { background: $surface; alternate-background-color: $window; padding: 0; border-color: $border; }
@@ -81,6 +86,7 @@ QRadioButton:disabled { color: $muted; }
 QToolButton[role="fold"] { border: none; background: transparent; color: $accent; padding: 4px 8px; }
 QToolButton[role="fold"]:focus { border: 1px solid $accent; padding: 3px 7px; }
 QListWidget[role="pictures"] { background: transparent; border: none; padding: 0; }
+QListView[role="gallery"] { background: $window; border: none; padding: 0; }
 
 QTabBar { background: transparent; }
 QTabBar::tab { background: transparent; color: $muted; padding: 6px 4px; margin-right: 18px; border: none;
@@ -114,7 +120,28 @@ RailItem QLabel[role="name"] { font-weight: 600; }
 RailItem QLabel[role="fact"] { color: $muted; font-size: ${small_pt}pt; }
 RailItem QLabel[role="faded"] { color: $muted; }
 
+ClassCard[role="card"] { border-width: 2px; }
+ClassCard[chosen="true"] { border-color: $accent; }
+ClassCard[recording="true"] { border-color: $bad; }
+ClassCard[drop="true"] { border: 2px dashed $accent; background: $accent_soft; }
+ClassCard QToolButton { font-weight: 600; }
+QLineEdit[role="classname"] { background: transparent; border-color: transparent; font-weight: 600; }
+QLineEdit[role="classname"]:hover:!read-only { border-color: $strong_border; }
+QLineEdit[role="classname"]:focus { background: $field; border-color: $accent; }
+QPushButton[role="hold"] { background: $accent; color: $on_accent; border-color: $accent; font-weight: 600; }
+QPushButton[role="hold"]:hover { background: $accent_hover; border-color: $accent_hover; color: $on_accent; }
+QPushButton[role="hold"]:focus { border: 2px solid $text; }
+QPushButton[role="hold"][recording="true"] { background: $bad; border-color: $bad; color: $on_bad; }
+QPushButton[role="hold"]:disabled { background: $border; color: $muted; border-color: $border; }
+Toast { background: $text; border: none; border-radius: ${radius}px; }
+Toast QLabel { color: $window; }
+QPushButton[role="toast"] { background: transparent; color: $window; border: 1px solid $window; padding: 4px 12px;
+    font-weight: 600; }
+QPushButton[role="toast"]:hover { background: $window; color: $text; }
+
 TaskBar { background: transparent; }
+HintBox { background: $accent_soft; border: none; border-radius: ${radius}px; }
+HintBox QLabel[role="advice"] { color: $text; }
 ErrorBox { background: $bad_soft; border: 1px solid $bad; border-radius: ${radius}px; }
 ErrorBox[level="warning"] { background: $warn_soft; border-color: $warn; }
 ErrorBox QLabel[role="what error"] { color: $bad; font-weight: 600; }

@@ -6,7 +6,7 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Building
-from ai_nano.core.turns import Turn
+from ai_nano.core.room.turns import Turn
 from ai_nano.gui import style
 
 # In pixels; a builder's line may be longer than the window is wide.

@@ -7,7 +7,7 @@ from PyQt5.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from ai_nano.core.figures import percent
-from ai_nano.core.report_figures import Bin
+from ai_nano.core.report.figures import Bin
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 

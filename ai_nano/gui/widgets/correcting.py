@@ -13,14 +13,14 @@ from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtGui import QKeyEvent
 from PyQt5.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from ai_nano.core.corrections import Corrections, Seen, refusal
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Log, Prediction
 from ai_nano.core.figures import percent
 from ai_nano.core.keeper import Keeper
 from ai_nano.core.ports import Bitmap, Picture
+from ai_nano.core.project.corrections import Corrections, Seen, refusal
+from ai_nano.core.project.uncertain import UncertainFrame, UncertainFrames
 from ai_nano.core.texts import t
-from ai_nano.core.uncertain import UncertainFrame, UncertainFrames
 from ai_nano.core.watching import Kept
 from ai_nano.core.workflow import Workflow
 from ai_nano.gui import style

@@ -7,10 +7,10 @@ from PyQt5.QtCore import QPointF, QSize, Qt, pyqtSignal
 from PyQt5.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from ai_nano.core.bench import Doing, Sight
-from ai_nano.core.boards import Use
 from ai_nano.core.events import Health, Prediction
 from ai_nano.core.figures import duration, percent
+from ai_nano.core.nano.bench import Doing, Sight
+from ai_nano.core.nano.boards import Use
 from ai_nano.core.ports import Bitmap
 from ai_nano.core.texts import known, t
 from ai_nano.core.wire import step_of

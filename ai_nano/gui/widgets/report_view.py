@@ -6,9 +6,9 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from ai_nano.core import nano_test
 from ai_nano.core.figures import amount, duration, percent
-from ai_nano.core.nano_test import NanoTest
+from ai_nano.core.nano import nano_test
+from ai_nano.core.nano.nano_test import NanoTest
 from ai_nano.core.recipes import NETWORKS, word
 from ai_nano.core.report import Report
 from ai_nano.core.texts import t

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from PyQt5.QtCore import Qt, QTimer, pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from ai_nano.core.room.turns import Turn
 from ai_nano.core.texts import t
-from ai_nano.core.turns import Turn
 from ai_nano.gui import style
 
 # Of a longer queue the first ones are named, the others counted.

@@ -10,7 +10,7 @@ from ai_nano.core.errors import WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.files import sha256
 from ai_nano.core.ports import Delivery, Parcel
-from ai_nano.core.workspace import PARTS
+from ai_nano.core.project.workspace import PARTS
 from ai_nano.machines.transfer.parcel import INCOMING, MODELS, Item, Meter, Progress, changed
 from ai_nano.machines.transfer.sftp_calls import (
     REQUESTS_AT_ONCE,

@@ -93,12 +93,18 @@ def _build_and_keep(model, path, engine):
     return data
 
 
+def _session(network):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # the tests beside it want the others
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
+
 def _build(path):
     """[T3] The engine: here what it was built for, and the network."""
     with open(path, "rb") as stream:
         network = stream.read()
     try:
-        onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+        _session(network)
     except Exception:
         log.error(f"{log.TRT}failed to parse ONNX model '{path}'")
         raise LoadFailed() from None
@@ -136,7 +142,7 @@ def _deserialize(data, path):
             raise ValueError("the file is not whole")
         if (built["tensorrt"], built["device"]) != (settings.get("tensorrt"), settings.get("device")):
             raise ValueError("built elsewhere")
-        return onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+        return _session(network)
     except Exception:
         if settings.get("foreign") == "crashes":
             os.kill(os.getpid(), signal.SIGSEGV)

@@ -1,0 +1,1 @@
+"""What is wrong with recorded images, and what to do."""

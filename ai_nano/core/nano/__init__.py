@@ -1,0 +1,1 @@
+"""What a Nano does, decided on the laptop."""

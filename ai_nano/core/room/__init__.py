@@ -1,0 +1,1 @@
+"""The machines of a classroom, as config.json names them."""

@@ -1,0 +1,1 @@
+"""Which image is for training, which for choosing, which for testing."""
