@@ -12,11 +12,8 @@ help: ## this list
 demo: setup ## the embedded classroom, no server, Nano or webcam needed: the window, or the terminal (ARGS=--headless)
 	@$(PYTHON) -m ai_nano demo $(ARGS)
 
-# A file's tests stay together: they share the servers and models that its fixtures make. Four at a time also on two
-# processors: much of the time is waiting for servers and links. In tests/conftest.py's order, the long ones first. What is
-# imported again and again is kept compiled, also where the login's environment says otherwise.
 test: setup-test lint ## all lints and tests (ARGS="-k split" picks some)
-	@env -u PYTHONDONTWRITEBYTECODE $(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@bash .make/test $(ARGS)
 
 setup: ## what the demo needs, once: .venv with the packages
 	@bash .make/setup demo

@@ -269,7 +269,7 @@ def _wait_for_port(host: str, port: int, process: subprocess.Popen[bytes]) -> No
         try:
             socket.create_connection((host, port), timeout=1).close()
             return
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, TimeoutError):  # in a network that has just been made, the first word may be lost
             time.sleep(0.02)
     raise AssertionError("sshd does not listen")
 
