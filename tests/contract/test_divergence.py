@@ -26,7 +26,7 @@ def test_a_training_that_loses_its_way_ends_clearly_and_keeps_the_best(params: d
     before = train(tmp_path, **params)
     kept = before.checkpoint
     with pytest.raises(Failure) as failure:
-        train(tmp_path, **{**params, "lr": 1e6})
+        train(tmp_path, **{**params, "lr": 1e9})
     assert failure.value.code == "train.diverged" and failure.value.params["lr"] > 0
     trained = last(tmp_path)
     if params is FINE:  # its quick model is there, whole, and told about

@@ -67,8 +67,9 @@ def processes_of(server: SshServer) -> list[int]:
     """The listening one and all below it."""
     found = [server.pid or 0]
     for pid in found:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(child) for child in (thread / "children").read_text().split()]
+        with suppress(FileNotFoundError, ProcessLookupError):  # that of a connection of before has just ended
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(child) for child in (thread / "children").read_text().split()]
     return found
 
 
