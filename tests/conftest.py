@@ -98,10 +98,10 @@ def nothing_outlives_the_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     token = uuid.uuid4().hex
     monkeypatch.setenv(_TOKEN, token)
     threads = set(threading.enumerate())
-    children = _children()
+    children, others = _children(), set(processes.others())
     yield
     left_threads = _wait_until_empty(lambda: [t.name for t in threading.enumerate() if t not in threads])
-    left_processes = _wait_until_empty(lambda: sorted(_marked(token) | (_children() - children)))
+    left_processes = _wait_until_empty(lambda: sorted(_marked(token, others) | (_children() - children)))
     names = [f"{pid}: {processes.command(pid)[:200]}" for pid in left_processes]
     for pid in left_processes:
         processes.kill(pid)
@@ -122,10 +122,10 @@ def _wait_until_empty(left: Callable[[], list]) -> list:
     return found
 
 
-def _marked(token: str) -> set[int]:
-    """The living processes with the test's token in their environment."""
+def _marked(token: str, before: set[int]) -> set[int]:
+    """The living processes with the test's token in their environment; those of before it cannot have it."""
     wanted = f"{_TOKEN}={token}".encode()
-    return {pid for pid in processes.others() if wanted in processes.environment(pid)}
+    return {pid for pid in processes.others() if pid not in before and wanted in processes.environment(pid)}
 
 
 def _children() -> set[int]:

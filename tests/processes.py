@@ -14,13 +14,14 @@ def others() -> Iterator[int]:
 
 def children(parent: int) -> list[int]:
     """The living ones; a zombie is dead."""
-    found = []
-    for pid in others():
-        # "pid (command) state ppid ...", where the command may hold spaces and brackets.
-        fields = _read(pid, "stat").rpartition(b")")[2].split()
-        if len(fields) > 1 and int(fields[1]) == parent and fields[0] != b"Z":
-            found.append(pid)
-    return found
+    try:
+        threads = os.listdir(f"/proc/{parent}/task")
+    except OSError:
+        return []
+    found = [int(pid) for thread in threads for pid in _read(parent, f"task/{thread}/children").split()]
+    # "pid (command) state ppid ...", where the command may hold spaces and brackets.
+    states = ((pid, _read(pid, "stat").rpartition(b")")[2].split()) for pid in found)
+    return [pid for pid, fields in states if fields and fields[0] != b"Z"]
 
 
 def command(pid: int) -> str:
