@@ -19,7 +19,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from ssh_servers import PASSWORD_SERVERS, REPOSITORY, Account, SshServer, embedded_server, make_key
+from ssh_servers import OLD_TOO, PASSWORD_SERVERS, REPOSITORY, Account, SshServer, embedded_server, make_key
 
 LARGE = 20_000_000  # bytes: ten times the window that paramiko grants
 
@@ -63,6 +63,7 @@ class TestPassword:
             ssh_server.connect(username="somebody-else", password=ssh_server.password)
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 class TestKey:
     def test_known_key_logs_in(self, ssh_server: SshServer) -> None:
         with ssh_server.connect() as client:
@@ -83,6 +84,7 @@ class TestKey:
 
 
 class TestCommand:
+    @pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
     def test_exit_status_and_both_outputs(self, ssh_client: paramiko.SSHClient) -> None:
         assert run(ssh_client, "echo out; echo err >&2; exit 37") == (37, b"out\n", b"err\n")
 
@@ -133,6 +135,7 @@ class TestCommand:
         channel = start(ssh_client, "exit 5")
         assert channel.recv_exit_status() == 5
 
+    @pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
     def test_large_output_waits_for_a_slow_reader(
         self, ssh_server: SshServer, ssh_client: paramiko.SSHClient, remote_folder: str
     ) -> None:
@@ -220,6 +223,7 @@ class TestDetached:
 
 
 class TestSftp:
+    @pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
     def test_put_get_and_listing(self, ssh_client: paramiko.SSHClient, remote_folder: str) -> None:
         data = os.urandom(3_000_000)
         with ssh_client.open_sftp() as sftp:

@@ -11,7 +11,7 @@ from pathlib import Path
 import paramiko
 import pytest
 from ssh_machines import config_for
-from ssh_servers import PASSWORD_SERVERS, SshServer, make_key
+from ssh_servers import OLD_TOO, PASSWORD_SERVERS, SshServer, make_key
 
 from ai_nano.core.errors import AiNanoError, ConfigError, HostKeyError, MachineError
 from ai_nano.core.ports import Answer
@@ -62,6 +62,7 @@ def refusal(config: MachineConfig, folder: Path, person: Person | None = None) -
 # ---- host keys -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 def test_a_pinned_key_or_fingerprint_is_enough(config: MachineConfig, ssh_server: SshServer, tmp_path: Path) -> None:
     attempt(config, tmp_path)
     kind, data = ssh_server.host_key.split()[:2]
@@ -103,6 +104,7 @@ def test_a_host_key_that_is_none(config: MachineConfig, tmp_path: Path) -> None:
 # ---- logging in ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 def test_a_key_file_logs_in(config: MachineConfig, ssh_server: SshServer, tmp_path: Path) -> None:
     attempt(replace(config, password=None, key_file=ssh_server.key_file), tmp_path)
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from ssh_machines import Heard, Nobody, ProgramsWithProbe, config_for, connect, probe
-from ssh_servers import SshServer
+from ssh_servers import OLD_TOO, SshServer
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import ContactLost, MachineError, WorkFailed
@@ -24,6 +24,7 @@ from ai_nano.machines.ssh_machine import SshMachine
 # ---- programs --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 def test_programs_travel_by_themselves_and_once(machine: SshMachine, root: Path) -> None:
     machine.store("models")
     folder = root / ".ai_nano" / "programs" / ProgramsWithProbe("gpu_server").name
@@ -120,6 +121,7 @@ def test_without_sftp(ssh_server_without_sftp: SshServer, tmp_path: Path) -> Non
 # ---- jobs ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 def test_a_job_is_followed_to_its_end(machine: SshMachine) -> None:
     heard = Heard()
     end = heard.follow(probe(machine, do="finish", events=5))

@@ -15,7 +15,7 @@ import pytest
 import sftp_rig
 from link import Link
 from sftp_rig import OWNER, Rig, connected, far_away
-from ssh_servers import Account, SshServer, start_server
+from ssh_servers import OLD_TOO, Account, SshServer, start_server
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
@@ -30,6 +30,7 @@ ODD_NAMES = ("plain.jpg", "two words.jpg", "it's \"quoted\".jpg", "été à l'é
 # ---- what arrives --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 def test_a_parcel_arrives_whole_under_the_next_free_name(rig: Rig) -> None:
     files = [rig.file(f"train/l'été {number}/{name}", 1000 * number) for number, name in enumerate(ODD_NAMES)]
     files += [rig.file("labels.txt", b""), rig.file("val/large", 3_000_000)]

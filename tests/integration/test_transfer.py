@@ -11,7 +11,7 @@ import parcels
 import pytest
 from parcels import BOTH, OWNER, STEM, break_off, content, give, parcel, send, server_config, write
 from ssh_machines import connect
-from ssh_servers import SshServer
+from ssh_servers import OLD_TOO, SshServer
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import Cancelled, MachineError, WorkFailed
@@ -24,6 +24,7 @@ machine, link, far, folder = parcels.machine, parcels.link, parcels.far, parcels
 # ---- whole -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ssh_server", OLD_TOO, indirect=True)
 def test_a_parcel_arrives_and_is_not_sent_twice(machine: SshMachine, root: Path, folder: Path) -> None:
     seen: list[Sent] = []
     names: list[str] = []
