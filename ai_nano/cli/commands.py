@@ -18,6 +18,7 @@ from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import config as configuration
+from ai_nano.core.room import own_projects
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow
 from ai_nano.lab import Lab, build_lab, build_workflow, steps, user_folder
@@ -103,7 +104,7 @@ def _options(args: argparse.Namespace, step: str) -> Any:
             return TryOptions(args.camera, args.frames, args.seconds, args.threshold, args.hysteresis, args.smoothing,
                               **_keeping(args))
         case "deploy":
-            return DeployOptions(tuple(args.nano), getattr(args, "model", None))
+            return DeployOptions(tuple(args.nano), getattr(args, "model", None), getattr(args, "force", False))
         case "infer":
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
             return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold, args.hysteresis,
@@ -241,13 +242,16 @@ def _models(args: argparse.Namespace, console: Console) -> int:
                 raise BadInput("infer.model_name", model=args.delete)
             if not TerminalQuestions(console, args.yes).confirm(t("models.delete?", model=args.delete, machine=machine.name)):
                 raise Cancelled()
+            if not args.force:
+                own_projects.refuse_others(wire.to_models(machine.store("models"), machine.name), args.delete, machine.name,
+                                           lab.own_projects)
             machine.store("delete", args.delete)
             console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                            t("models.deleted", model=args.delete, machine=machine.name))
             return 0
         models = wire.to_models(machine.store("models"), machine.name)
         for model in models:
-            console.say(f"{model['model']:<40} {', '.join(model['classes'])}")
+            console.say(f"{model['model']:<40} {model['student'] or '–':<24} {', '.join(model['classes'])}")
         console.result({"step": "models", "machine": machine.name, "models": models},
                        "" if models else t("models.none", machine=machine.name))
     return 0

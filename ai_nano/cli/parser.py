@@ -86,6 +86,7 @@ def get_parser() -> Parser:
     deploy = command("deploy")
     deploy.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
     deploy.add_argument("--model", metavar="NAME", help=t("cli.deploy.model"))
+    deploy.add_argument("--force", action="store_true", help=t("cli.deploy.force"))
 
     infer = command("infer")
     infer.add_argument("workspace", type=Path, nargs="?", metavar="WORKSPACE", help=t("cli.workspace"))
@@ -108,6 +109,7 @@ def get_parser() -> Parser:
     models = command("models")
     _add_nano(models, "cli.models.nano")
     models.add_argument("--delete", metavar="MODEL", help=t("cli.models.delete"))
+    models.add_argument("--force", action="store_true", help=t("cli.models.force"))
     jobs = command("jobs")
     which = jobs.add_mutually_exclusive_group()
     which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))

@@ -27,7 +27,7 @@ from ai_nano.core.room.config import NanoConfig
 from ai_nano.core.workflow import exported_models, where_deployed
 from ai_nano.steps.engine import container_param, find_model
 from ai_nano.steps.infer import LEASE_S
-from ai_nano.steps.upload import contact, progress, sender_of
+from ai_nano.steps.upload import contact, owned_by, progress, sender_of
 
 NAME = "test-nano"
 PROGRAM = "jetson_nano/classify.py"
@@ -124,7 +124,7 @@ def _refuse_older(workspace: Workspace, nano: str, model: str, sha256: str) -> N
 def _send(workspace: Workspace, machine: Machine, images: Sequence[tuple[str, Path]], context: StepContext) -> Delivery:
     sender = sender_of(workspace)
     place = f"{PART}-{sender}"
-    files = tuple(Upload(path, PurePosixPath(PART, name, path.name)) for name, path in images)
+    files = (owned_by(workspace, context), *(Upload(path, PurePosixPath(PART, name, path.name)) for name, path in images))
     parcel = Parcel(files, sender, place, like=(place,), replaces=True, on_contact=lambda there: context.emit(
         contact(NAME, () if there else (machine.name,), machine.name)))
 

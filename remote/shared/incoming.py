@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from shared import processes
+from shared import owner, processes
 from shared.files import files_below, link_or_copy, same_time, sha256, take_lock
 from shared.models import MODEL, Models
 from shared.wire import Failure
@@ -63,6 +63,10 @@ class Parcel:
         self.owner = owner
         self.like: List[str] = [name for name in map(_name, like) if name is not None]
         self.replaces = message.get("replaces") is True
+        workspaces, spare = message.get("workspaces"), message.get("spare")
+        self.workspaces = [one for one in workspaces if isinstance(one, str)] if isinstance(workspaces, list) else []
+        self.force = message.get("force") is True
+        self.spare = min(spare, LARGEST_FILE) if isinstance(spare, int) and spare > 0 else 0
         files = message.get("files")
         if not isinstance(files, list) or not files:
             raise Failure("transfer.bad_parcel", key="files")
@@ -210,7 +214,12 @@ class Incoming:
             return False
 
     def missing(self) -> List[Tuple[Entry, int]]:
-        """What is to be sent, each from the offset on; takes over what other models have. Failure `transfer.no_space`."""
+        """What is to be sent, each from the offset on; takes over what other models have.
+
+        Failure `transfer.no_space`, `store.exists`, and `store.others` {model, student} for another workspace's model.
+        """
+        if self._parcel.replaces and not self._parcel.force:
+            owner.check(self.target, self._parcel.workspaces)
         if not self._parcel.replaces and self.target.is_dir() and os.listdir(str(self.target)):
             raise Failure("store.exists", model=self.model)
         os.makedirs(str(self.folder), exist_ok=True)

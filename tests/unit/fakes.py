@@ -245,6 +245,8 @@ class FakeLab:
         self._server = FakeMachine("DL", folder / "server")
         self._nano = FakeMachine("nano1", folder / "nano")
         self._camera = camera
+        self.projects: dict[str, str] = {}
+        self.data_folder = folder / "data"
 
     @property
     def server(self) -> FakeMachine:
@@ -253,6 +255,13 @@ class FakeLab:
     @property
     def server_config(self) -> ServerConfig:
         return self.config.server
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        return frozenset(self.projects)
+
+    def note_project(self, ident: str, name: str) -> None:
+        self.projects[ident] = name
 
     def nano_config(self, name: str | None) -> NanoConfig:
         return self.config.nano(name)
