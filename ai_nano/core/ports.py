@@ -241,7 +241,7 @@ class Machine(Protocol):
     def inventory(self) -> Mapping[str, Any]:
         """What of whom lies there: shared/inventory.py (doc/design/wire.md)."""
 
-    def remove(self, things: Sequence[Mapping[str, Any]], progress: Callable[[int, int], None],
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
                cancel: CancelToken) -> Mapping[str, Any]:
         """Remove these things of its inventory for good: shared/removal.py. `progress` is told files and bytes so far."""
 
@@ -343,6 +343,10 @@ class Lab(Protocol):
 
     def here(self) -> Machine:
         """This computer as a machine, for the Nano's program as a local process."""
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        """The ids of what this person has sent to machines from here."""
 
     def note_project(self, ident: str, name: str) -> None:
         """This person's project of that id has something on the machines: `clean` and `models --delete` go by it."""
