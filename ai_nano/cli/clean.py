@@ -1,6 +1,7 @@
 """`ai-nano clean`: images and models of a student or of the whole room go from server and Nanos, after a question."""
 
 import argparse
+from dataclasses import asdict
 
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
@@ -50,8 +51,7 @@ def clean(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 def told(plan: Plan) -> dict[str, object]:
     """A machine's part of what would go."""
     return {"machine": plan.machine, "error": None if plan.error is None else plan.error.to_json(),
-            "things": [{**inventory.to_json(one), "used_by": [{"run": user.run, "student": user.student, "program": user.program}
-                                                              for user in one.used_by]} for one in plan.things]}
+            "things": [{**inventory.to_json(one), "used_by": [asdict(user) for user in one.used_by]} for one in plan.things]}
 
 
 def _unreachable(plans: list[Plan]) -> int:

@@ -32,8 +32,8 @@ class Parcel:
     `model` None: the next free name of `stem`, told to `on_name` before the first byte. `owner` names laptop and workspace.
     `like`: models there that may have some of the files. `replaces`: an older model of that name gives way, if it is of one of
     these `workspaces` (their ids), of nobody's that is known, or with `force`. `spare_bytes`: what the machine needs beside the
-    files. `compares`: by content, not by size and modification time. `on_contact` is told False when the machine is lost and will be tried again,
-    and True once something arrives there again.
+    files. `compares`: by content, not by size and modification time. `on_contact` is told False when the machine is lost and
+    will be tried again, and True once something arrives there again.
     """
 
     files: tuple[Upload, ...]

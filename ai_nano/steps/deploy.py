@@ -55,8 +55,8 @@ class DeployStep:
         if without_pin:
             context.emit(Log("deploy.without_pin", {"classes": without_pin}))
         files = tuple(Upload(checked.folder / name, PurePosixPath(name)) for name in bundle.FILES)
-        parcel = Parcel((owned_by(workspace, context), *files), sender_of(workspace), checked.model, replaces=True, compares=True,
-                        workspaces=ident.all_of(workspace), force=options.force)
+        parcel = Parcel((owned_by(workspace, context), *files), sender_of(workspace), checked.model, replaces=True,
+                        compares=True, workspaces=ident.all_of(workspace), force=options.force)
         asked, reached = [nano.name for nano in nanos], list[str]()
         inputs = checked.sha256["model.onnx"]
         before = where_deployed(workspace)

@@ -89,9 +89,9 @@ def test_models_lists_this_program_s_and_the_older_one_s(machine: Machine) -> No
         assert isinstance(model.pop("modified"), int)
     size = sum(map(len, DATASET.values())) - len(b"cat\ndog") + len("café\ndog\n\n".encode())
     own = machine.root / "models"
+    size_of_a = 8 + (own / "a" / "owner.json").stat().st_size
     assert models == [
-        {"model": "a", "classes": ["x", "y"], "owner": whose, "size": 8 + (own / "a" / "owner.json").stat().st_size, "exported": True,
-         "path": str(own / "a")},
+        {"model": "a", "classes": ["x", "y"], "owner": whose, "size": size_of_a, "exported": True, "path": str(own / "a")},
         {"model": "b", "classes": ["café", "dog"], "owner": None, "size": size, "exported": False, "path": str(own / "b")},
         {"model": "OlD7xq", "classes": [], "owner": None, "size": 7, "exported": True, "path": str(older)}]
 

@@ -1,9 +1,9 @@
 """Which project something on a shared machine belongs to: an id that is made once and kept in ai_nano.json.
 
 All students of a room log in with one login, and names agree more often than one thinks: cloned laptops are all called
-`pupil@lab-pc`, and a workspace that the instructor prepared is copied to thirty of them. So one's own is known by the id. A copy of
-a workspace on another computer, or another login, gets an id of its own, and still knows those of the workspace that it was
-copied from.
+`pupil@lab-pc`, and a workspace that the instructor prepared is copied to thirty of them. So one's own is known by the id.
+A copy of a workspace on another computer, or of another login, gets an id of its own, and still knows those of the workspace
+that it was copied from.
 """
 
 import getpass

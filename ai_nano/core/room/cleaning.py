@@ -51,7 +51,9 @@ class Scope:
         """In words, for questions and receipts."""
         if self.room:
             return t("clean.scope.room")
-        return t("clean.scope.student", student=self.student) if self.student is not None else t("clean.scope.own", student=self.me)
+        if self.student is not None:
+            return t("clean.scope.student", student=self.student)
+        return t("clean.scope.own", student=self.me)
 
     def to_json(self) -> dict[str, Any]:
         return {"room": self.room, "student": None if self.room else self.student or self.me,
@@ -123,10 +125,11 @@ def lines(plans: Sequence[Plan], ending: bool = False) -> list[str]:
                                  projects=", ".join(projects) or "–"))
         said += ["  " + t("clean.line.older", name=shown(thing.name), amount=how_much([thing]))
                  for thing in going if thing.kind == "older"]
-        said += ["  " + t("clean.line.to_end" if ending else "clean.line.used", thing=thing_text(thing), who=thing.used_by[0].who)
-                 for thing in one.used]
+        code = "clean.line.to_end" if ending else "clean.line.used"
+        said += ["  " + t(code, thing=thing_text(thing), who=thing.used_by[0].who) for thing in one.used]
         if one.namesakes:
-            said.append("  " + t("clean.line.namesakes", amount=how_much(one.namesakes), student=one.namesakes[0].student))
+            student = one.namesakes[0].student
+            said.append("  " + t("clean.line.namesakes", amount=how_much(one.namesakes), student=student))
     return said
 
 
@@ -171,7 +174,8 @@ class Done:
     def to_json(self) -> dict[str, Any]:
         return {"machine": self.machine, "clean": self.clean, "files": self.files, "bytes": self.bytes,
                 "removed": [inventory.to_json(one) for one in self.removed],
-                "left": [{**inventory.to_json(one.thing), "code": one.code, "why": t(one.code, **one.params)} for one in self.left],
+                "left": [{**inventory.to_json(one.thing), "code": one.code, "why": t(one.code, **one.params)}
+                         for one in self.left],
                 "ended": list(self.ended), "looked_again": self.remaining is not None,
                 "found_afterwards": None if self.remaining is None else [inventory.to_json(one) for one in self.remaining],
                 "error": None if self.error is None else self.error.to_json()}
@@ -199,8 +203,8 @@ class Receipt:
                 not found.used_by for found in one.remaining))]
 
     def to_json(self) -> dict[str, Any]:
-        return {"v": VERSION, "type": "clean", "at": self.at, "by": self.by, "laptop": self.laptop, "scope": self.scope.to_json(),
-                "machines": [one.to_json() for one in self.machines]}
+        return {"v": VERSION, "type": "clean", "at": self.at, "by": self.by, "laptop": self.laptop,
+                "scope": self.scope.to_json(), "machines": [one.to_json() for one in self.machines]}
 
     @property
     def text(self) -> str:
@@ -226,7 +230,8 @@ def _told(done: Done) -> list[str]:
     if done.remaining is None:
         said.append("  " + t("clean.receipt.not_looked"))
     elif done.remaining:
-        said.append("  " + t("clean.receipt.found", n=len(done.remaining), names=[shown(one.name) for one in done.remaining[:10]]))
+        some = [shown(one.name) for one in done.remaining[:10]]
+        said.append("  " + t("clean.receipt.found", n=len(done.remaining), names=some))
     else:
         said.append("  " + t("clean.receipt.nothing_found"))
     return said
