@@ -196,6 +196,7 @@ def test_a_nanos_model_of_another_project_is_not_replaced(room: Room) -> None:
     assert room.of("clone") == before
     room.bob.deploy(stranger, force=True)
     assert json.loads((room.nano / "models" / stranger / "owner.json").read_text())["student"] == "bob"
+    room.bob.lab.nano("nano1").store("delete", stranger)
 
 
 @REAL
