@@ -12,6 +12,7 @@ from ai_nano.core.files import is_image_name
 from ai_nano.core.ports import Delivery, Parcel, Sent, StepContext, Upload
 from ai_nano.core.project import ident
 from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
+from ai_nano.steps import space
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class UploadStep:
         labels = Upload(workspace.labels_file, PurePosixPath("labels.txt"))
         parcel = Parcel((owned_by(workspace, context), *files, labels), sender_of(workspace), self._model(workspace, inputs),
                         names.model_stem(context.lab.config.student, workspace.name), self._earlier(workspace), on_name=note,
+                        spare_bytes=space.TRAINING_BYTES,
                         on_contact=lambda there: context.emit(contact(self.name, () if there else (server.name,), server.name)))
         if parcel.model is not None:
             note(parcel.model)
@@ -56,7 +58,7 @@ class UploadStep:
             delivery = server.upload(parcel, tell, context.cancel)
         except WorkFailed as error:
             if error.code != "store.exists" or parcel.model is None:
-                raise
+                raise space.explained(error, server) from error
             # Another laptop had a copy of this workspace and was first, or somebody changed the folder there.
             delivery = server.upload(replace(parcel, model=None, like=(parcel.model, *parcel.like)), tell, context.cancel)
         context.emit(Log("upload.done", {"model": delivery.model, "total": delivery.files, "sent": delivery.sent,

@@ -212,7 +212,7 @@ def plain(name: str) -> bool:
 
 
 def take(root: Path) -> None:
-    things = []
+    things: List[Thing] = []
     for thing in Inventory(root).things():
         if len(things) == MOST_THINGS:
             break

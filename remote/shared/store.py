@@ -19,7 +19,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console, owner, versions  # noqa: E402
+from shared import console, owner, space, versions  # noqa: E402
 from shared.files import files_below, link_or_copy  # noqa: E402
 from shared.models import Models  # noqa: E402
 
@@ -100,12 +100,9 @@ class Store:
         return {"model": model}
 
     def free(self) -> Reply:
-        """Of the file system that ROOT lies on or will lie on."""
-        path = self.root
-        while not path.exists():
-            path = path.parent
-        usage = shutil.disk_usage(str(path))
-        return {"free_bytes": usage.free, "total_bytes": usage.total, "python": platform.python_version()}
+        """Of the file system that ROOT lies on or will lie on, as far as the login's quota goes."""
+        room = space.look(str(self.root))
+        return {"free_bytes": room.free_bytes, "total_bytes": room.total_bytes, "python": platform.python_version()}
 
     def _models_in(self, folder: Path) -> List[Reply]:
         try:

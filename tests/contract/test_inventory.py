@@ -66,7 +66,8 @@ def test_whose_everything_is(machine: Machine) -> None:
     assert whose == {
         ("model", "a-001"): own, ("model", "a-002"): own, ("model", "b-001"): other, ("model", "old-001"): None,
         ("model", "reserved-001"): own, ("images", "test-0123456789abcdef"): own,
-        ("incoming", "reserved-001.0123456789abcdef"): own, ("older", "OlD7xq"): None, ("run", "done"): own, ("run", "busy"): None}
+        ("incoming", "reserved-001.0123456789abcdef"): own, ("older", "OlD7xq"): None, ("run", "done"): own,
+        ("run", "busy"): None}
     assert things["model", "a-001"]["owner"] == OWN
     assert (things["model", "a-001"]["files"], things["model", "a-001"]["bytes"]) == size(first)
     assert things["model", "a-002"]["bytes"] == size(second)[1] - 3, "what two models of one student share counts once"
@@ -114,7 +115,8 @@ def test_no_link_is_followed(machine: Machine, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("thing", [
     ("model", ".."), ("model", "."), ("model", "a/b"), ("model", ".ai_nano"), ("model", ""), ("waste", "a-001"), ("run", ".."),
-    ("cache", "models.lock"), ("cache", "programs"), ("autostart", "runs"), ("home", "x"), ("older", "../ai_nano"), ("model", "\0")])
+    ("cache", "models.lock"), ("cache", "programs"), ("autostart", "runs"), ("home", "x"), ("older", "../ai_nano"),
+    ("model", "\0")])
 def test_a_name_that_leads_elsewhere_is_refused(machine: Machine, thing: tuple[str, str]) -> None:
     put(machine.root / "models" / "a-001")
     before = size(machine.home)
