@@ -27,6 +27,7 @@ ROUNDS = 3
 
 # machine, files and bytes that are gone there so far
 Progress = Callable[[str, int, int], None]
+Answer = tuple[str, list[Thing] | AiNanoError]
 
 
 def machines(lab: Lab, wanted: Sequence[str] = ()) -> list[Machine]:
@@ -38,28 +39,38 @@ def machines(lab: Lab, wanted: Sequence[str] = ()) -> list[Machine]:
     return [one for one in found if not wanted or one.name in wanted]
 
 
-def look(asked: Sequence[Machine], scope: Scope) -> list[Plan]:
-    """What there is of the scope, on all machines side by side. Nothing is changed."""
+def ask(asked: Sequence[Machine]) -> list[Answer]:
+    """What of whom lies on these machines, or why one does not say; all side by side. Nothing is changed."""
     with ThreadPoolExecutor(len(asked)) as pool:
-        return list(pool.map(lambda machine: _look(machine, scope), asked))
+        return list(pool.map(_ask, asked))
 
 
-def _look(machine: Machine, scope: Scope) -> Plan:
+def plans(found: Sequence[Answer], scope: Scope) -> list[Plan]:
+    """What there is of the scope."""
+    return [Plan(name, error=things) if isinstance(things, AiNanoError) else cleaning.plan(name, things, scope)
+            for name, things in found]
+
+
+def _ask(machine: Machine) -> Answer:
     try:
-        return cleaning.plan(machine.name, inventory.read(machine.inventory(), machine.name), scope)
+        return machine.name, inventory.read(machine.inventory(), machine.name)
     except AiNanoError as error:
-        return Plan(machine.name, error=error)
+        return machine.name, error
 
 
-def clean(lab: Lab, plans: Sequence[Plan], scope: Scope, end: bool, progress: Progress, cancel: CancelToken) -> Receipt:
+def look(asked: Sequence[Machine], scope: Scope) -> list[Plan]:
+    return plans(ask(asked), scope)
+
+
+def clean(lab: Lab, planned: Sequence[Plan], scope: Scope, end: bool, progress: Progress, cancel: CancelToken) -> Receipt:
     """Remove what the plans hold, and look again. With `end` what uses it is ended first; else it is left, and named.
 
     Machines side by side; one that fails is in the receipt, and the others are done all the same. After Cancelled the receipt
     says which machines were not done.
     """
     by_name = {machine.name: machine for machine in runs.machines(lab)}
-    with ThreadPoolExecutor(max(1, len(plans))) as pool:
-        done = pool.map(lambda one: _clean(by_name[one.machine], one, scope, end, progress, cancel), plans)
+    with ThreadPoolExecutor(max(1, len(planned))) as pool:
+        done = pool.map(lambda one: _clean(by_name[one.machine], one, scope, end, progress, cancel), planned)
         return Receipt(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", scope.me, scope.laptop, scope, tuple(done))
 
 
@@ -77,7 +88,7 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
                 answer = machine.remove([{"kind": one.kind, "name": one.name} for one in things], scope.keep_models,
                                         lambda files, size: progress(machine.name, files, size), cancel)
                 done = _told(done, things, answer, machine.name)
-            again = _look(machine, scope)
+            [again] = look([machine], scope)
             if again.error is not None:
                 raise again.error
             remaining = [one for one in again.things if not _kept(one, scope)]

@@ -105,7 +105,46 @@ def how_much(things: Sequence[Thing]) -> str:
     return ", ".join([*words, amount(sum(one.bytes for one in things), "bytes")])
 
 
-def lines(plans: Sequence[Plan], ending: bool = False) -> list[str]:
+@dataclass(frozen=True)
+class Row:
+    """A line of a table: what of whom would go from a machine (`things`), or why it stays (`note`)."""
+
+    machine: str
+    student: str
+    projects: str
+    amount: str
+    note: str = ""
+
+
+def rows(plans: Sequence[Plan], ending: bool = False) -> list[Row]:
+    """What would go, by machine and student."""
+    found: list[Row] = []
+    for one in plans:
+        if one.error is not None:
+            found.append(Row(one.machine, "", "", "–", one.error.what))
+            continue
+        going = [thing for thing in one.things if (ending or not thing.used_by) and thing.kind != "cache"]
+        students = {thing.student for thing in one.things if thing.kind != "cache"}
+        for student in sorted(students, key=lambda each: each or "\uffff"):
+            theirs = [thing for thing in going if thing.student == student and thing.kind != "older"]
+            older = [thing for thing in going if thing.student == student and thing.kind == "older"]
+            used = [thing for thing in one.used if thing.student == student]
+            notes = [t("clean.row.to_end" if ending else "clean.row.used", thing=thing_text(thing), who=thing.used_by[0].who)
+                     for thing in used]
+            if older:
+                notes.append(t("clean.row.older", names=[shown(thing.name) for thing in older]))
+            projects = sorted({thing.project for thing in [*theirs, *used] if thing.project})
+            found.append(Row(one.machine, student or t("clean.nobody"), ", ".join(projects) or "–",
+                             how_much([*theirs, *older]) if theirs or older else "–", "\n".join(notes)))
+        if not one.things:
+            found.append(Row(one.machine, "", "", t("clean.row.nothing")))
+        if one.namesakes:
+            found.append(Row(one.machine, one.namesakes[0].student or "", "", "–",
+                             t("clean.row.namesakes", amount=how_much(one.namesakes))))
+    return found
+
+
+def lines(plans: Sequence[Plan], ending: bool = False, students: bool = True) -> list[str]:
     """What the question shows: each machine, then each student's there; models of the older program have lines of their own."""
     said: list[str] = []
     for one in plans:
@@ -117,7 +156,7 @@ def lines(plans: Sequence[Plan], ending: bool = False) -> list[str]:
                     else t("clean.line.nothing", machine=one.machine))
         by_student: dict[str | None, list[Thing]] = {}
         for thing in going:
-            if thing.kind not in ("older", "cache"):
+            if students and thing.kind not in ("older", "cache"):
                 by_student.setdefault(thing.student, []).append(thing)
         for student, theirs in sorted(by_student.items(), key=lambda each: each[0] or "\uffff"):
             projects = sorted({thing.project for thing in theirs if thing.project})
@@ -127,7 +166,7 @@ def lines(plans: Sequence[Plan], ending: bool = False) -> list[str]:
                  for thing in going if thing.kind == "older"]
         code = "clean.line.to_end" if ending else "clean.line.used"
         said += ["  " + t(code, thing=thing_text(thing), who=thing.used_by[0].who) for thing in one.used]
-        if one.namesakes:
+        if one.namesakes and students:
             student = one.namesakes[0].student
             said.append("  " + t("clean.line.namesakes", amount=how_much(one.namesakes), student=student))
     return said
