@@ -214,7 +214,8 @@ class CleanDialog(QDialog):
             self._ticks.start()
             self._carry_out(t("window.clean.removing"), work, done)
 
-        question = "\n".join([t("clean.title", whose=scope.whose), "", *cleaning.lines(plans, end, students=False)[:MOST_LINES], "",
+        lines = cleaning.lines(plans, end, students=False)[:MOST_LINES]
+        question = "\n".join([t("clean.title", whose=scope.whose), "", *lines, "",
                               t("clean.sure?", amount=cleaning.how_much(self._going(plans)))])
         confirm(self, self.windowTitle(), question, t("window.clean.yes"), remove)
 

@@ -20,6 +20,7 @@ from ai_nano.core.files import is_image_name
 from ai_nano.core.nano import boards, deciding, nano_test
 from ai_nano.core.nano.nano_test import Seen
 from ai_nano.core.ports import Delivery, Machine, Parcel, Sent, StepContext, Upload
+from ai_nano.core.project import ident
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.report.figures import Report
 from ai_nano.core.room import turns
@@ -71,7 +72,7 @@ class NanoTestStep:
         truth = {answers.shown(f"{PART}/{name}/{path.name}"): name for name, path in images}
         delivery = _send(workspace, machine, images, context)
         try:
-            seen, engine = _classify(machine, nano, str(there["path"]), delivery, truth, context)
+            seen, engine = _classify(machine, nano, str(there["path"]), delivery, truth, context, ident.all_of(workspace))
         except MachineError:
             raise  # out of reach: the images there are the next test's
         except BaseException:
@@ -138,7 +139,7 @@ def _send(workspace: Workspace, machine: Machine, images: Sequence[tuple[str, Pa
 
 
 def _classify(machine: Machine, nano: NanoConfig, model_dir: str, delivery: Delivery, truth: Mapping[str, str],
-              context: StepContext) -> tuple[dict[str, Seen], str]:
+              context: StepContext, workspaces: Sequence[str]) -> tuple[dict[str, Seen], str]:
     """What the Nano saw in each image, by file, and the name of its engine. Each image stands for itself: no threshold, nothing
     smoothed, no LED."""
     if delivery.path is None:
@@ -148,6 +149,7 @@ def _classify(machine: Machine, nano: NanoConfig, model_dir: str, delivery: Deli
         "model_dir": model_dir, "camera": f"{delivery.path}/{PART}", "flip": None, "engine": nano.engine, "leds": "none",
         "pins": [], "leds_file": None, "threshold": 0.0, "frames": None, "seconds": None,
         "hysteresis": steady.hysteresis, "smoothing_s": steady.smoothing_s, "turn_s": None,
+        "workspaces": list(workspaces),
         **container_param(nano.container if nano.engine == "tensorrt" else None)}
     heard = _Heard(truth, nano, context.emit)
     job = machine.start(NAME, PROGRAM, params, lease_s=LEASE_S)
