@@ -14,7 +14,7 @@ from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.room import config as configuration
-from ai_nano.core.room import known_hosts
+from ai_nano.core.room import known_hosts, own_projects
 from ai_nano.core.room.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.workflow import BatchStep, Workflow
 from ai_nano.machines.keyring_store import KeyringStore
@@ -53,6 +53,8 @@ class Lab:
         self.images = ImageFiles()
         self._ask = ask
         self._folder = folder
+        # What this program keeps for the person: receipts, and which projects are theirs.
+        self.data_folder = Path(platformdirs.user_data_dir("ai_nano", appauthor=False))
         self._keyring = keyring or KeyringStore()
         self._cameras: SharedCameras | None = None
         self._making = threading.Lock()
@@ -102,6 +104,14 @@ class Lab:
         machine = LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
         machine.student = self.config.student
         return machine
+
+    def note_project(self, ident: str, name: str) -> None:
+        own_projects.note(self.data_folder, ident, name)
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        """The ids of what this person has sent to machines from here."""
+        return own_projects.known(self.data_folder)
 
     def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
         """The camera, shared with whoever has it open already."""

@@ -18,6 +18,7 @@ from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import config as configuration
+from ai_nano.core.room import own_projects
 from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow
@@ -104,7 +105,7 @@ def _options(args: argparse.Namespace, step: str) -> Any:
             return TryOptions(args.camera, args.frames, args.seconds, args.threshold, args.hysteresis, args.smoothing,
                               **_keeping(args))
         case "deploy":
-            return DeployOptions(tuple(args.nano), getattr(args, "model", None))
+            return DeployOptions(tuple(args.nano), getattr(args, "model", None), getattr(args, "force", False))
         case "infer":
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
             return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold, args.hysteresis,
@@ -251,13 +252,16 @@ def _models(args: argparse.Namespace, console: Console) -> int:
                 raise BadInput("infer.model_name", model=args.delete)
             if not TerminalQuestions(console, args.yes).confirm(t("models.delete?", model=args.delete, machine=machine.name)):
                 raise Cancelled()
+            if not args.force:
+                own_projects.refuse_others(wire.to_models(machine.store("models"), machine.name), args.delete, machine.name,
+                                           lab.own_projects)
             machine.store("delete", args.delete)
             console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                            t("models.deleted", model=args.delete, machine=machine.name))
             return 0
         models = wire.to_models(machine.store("models"), machine.name)
         for model in models:
-            console.say(f"{model['model']:<40} {', '.join(model['classes'])}")
+            console.say(f"{model['model']:<40} {model['student'] or '–':<24} {', '.join(model['classes'])}")
         console.result({"step": "models", "machine": machine.name, "models": models},
                        "" if models else t("models.none", machine=machine.name))
     return 0
@@ -268,6 +272,13 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
 
     with _lab(args, console) as lab:
         return jobs(args, lab, console)
+
+
+def _clean(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.clean import clean
+
+    with _lab(args, console) as lab:
+        return clean(args, lab, console)
 
 
 def _demo(args: argparse.Namespace, console: Console) -> int:
@@ -296,7 +307,7 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
-    "lesson": _lesson,
+    "lesson": _lesson, "clean": _clean,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

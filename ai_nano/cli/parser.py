@@ -86,6 +86,7 @@ def get_parser() -> Parser:
     deploy = command("deploy")
     deploy.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
     deploy.add_argument("--model", metavar="NAME", help=t("cli.deploy.model"))
+    deploy.add_argument("--force", action="store_true", help=t("cli.deploy.force"))
 
     infer = command("infer")
     infer.add_argument("workspace", type=Path, nargs="?", metavar="WORKSPACE", help=t("cli.workspace"))
@@ -108,11 +109,13 @@ def get_parser() -> Parser:
     models = command("models")
     _add_nano(models, "cli.models.nano")
     models.add_argument("--delete", metavar="MODEL", help=t("cli.models.delete"))
+    models.add_argument("--force", action="store_true", help=t("cli.models.force"))
     jobs = command("jobs")
     which = jobs.add_mutually_exclusive_group()
     which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))
     which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
     which.add_argument("--stop", metavar="ID", help=t("cli.jobs.stop"))
+    _add_clean(command("clean"))
     command("runs")
     command("save").add_argument("file", type=Path, metavar="FILE.zip", help=t("cli.save.file"))
     command("pack").add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
@@ -137,6 +140,17 @@ def _add_classes(command: Callable[[str], argparse.ArgumentParser]) -> None:
     what.add_argument("--remove", nargs="+", metavar="FILE", help=t("cli.images.remove"))
     what.add_argument("--remove-last-take", action="store_true", help=t("cli.images.remove_last_take"))
     what.add_argument("--undo", action="store_true", help=t("cli.images.undo"))
+
+
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--student", metavar="S", help=t("cli.clean.student"))
+    whose.add_argument("--room", action="store_true", help=t("cli.clean.room"))
+    parser.add_argument("--machine", action="append", default=[], metavar="NAME", help=t("cli.clean.machine"))
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help=t("cli.clean.older_than"))
+    parser.add_argument("--keep-models", action="store_true", help=t("cli.clean.keep_models"))
+    parser.add_argument("--end", action="store_true", help=t("cli.clean.end"))
+    parser.add_argument("--dry-run", action="store_true", help=t("cli.clean.dry_run"))
 
 
 def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:

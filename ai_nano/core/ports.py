@@ -30,9 +30,10 @@ class Parcel:
     """Files for one model's folder on a machine, which appears there whole or not at all (doc/design/transfers.md).
 
     `model` None: the next free name of `stem`, told to `on_name` before the first byte. `owner` names laptop and workspace.
-    `like`: models there that may have some of the files. `replaces`: an older model of that name gives way. `compares`: by
-    content, not by size and modification time. `on_contact` is told False when the machine is lost and will be tried again,
-    and True once something arrives there again.
+    `like`: models there that may have some of the files. `replaces`: an older model of that name gives way, if it is of one of
+    these `workspaces` (their ids), of nobody's that is known, or with `force`. `spare_bytes`: what the machine needs beside the
+    files. `compares`: by content, not by size and modification time. `on_contact` is told False when the machine is lost and
+    will be tried again, and True once something arrives there again.
     """
 
     files: tuple[Upload, ...]
@@ -42,6 +43,9 @@ class Parcel:
     like: tuple[str, ...] = ()
     replaces: bool = False
     compares: bool = False
+    workspaces: tuple[str, ...] = ()
+    force: bool = False
+    spare_bytes: int = 0
     on_name: Callable[[str], None] = field(default=lambda name: None, compare=False)
     on_contact: Callable[[bool], None] = field(default=lambda there: None, compare=False)
 
@@ -235,6 +239,13 @@ class Machine(Protocol):
     def look_on(self, run_id: str) -> Onlooker:
         """A job, whoever started it, to be looked at."""
 
+    def inventory(self) -> Mapping[str, Any]:
+        """What of whom lies there: shared/inventory.py (doc/design/wire.md)."""
+
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
+               cancel: CancelToken) -> Mapping[str, Any]:
+        """Remove these things of its inventory for good: shared/removal.py. `progress` is told files and bytes so far."""
+
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         """Runs on the machine, oldest first: `list` of runner.py (doc/design/wire.md), with `age_s` since their start."""
 
@@ -333,6 +344,13 @@ class Lab(Protocol):
 
     def here(self) -> Machine:
         """This computer as a machine, for the Nano's program as a local process."""
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        """The ids of what this person has sent to machines from here."""
+
+    def note_project(self, ident: str, name: str) -> None:
+        """This person's project of that id has something on the machines: `clean` and `models --delete` go by it."""
 
     def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
         """The camera, shared with whoever has it open: size and rate are then those of the first."""

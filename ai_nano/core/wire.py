@@ -151,8 +151,14 @@ def _queue(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in ("v", "type", "step", "machine")}
 
 
+def owner_of(raw: Mapping[str, Any]) -> dict[str, str | None]:
+    """student, project and workspace of something on a machine; all None where nobody knows. Raises Nonsense."""
+    owner = optional(answers.mapping, raw, "owner") or {}
+    return {key: optional(answers.text, owner, key) for key in ("student", "project", "workspace")}
+
+
 def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
-    """The models of `store.py models`: {model, path, classes, size, exported, modified}.
+    """The models of `store.py models`: {model, path, classes, size, exported, modified, student, project, workspace}.
 
     Those that no command of ours could name (older programs knew no rules) are left out. MachineError for nonsense.
     """
@@ -161,7 +167,7 @@ def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
         for raw in answers.objects(answer, "models", MOST_MODELS):
             if names.is_model_name(model := answers.text(raw, "model", names.LONGEST_FILE_NAME)):
                 classes = optional(answers.texts, raw, "classes", most=MOST_CLASSES, longest=names.LONGEST_LABEL) or []
-                found.append({"model": model, "path": answers.path(raw, "path"), "classes": classes,
+                found.append({"model": model, **owner_of(raw), "path": answers.path(raw, "path"), "classes": classes,
                               "size": optional(answers.count, raw, "size"),
                               "exported": bool(optional(answers.flag, raw, "exported")),
                               "modified": optional(answers.number, raw, "modified")})

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ai_nano.core import answers, wire
+from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.machines.channel import Channel, first_line
 from ai_nano.machines.job import PATIENCE_S, Job
@@ -16,6 +17,8 @@ from ai_nano.machines.onlooker import Onlooker
 
 ANSWER_TIMEOUT_S = 60.0
 LAST_WORDS_S = 2.0
+# Between two looks whether somebody has cancelled.
+SLICE_S = 0.5
 START_ATTEMPTS = 3
 START_RETRY_S = 1.0
 
@@ -79,6 +82,16 @@ class ProgramMachine:
     def look_on(self, run_id: str) -> Onlooker:
         return Onlooker(self, run_id)
 
+    def inventory(self) -> Mapping[str, Any]:
+        channel = self.exec_program("shared/inventory.py")
+        return self._long_answer(channel, b"", CancelToken(), lambda files, size: None)
+
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
+               cancel: CancelToken) -> Mapping[str, Any]:
+        request = {"v": 1, "type": "remove", "things": list(things), "keep_models": keep_models}
+        data = json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        return self._long_answer(self.exec_program("shared/removal.py"), data, cancel, progress)
+
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         answer = self.runner_result("list")
         with answers.reading(self.name):
@@ -119,6 +132,37 @@ class ProgramMachine:
             whole = line.endswith(b"\n")
             raise MachineError("machine.nonsense", machine=self.name) if whole else self._no_answer(status, errors) from error
         return answer
+
+    def _long_answer(self, channel: Channel, stdin: bytes, cancel: CancelToken,
+                     progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """The last line of a program that says every second or so that it is alive. What is cancelled ends there by itself."""
+        try:
+            if stdin:
+                channel.write(stdin)
+            channel.close_stdin()
+            heard = time.monotonic()
+            while True:
+                cancel.check()
+                line = first_line(channel, self.name, SLICE_S)
+                if line is None:
+                    if time.monotonic() - heard > ANSWER_TIMEOUT_S:
+                        raise MachineError("machine.silent", machine=self.name)
+                    continue
+                if not line.endswith(b"\n"):
+                    raise self._no_answer(*channel.finish())
+                heard = time.monotonic()
+                with answers.reading(self.name):
+                    message = answers.decode(line)
+                    wire.check_version(message, self.name)
+                    match answers.text(message, "type"):
+                        case "removed":
+                            progress(answers.count(message, "files"), answers.count(message, "bytes"))
+                        case "error":
+                            raise answers.error(message, self.name)
+                        case "result":
+                            return message
+        finally:
+            channel.close()
 
     def _no_answer(self, status: int, errors: str) -> MachineError:
         details = [answers.shown(one) for one in errors.strip().splitlines()[-10:]]

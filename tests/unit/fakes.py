@@ -116,6 +116,8 @@ class FakeMachine:
         self.hold: threading.Event | None = None
         self.looked_on: list[str] = []
         self.cancelled: list[str] = []
+        self.things: list[dict[str, Any]] | Exception = []
+        self.stubborn: tuple[str, ...] = ()
 
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         models = self.root / "models"
@@ -197,6 +199,23 @@ class FakeMachine:
     def look_on(self, run_id: str) -> FakeOnlooker:
         return FakeOnlooker(run_id, self)
 
+    def inventory(self) -> Mapping[str, Any]:
+        """What the test has put there, or no machine."""
+        if isinstance(self.things, Exception):
+            raise self.things
+        return {"v": 1, "type": "result", "things": self.things}
+
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
+               cancel: CancelToken) -> Mapping[str, Any]:
+        assert isinstance(self.things, list)
+        names = {(one["kind"], one["name"]) for one in things}
+        gone = [one for one in self.things if (one["kind"], one["name"]) in names and one["name"] not in self.stubborn]
+        self.things = [one for one in self.things if one not in gone]
+        gone_now = {"files": 1, "bytes": 10, "left": None, "params": {}}
+        refused = {"files": 0, "bytes": 0, "left": "clean.left.refused", "params": {"error": "no"}}
+        return {"v": 1, "type": "result", "things": [
+            {"kind": kind, "name": name, **(refused if name in self.stubborn else gone_now)} for kind, name in sorted(names)]}
+
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         return self.running
 
@@ -246,6 +265,8 @@ class FakeLab:
         self._server = FakeMachine("DL", folder / "server")
         self._nano = FakeMachine("nano1", folder / "nano")
         self._camera = camera
+        self.projects: dict[str, str] = {}
+        self.data_folder = folder / "data"
 
     @property
     def server(self) -> FakeMachine:
@@ -254,6 +275,13 @@ class FakeLab:
     @property
     def server_config(self) -> ServerConfig:
         return self.config.server
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        return frozenset(self.projects)
+
+    def note_project(self, ident: str, name: str) -> None:
+        self.projects[ident] = name
 
     def nano_config(self, name: str | None) -> NanoConfig:
         return self.config.nano(name)
