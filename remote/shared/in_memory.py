@@ -24,7 +24,7 @@ class Archive(MetaPathFinder, InspectLoader):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
         if name not in self._texts and name + ".__init__" not in self._texts:
             return None
-        return importlib.util.spec_from_loader(name, self, is_package=self.is_package(name))
+        return importlib.util.spec_from_loader(name, self, origin=name, is_package=self.is_package(name))
 
     def is_package(self, name: str) -> bool:
         return name + ".__init__" in self._texts
