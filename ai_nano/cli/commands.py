@@ -260,6 +260,14 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
         return jobs(args, lab, console)
 
 
+def _doctor(args: argparse.Namespace, console: Console) -> int:
+    """Without a room, this computer alone: what is wrong with config.json is one of its findings."""
+    from ai_nano.cli.doctor import doctor
+
+    with _lab(args, console, needs_machines=False) as lab:
+        return doctor(args, lab, console)
+
+
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
@@ -285,7 +293,7 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 
 _COMMANDS: dict[str, Command] = {
-    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
+    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "doctor": _doctor, "demo": _demo,
     "lesson": _lesson,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,

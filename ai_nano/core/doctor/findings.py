@@ -12,6 +12,8 @@ from ai_nano.core.texts import known, t
 # The name under which this computer stands beside the machines of the room.
 LAPTOP = "laptop"
 OK, WARNING, FAILURE, UNKNOWN = "ok", "warning", "failure", "unknown"
+# What only this computer says: no machine is believed that says it, for somebody would type the command that mends it here.
+OWN = ("machine.", "doctor.laptop.", "doctor.qt.", "doctor.webcam.", "doctor.config", "doctor.host_key.", "doctor.python.config")
 # Worst first: so they are shown.
 STATES = (FAILURE, WARNING, UNKNOWN, OK)
 
@@ -86,6 +88,8 @@ def read(message: Message, machine: str) -> Finding:
     """A line `finding` of a machine. Raises answers.Nonsense."""
     state = answers.choice(message, "state", STATES)
     code = None if state == OK else answers.code(message)
+    if code is not None and code.startswith(OWN):
+        raise answers.Nonsense("code")
     params = {"machine": machine, **answers.params(message)}
     return Finding(machine, _word(message, "check"), state, code, answers.text(message, "figure"), params)
 

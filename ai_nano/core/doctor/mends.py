@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ai_nano.core.doctor.findings import LAPTOP, Finding, Mend
-from ai_nano.core.room.config import Config, MachineConfig
+from ai_nano.core.room.config import Config, MachineConfig, NanoConfig
 
 # A path, a number, a name of a package, a list of nodes; not what could be an option or a second command.
 _PLAIN = re.compile(r"[A-Za-z0-9_./~@+:,=<>\[\]() -]{1,300}")
@@ -35,7 +35,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "machine.via_lost": ((HERE, "ping -c 3 {host}"),),
     "machine.host_key_unknown": ((HERE, "ai-nano doctor --machine {name}"),),
     "machine.host_key_changed": ((HERE, "ssh-keygen -R {name} -f {known_hosts}"),),
-    "doctor.host_key.config": ((HERE, "ssh-keyscan -p {port} {host} | ssh-keygen -l -f -"),),
+    "doctor.host_key.config": ((THERE, "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -l -f \"$key\"; done"),
+                               (HERE, "python3 -c {host_key_edit}")),
     "machine.auth": ((HERE, "ssh-copy-id -p {port} {target}"),),
     "machine.key_missing": ((HERE, "ssh-keygen -t ed25519 -N '' -f {file} && ssh-copy-id -i {file} -p {port} {target}"),),
     "machine.key_unreadable": ((HERE, "ssh-keygen -p -N '' -f {file}"),),
@@ -71,8 +72,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.weights.unreadable": ((THERE, "sudo chmod a+r -- {path}"),),
     "doctor.slurm.missing": ((THERE, "sudo apt-get install -y slurm-client"),),
     "doctor.slurm.silent": ((THERE, "sudo systemctl restart slurmctld"),),
-    "doctor.slurm.partition": ((HERE, "sed -i -E {partition_edit} {config}"),),
-    "doctor.slurm.gres": ((HERE, "sed -i -E {gres_edit} {config}"),),
+    "doctor.slurm.partition": ((HERE, "python3 -c {partition_edit}"),),
+    "doctor.slurm.gres": ((HERE, "python3 -c {gres_edit}"),),
     "doctor.slurm.nodes": ((THERE, "sudo scontrol update nodename={list} state=resume"),),
     "doctor.slurm.no_node": ((THERE, "sudo scontrol update nodename={list} state=resume"),),
     "doctor.slurm.empty": ((THERE, "sinfo"),),
@@ -92,7 +93,7 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.inference.missing": ((THERE, "git clone --recursive --depth=1 https://github.com/dusty-nv/jetson-inference && cd "
                                          "jetson-inference && mkdir build && cd build && cmake .. && make -j2 && "
                                          "sudo make install && sudo ldconfig"),),
-    "doctor.inference.image": ((HERE, "sed -i -E {container_edit} {config}"),),
+    "doctor.inference.image": ((HERE, "python3 -c {container_edit}"),),
     "doctor.inference.onnxruntime": ((THERE, _PIP + "{lines*}"),),
     "container.no_docker": ((THERE, "sudo apt-get update && sudo apt-get install -y nvidia-docker2 docker.io"),),
     "container.no_permission": ((THERE, "sudo usermod -aG docker {login}"),),
@@ -106,7 +107,7 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "infer.bad_params": ((HERE, "ai-nano doctor --machine {name}"),),
     "doctor.camera.no_csi": ((THERE, "sudo systemctl restart nvargus-daemon"), (THERE, "dmesg | grep -i -E 'imx|ov5693|csi'")),
     "doctor.camera.missing": ((THERE, "lsusb; ls -l /dev/video*"),),
-    "doctor.camera.other": ((HERE, "sed -i -E {camera_edit} {config}"),),
+    "doctor.camera.other": ((HERE, "python3 -c {camera_edit}"),),
     "doctor.camera.no_file": ((THERE, "ls -l -- {path}"),),
     "doctor.camera.permission": ((THERE, "sudo usermod -aG {group} {login}"),),
     "doctor.gpio.library": ((THERE, "sudo {python} -m pip install {package}"),),
@@ -165,18 +166,17 @@ def mends(finding: Finding, room: Config | None, machine: MachineConfig | None, 
 def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None, folder: Path) -> dict[str, str]:
     """Words that are quoted already. What the config says goes before what the machine says."""
     fields = {name: shlex.quote(text) for name, value in finding.params.items() if (text := _plain(value)) is not None}
-    fields |= {f"{name}*": " ".join(shlex.quote(word) for word in text.split()) for name, value in finding.params.items()
-               if (text := _plain(value)) is not None}
+    fields |= {f"{name}*": " ".join(map(shlex.quote, text.split())) for name, value in finding.params.items()
+               if (text := _plain(value)) is not None and not any(word.startswith("-") for word in text.split())}
     if (path := _plain(finding.params.get("path"))) is not None:
         fields["file_name"] = shlex.quote(path.rpartition("/")[2])
-    if room is not None and room.path is not None:
-        fields["config"] = shlex.quote(str(room.path))
     fields["known_hosts"] = shlex.quote(str(folder / "known_hosts"))
-    for key, was in (("partition", "partition"), ("gres", "gres"), ("camera", "camera"), ("image", "container")):
-        likely = _plain(finding.params.get("image" if key == "image" else "likely"))
-        before = _plain(finding.params.get(key))
-        if likely and before:
-            fields[f"{was}_edit"] = _edit(was, before, likely, finding.machine)
+    if machine is not None and room is not None and room.path is not None:
+        likely = _plain(finding.params.get("likely"))
+        for name, value in {"partition": likely, "gres": likely, "camera": likely, "container": "auto",
+                            "host_key": _plain(finding.params.get("fingerprint"))}.items():
+            if value:
+                fields[f"{name}_edit"] = _edit(room, machine, name, value)
     if machine is not None:
         target = f"{machine.login}@{machine.host}"
         jump = room.jump(machine) if room is not None else None
@@ -187,11 +187,15 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     return fields
 
 
-def _edit(key: str, before: str, likely: str, machine: str) -> str:
-    """A word for `sed -E`: the key's value, as config.json has it, becomes the likely one."""
-    if key == "container":  # the key is missing: it goes before the machine's name, which every entry has
-        return shlex.quote(f's|("name": *"{re.escape(machine)}")|\\1, "container": "{likely}"|')
-    return shlex.quote(f's|("{key}": *)"{re.escape(before)}"|\\1"{likely}"|')
+def _edit(room: Config, machine: MachineConfig, key: str, value: str) -> str:
+    """A word for `python3 -c` that writes one value into config.json, and changes neither the others nor who may read it."""
+    place = "['DL_server']"
+    if isinstance(machine, NanoConfig):
+        place = f"['jetson_nano'][{room.nanos.index(machine)}]"
+    elif key in ("partition", "gres"):
+        place += ".setdefault('slurm', {})"
+    return shlex.quote(f"import json; p = {str(room.path)!r}; d = json.load(open(p, encoding='utf-8')); d{place}[{key!r}] = {value!r}; "
+                       f"json.dump(d, open(p, 'w', encoding='utf-8'), indent=2, ensure_ascii=False)")
 
 
 def _plain(value: object) -> str | None:
