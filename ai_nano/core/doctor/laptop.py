@@ -59,12 +59,12 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """What this program's own metadata asks for; from a checkout that was never installed, nothing is said."""
+    """What this program's own metadata asks for on every computer; from a checkout that was never installed, nothing is said."""
     try:
-        wanted = [line for line in metadata.requires("ai-nano") or [] if "extra ==" not in line]
+        wanted = [line for line in metadata.requires("ai-nano") or [] if ";" not in line]
     except metadata.PackageNotFoundError:
         return _fine("packages", "–")
-    missing = [line.split(";")[0].strip() for line in wanted if _version(re.split(r"[<>=!~;\[ ]", line)[0]) is None]
+    missing = [line for line in wanted if _version(re.split(r"[<>=!~;\[ ]", line)[0]) is None]
     if missing:
         return _bad("packages", "doctor.laptop.packages", packages=missing, lines=" ".join(missing), python=sys.executable)
     return _fine("packages", str(len(wanted)))
