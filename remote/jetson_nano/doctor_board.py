@@ -189,7 +189,7 @@ def check_desktop(findings: Findings, processes: Path = Path("/proc")) -> None:
     running = set()
     for process in processes.glob("[0-9]*"):
         name = _text(process / "comm").strip()
-        if name in DESKTOPS:
+        if name in DESKTOPS and _text(process / "cmdline"):  # one that has ended and nobody has reaped has none
             running.add(name)
     if running:
         findings.warn("desktop", "doctor.desktop.running", ", ".join(sorted(running)), programs=sorted(running))

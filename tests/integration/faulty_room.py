@@ -1,4 +1,5 @@
-"""A room in which much is wrong: a server and Nanos behind a real sshd, each in a mount namespace with its own /etc and /dev.
+"""A room in which much is wrong: a server and Nanos behind a real sshd, each in namespaces of its own, with its
+own processes, /etc and /dev.
 
 So groups, users, files and permissions are real and may be mended for real. What this computer cannot have (a GPU, Slurm's
 answer, NVIDIA's tools, another clock) are stand-ins on PATH, which print what the real ones print and change when they are told
@@ -9,7 +10,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ssh_servers import _end, _wait_for_port, make_key
+from ssh_servers import _wait_for_port, make_key
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SSHD = "/usr/sbin/sshd"
@@ -115,7 +115,7 @@ class Ill:
     name: str
     folder: Path
     port: int
-    process: "subprocess.Popen[bytes]"
+    pid: int
     host_key: str
 
     @property
@@ -124,7 +124,7 @@ class Ill:
 
     def run(self, command: str, code: int = 0) -> str:
         """Types a command there, as an administrator."""
-        done = subprocess.run(["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", "--wd=/", "sh", "-c", command],
+        done = subprocess.run(["nsenter", f"--target={self.pid}", "--mount", "--pid", "--wd=/", "sh", "-c", command],
                               env=environment(self.folder), capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == code, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout
@@ -198,16 +198,16 @@ def computer(name: str, key: str, commands: dict[str, str], python: Path, more: 
         write(folder / "sshd_config", _sshd_config(folder, port))
         script = _BEGIN.format(folder=folder, python=python, login=LOGIN, more=more.format(folder=folder), sshd=SSHD)
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-        process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-ec", script],
-                                   stdin=subprocess.DEVNULL, env=environment(folder))
+        process = subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
+                                    "--propagation", "private", "sh", "-ec", script], stdin=subprocess.DEVNULL,
+                                   env=environment(folder))
         try:
             _wait_for_port("127.0.0.1", port, process)
-            yield Ill(name, folder, port, process, host_key)
+            first = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+            yield Ill(name, folder, port, first, host_key)
         finally:
-            for file in (folder / "state").glob("[0-9]*.pid"):
-                if file.stem != str(port):
-                    os.kill(int(file.read_text()), signal.SIGTERM)
-            _end(process)
+            process.kill()  # the first process of the namespace goes with it, and with that one all others
+            process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -249,7 +249,11 @@ def _prefix(python: str) -> Path:
     return Path(said.stdout.strip())
 
 
+# A program that is called Xorg, and what else a Nano has.
 _NANO = """\
+cp /bin/sleep {folder}/bin/Xorg
+{folder}/bin/Xorg 1000 &
+echo $! > {folder}/state/desktop
 mount --bind {folder}/state/meminfo /proc/meminfo
 mkdir /var/lib/nvpmodel
 echo pmode:0001 > /var/lib/nvpmodel/status
@@ -287,9 +291,7 @@ def faulty_room(folder: Path, nano_python: str) -> Iterator[Room]:
             {"state/meminfo": MEMINFO, "nvpmodel.conf": MODES, "nv_tegra_release": RELEASE,
              "site/Jetson/GPIO/__init__.py": "", "site/Jetson/__init__.py": ""}))
         write(nano.state / "late.conf", _sshd_config(nano.folder, late))
-        (server.state / "offset").write_text("-7200")
-        desktop = stack.enter_context(_desktop(nano.folder))
-        (nano.state / "desktop").write_text(str(desktop.pid))
+        write(server.state / "offset", "-7200", 0o666)
         _write_config(folder, server, nano, late)
         yield Room(server, nano, folder, late, _laptop(folder))
 
@@ -318,15 +320,3 @@ def _laptop(folder: Path) -> dict[str, str]:
     return {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config"), "AI_NANO_LANGUAGE": "en",
             "PYTHONPATH": str(REPOSITORY), "PATH": f"{folder}/bin:{os.environ['PATH']}"}
 
-
-@contextmanager
-def _desktop(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A program that is called Xorg."""
-    program = folder / "bin" / "Xorg"
-    shutil.copy("/bin/sleep", program)
-    process = subprocess.Popen([str(program), "1000"])
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()

@@ -1,5 +1,6 @@
 """What one check of one machine found: born as (code, parameters) there, and a sentence with its mends here."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +28,7 @@ class Mend:
 
     @property
     def sudo(self) -> bool:
-        return any(word.strip().startswith("sudo ") for word in self.command.replace("&&", "\n").replace(";", "\n").splitlines())
+        return re.search(r"(?:^|\s)sudo\s", self.command) is not None
 
     @property
     def text(self) -> str:
