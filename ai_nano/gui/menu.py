@@ -43,6 +43,7 @@ class MainMenu:
         self._bench = menu.addAction(t("window.menu.bench"))
         self._bench.triggered.connect(lambda: window.show_page("bench"))
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
+        menu.addAction(t("window.menu.doctor")).triggered.connect(lambda: window.show_page("doctor"))
         self._practice = menu.addAction(t("window.menu.practice"))
         self._practice.triggered.connect(lambda: window.start_practice(window.opening.practice_folder))
         menu.addSeparator()
