@@ -100,7 +100,7 @@ class Lab:
         self._around.look(asked, cancel or CancelToken(), connected)
 
     def examine(self, name: str, tell: Tell, deep: bool = False) -> None:
-        """What is wrong with a machine of the room, or with this computer (LAPTOP); each finding with its mends, as it comes."""
+        """What is wrong with a machine of the room, or with this computer (LAPTOP): findings with mends, as they come."""
         if name == LAPTOP:
             _examine_laptop(self.config, self._folder, tell)
             return

@@ -27,7 +27,12 @@ def doctor(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 
     def look(name: str, heard: findings.Tell) -> None:
         shallow: list[Finding] = []
-        lab.examine(name, lambda finding: (shallow.append(finding), heard(finding))[1])
+
+        def both(finding: Finding) -> None:
+            shallow.append(finding)
+            heard(finding)
+
+        lab.examine(name, both)
         if args.deep and name != LAPTOP and _was_asked(shallow):
             lab.examine(name, lambda finding: None if finding.check in SHALLOW else heard(finding), deep=True)
 

@@ -24,6 +24,7 @@ DEEP_ANSWER_S = 150.0
 SLOW_S = 0.25
 # What nobody notices. A Nano without a battery wakes up in another year.
 SKEW_S = 60.0
+UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 MOST_FINDINGS = 100
 LONGEST_LINE = 64 << 10
 LITTLE_KIB = 2 << 20
@@ -85,7 +86,8 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
         tell(Finding(config.name, stage, OK, None, figures[stage]))
     figure = f"{1000 * trip:.0f} ms"
     if trip > SLOW_S:
-        tell(Finding(config.name, "round_trip", WARNING, "doctor.round_trip.slow", figure, {"milliseconds": round(1000 * trip)}))
+        told = {"milliseconds": round(1000 * trip)}
+        tell(Finding(config.name, "round_trip", WARNING, "doctor.round_trip.slow", figure, told))
     else:
         tell(Finding(config.name, "round_trip", OK, None, figure))
     return True
@@ -134,7 +136,8 @@ def _lines(channel: Channel, name: str, seconds: float) -> Iterator[dict[str, An
 def _clock(name: str, there: float) -> Finding:
     """What a line takes to come here is less than what matters."""
     skew = there - time.time()
-    figure = f"{skew:+.0f} s" if abs(skew) < 3600 else f"{skew / 3600:+.0f} h" if abs(skew) < 48 * 3600 else f"{skew / 86400:+.0f} d"
+    seconds, unit = next((size, unit) for size, unit in UNITS if abs(skew) >= 2 * size or unit == "s")
+    figure = f"{skew / seconds:+.0f} {unit}"
     if abs(skew) > SKEW_S:
         return Finding(name, "clock", WARNING, "doctor.clock.skew", figure, {"skew": figure.lstrip("+-"), "machine": name})
     return Finding(name, "clock", OK, None, figure)

@@ -109,7 +109,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def run(program: str, argv: List[str], checks: Callable[[Path, Asked], Dict[str, Check]],
         deep: Callable[[Path, Asked], Dict[str, Check]]) -> None:
-    """Ends the process. `checks` from metadata, or with {"deep": true} the `deep` ones; then the result, whose `now` is this machine's clock."""
+    """Says this machine's clock, what `checks` find from metadata, or with {"deep": true} the `deep` ones, and the result; then
+    ends the process."""
     options = get_parser().parse_args(argv)
     root = console.absolute_root(options.root)
 

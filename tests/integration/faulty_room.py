@@ -82,7 +82,8 @@ def install(folder, name, version, cuda=None):
 '''
 SUDO = 'exec "$@"'
 SERVER_COMMANDS = {
-    "nvidia-smi": f"""case "$*" in *query-gpu*) printf %s {shlex.quote(GPUS)};; *query-compute*) ;; *) echo {shlex.quote(HEAD)};; esac""",
+    "nvidia-smi": f"""case "$*" in *query-gpu*) printf %s {shlex.quote(GPUS)};; *query-compute*) ;;
+        *) echo {shlex.quote(HEAD)};; esac""",
     "sbatch": "exit 1", "sinfo": f"printf %s {shlex.quote(NODES)}", "scontrol": f"printf %s {shlex.quote(PING)}",
     "curl": 'while [ "$1" != -o ]; do shift; done; echo weights > "$2"',
     "date": """case "$*" in *-s*) for word; do last=$word; done
@@ -101,7 +102,8 @@ NANO_COMMANDS = {
 socket at unix:///var/run/docker.sock' >&2; exit 1; }
         case "$1" in pull) echo "$2" >> "$STAND_IN_STATE/images";;
         image) for word; do last=$word; done
-            grep -qx "$last" "$STAND_IN_STATE/images" 2>/dev/null || { echo "Error: No such image: $last" >&2; exit 1; };; esac""",
+            grep -qx "$last" "$STAND_IN_STATE/images" 2>/dev/null ||
+                { echo "Error: No such image: $last" >&2; exit 1; };; esac""",
     # Of systemd: the desktop ends, and a server of SSH begins.
     "systemctl": f"""case "$*" in *isolate*) kill $(cat "$STAND_IN_STATE/desktop");;
         "enable --now ssh") {SSHD} -f "$STAND_IN_STATE/late.conf";; esac; exit 0""",
@@ -131,7 +133,8 @@ class Ill:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    return {"PATH": f"{folder}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{folder}/site", "LD_LIBRARY_PATH": "/opt/python/lib",
+    return {"PATH": f"{folder}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": f"{folder}/site",
+            "LD_LIBRARY_PATH": "/opt/python/lib",
             "STAND_IN_STATE": f"{folder}/state", "LC_ALL": "C.UTF-8", "AI_NANO_TEST": os.environ.get("AI_NANO_TEST", "")}
 
 
@@ -272,7 +275,7 @@ echo 'SUBSYSTEM=="gpio", GROUP="gpio", MODE="0660"' > /etc/udev/rules.d/99-gpio.
 
 @contextmanager
 def faulty_room(folder: Path, nano_python: str) -> Iterator[Room]:
-    """DL, nano1 and two more names for the board of nano1: nano2 has another host key than is known, on the port of nano3 nobody
+    """DL, nano1 and two more names for the board of nano1: nano2 has another host key than is known, at nano3's port nobody
     listens."""
     key = make_key(folder / "key")
     installed = [f"site/{name}-{version}.dist-info/METADATA" for name, version in (
@@ -302,8 +305,9 @@ def _write_config(folder: Path, server: Ill, nano: Ill, late: int) -> None:
     board = {**entry, "camera": "/dev/video0", "container": "auto"}
     write(folder / "config.json", json.dumps({
         "DL_server": {**entry, "name": "DL", "port": server.port, "scheduler": "slurm", "slurm": {"partition": "gpus"},
-                      "weights": f"{server.folder}/home/weights/resnet18-f37072fd.pth", "pwd": "not tried, since the key lets in"},
-        "jetson_nano": [{**board, "name": "nano1", "port": nano.port}, {**board, "name": "nano2", "port": nano.port, "root": "two"},
+                      "weights": f"{server.folder}/home/weights/resnet18-f37072fd.pth", "pwd": "the key goes before"},
+        "jetson_nano": [{**board, "name": "nano1", "port": nano.port},
+                        {**board, "name": "nano2", "port": nano.port, "root": "two"},
                         {**board, "name": "nano3", "port": late, "root": "three"}],
         "student": "instructor"}, indent=2))
     user = folder / "home" / ".config" / "ai_nano"

@@ -45,7 +45,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.clock.skew": ((HERE, "{ssh} sudo date -u -s @$(date +%s)"), (THERE, "sudo timedatectl set-ntp true")),
     "doctor.python.missing": ((THERE, "sudo apt-get install -y python3"),),
     "doctor.python.config": ((THERE, "ls -l -- {python}"), (THERE, "sudo apt-get install -y python3")),
-    "doctor.python.old": ((THERE, "sudo apt-get install -y python3.8 python3.8-venv && python3.8 -m venv --clear -- {root}/venv"),),
+    "doctor.python.old": ((THERE, "sudo apt-get install -y python3.8 python3.8-venv && "
+                                  "python3.8 -m venv --clear -- {root}/venv"),),
     "doctor.disk.full": ((THERE, "rm -rf -- {root}/.ai_nano/cache && sudo apt-get clean"),
                          (THERE, "du -xh --max-depth=2 -- {root} | sort -h | tail -n 15")),
     "doctor.disk.low": ((THERE, "rm -rf -- {root}/.ai_nano/cache && sudo apt-get clean"),
@@ -181,7 +182,8 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     if machine is not None:
         target = f"{machine.login}@{machine.host}"
         jump = room.jump(machine) if room is not None else None
-        words = ["ssh", "-t", "-p", str(machine.port), *(["-J", f"{jump.login}@{jump.host}:{jump.port}"] if jump else []), target]
+        through = ["-J", f"{jump.login}@{jump.host}:{jump.port}"] if jump else []
+        words = ["ssh", "-t", "-p", str(machine.port), *through, target]
         fields |= {"host": shlex.quote(machine.host), "port": str(machine.port), "name": shlex.quote(machine.name),
                    "login": shlex.quote(machine.login), "target": shlex.quote(target), "ssh": shlex.join(words),
                    "root": shlex.quote(machine.root)}

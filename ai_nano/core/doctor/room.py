@@ -21,7 +21,8 @@ def chosen(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
     return [name for name in names if not wanted or name in wanted]
 
 
-def examine_all(names: Sequence[str], examine: Examine, tell: Tell, done: Done, cancel: CancelToken) -> dict[str, list[Finding]]:
+def examine_all(names: Sequence[str], examine: Examine, tell: Tell, done: Done,
+                cancel: CancelToken) -> dict[str, list[Finding]]:
     """The findings by machine. `tell` and `done` come from several threads, never two at a time. Raises Cancelled."""
     lock = threading.Lock()
     found: dict[str, list[Finding]] = {name: [] for name in names}

@@ -1,4 +1,4 @@
-"""The doctor: every machine of the room with its state at the left, what is wrong with the chosen one and its mend at the right."""
+"""The doctor: every machine of the room with its state, and of the chosen one what is wrong, with its mend."""
 
 from PyQt5.QtCore import QSize, QTimer
 from PyQt5.QtWidgets import QListWidget, QListWidgetItem, QPushButton
@@ -148,8 +148,8 @@ class DoctorPage(Page):
             if item is None:
                 continue
             waiting = name in self._waiting
-            state = "" if waiting and not found else findings.state_of(found)
-            item.setIcon(style.icon("running" if waiting else ICONS[state], style.tokens().accent if waiting else colour(state)))
+            state = findings.state_of(found)
+            item.setIcon(style.icon("running", style.tokens().accent) if waiting else style.icon(ICONS[state], colour(state)))
             bad = sum(one.state != OK for one in found)
             item.setText(f"{self._name(name)}  ({bad})" if bad else self._name(name))
             item.setToolTip(t("window.doctor.looking") if waiting else findings.summary(found))

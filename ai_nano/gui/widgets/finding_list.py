@@ -82,7 +82,7 @@ def _trouble(finding: Finding) -> QFrame:
     words.setSpacing(6)
     head = QHBoxLayout()
     head.addWidget(label(finding.title, "heading", wraps=False))
-    head.addWidget(label(finding.figure, "note"), 1)
+    head.addWidget(_figure(finding), 1)
     words.addLayout(head)
     words.addWidget(label(finding.text))
     for mend in finding.mends:
@@ -90,6 +90,14 @@ def _trouble(finding: Finding) -> QFrame:
         words.addLayout(_command(mend))
     row.addLayout(words, 1)
     return card
+
+
+def _figure(finding: Finding) -> QLabel:
+    """One line; a path or a fingerprint that is longer than the page is wide is cut, and whole in its tip."""
+    made = label(finding.figure, "note", wraps=False)
+    made.setSizePolicy(QSizePolicy.Ignored, QSizePolicy.Preferred)
+    made.setToolTip(finding.figure)
+    return made
 
 
 def _command(mend: Mend) -> QHBoxLayout:
@@ -132,6 +140,6 @@ def _fine(found: Sequence[Finding]) -> QFrame:
         name.setMinimumWidth(190)
         name.setSizePolicy(QSizePolicy.Fixed, QSizePolicy.Preferred)
         row.addWidget(name)
-        row.addWidget(label(one.figure, "note"), 1)
+        row.addWidget(_figure(one), 1)
         column.addLayout(row)
     return card
