@@ -98,8 +98,8 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
 
 def _run(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool) -> None:
     role = "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano"
-    words = json.dumps(document(config, deep))
-    channel = machine.exec_in_memory(f"{role}.doctor", words)
+    asked = json.dumps(document(config, deep)).encode("utf-8")
+    channel = machine.exec_in_memory(f"{role}.doctor", asked)
     try:
         with answers.reading(config.name):
             for message in _lines(channel, config.name, DEEP_ANSWER_S if deep else ANSWER_S):

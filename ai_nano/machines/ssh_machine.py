@@ -160,20 +160,20 @@ class SshMachine(ProgramMachine):
             self._send_programs()
         raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
 
-    def exec_in_memory(self, module: str, *words: str) -> SshChannel:
-        """Run a module of the programs without a file of it there: nothing is written on the machine.
+    def exec_in_memory(self, module: str, asked: bytes) -> SshChannel:
+        """Run a module of the programs without a file of it there: nothing is written on the machine. `asked` is its input.
 
         MachineError as those of `exec_program`.
         """
         text = (resources.remote_folder() / "shared" / "in_memory.py").read_bytes()
         archive = self._programs.zipped()
-        command = ["-c", READ_AND_RUN, str(len(text)), module, "--root", self._config.root, *words]
+        command = ["-c", READ_AND_RUN, str(len(text)), module, "--root", self._config.root]
         # Python 3.6 takes file names for ASCII under the locale that many logins have.
         line = f"export LC_ALL=C.UTF-8; {self._python_line(shlex.join(command))}"
         channel = self._exec(shlex.join(["sh", "-c", line]))
         if not self._found(channel):
             raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
-        channel.write(text + b"%d\n" % len(archive) + archive)
+        channel.write(text + b"%d\n" % len(archive) + archive + asked)
         channel.close_stdin()
         return channel
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
+from jetson_nano import doctor_devices
 from jetson_nano.turn_queue import Queue, entries
 from shared.deep import check
 from shared.doctor import Asked
@@ -38,13 +39,13 @@ print(GPIO.model, GPIO.VERSION)
 """
 # One frame, by the way that classify.py takes for this engine.
 CAMERA_BY_JETSON = """
-import os, sys
+import os
 os.environ.pop("DISPLAY", None)
 try:
     import jetson_utils as utils
 except ImportError:
     import jetson.utils as utils
-source = utils.videoSource(sys.argv[1], argv=["doctor", "--headless"])
+source = utils.videoSource(CAMERA, argv=["doctor", "--headless"])
 frame = None
 for _ in range(10):
     frame = source.Capture()
@@ -54,10 +55,8 @@ assert frame is not None, "no frame"
 print(frame.width, "x", frame.height)
 """
 CAMERA_BY_OPENCV = """
-import sys, cv2
-uri = sys.argv[1]
-name = uri[7:] if uri.startswith(("v4l2://", "file://")) else uri
-source = cv2.VideoCapture(name)
+import cv2
+source = cv2.VideoCapture(CAMERA[7:] if CAMERA.startswith(("v4l2://", "file://")) else CAMERA)
 ok, frame = source.read()
 assert ok, "no frame"
 print(frame.shape[1], "x", frame.shape[0])
@@ -92,7 +91,7 @@ def checks(root: Path, asked: Asked) -> Dict[str, Check]:
 
 
 def _camera(text: str, camera: str) -> Check:
-    return check("deep_camera", camera, [sys.executable, "-c", text], CAMERA_S, camera=camera)
+    return check("deep_camera", f"CAMERA = {camera!r}\n{text}", CAMERA_S, camera=doctor_devices.shown(camera))
 
 
 def _in_use(findings: Findings, who: List[str]) -> None:

@@ -48,6 +48,11 @@ def device(uri: str) -> Optional[str]:
     return unquote(parts.path) if parts.scheme == "v4l2" else None
 
 
+def shown(uri: str) -> str:
+    """Without a password that it may hold."""
+    return re.sub(r"//[^/]*@", "//…@", uri)
+
+
 def check_camera(asked: Asked, root: Path = ROOT) -> Check:
     uri = asked.get("camera", "csi://0")
 
@@ -64,7 +69,7 @@ def check_camera(asked: Asked, root: Path = ROOT) -> Check:
         elif uri.startswith("file://") and not os.path.exists(unquote(urlsplit(uri).path)):
             findings.bad("camera", "doctor.camera.no_file", camera=uri, path=unquote(urlsplit(uri).path))
         else:
-            findings.ok("camera", re.sub(r"//[^/@]*@", "//…@", uri))
+            findings.ok("camera", shown(uri))
     return check
 
 

@@ -3,11 +3,12 @@
 A library that is broken may crash, hang or write to the screen, and never takes the doctor with it.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from typing import Any, List, Optional
+from typing import Any
 
 from shared.findings import Check, Findings
 
@@ -16,13 +17,13 @@ LIMIT_S = 100.0
 SLOW = "doctor.deep.slow"
 
 
-def check(name: str, text: str, words: Optional[List[str]] = None, limit_s: float = LIMIT_S, **params: Any) -> Check:
-    """`words`: of the command line instead of this Python's; `params` go into the sentence and into the mend."""
+def check(name: str, text: str, limit_s: float = LIMIT_S, **params: Any) -> Check:
+    """`params` go into the sentence and into the mend. The text comes on standard input: others see command lines."""
     def look(findings: Findings) -> None:
-        began = subprocess.Popen((words or [sys.executable, "-c"]) + [text], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, start_new_session=True)
+        began = subprocess.Popen([sys.executable, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 start_new_session=True)
         try:
-            output, errors = began.communicate(timeout=limit_s)
+            output, errors = began.communicate(text.encode("utf-8"), timeout=limit_s)
         except subprocess.TimeoutExpired:
             findings.bad(name, SLOW, seconds=round(limit_s), **params)
             return
@@ -45,3 +46,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     except (ProcessLookupError, PermissionError):
         pass
     process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError):  # it did not read all of its text
+                stream.close()

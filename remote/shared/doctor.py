@@ -1,7 +1,7 @@
 """Looks at this machine without changing anything, and says what is wrong: what the server and a Nano have in common.
 
-It is run from memory (in_memory.py) as gpu_server.doctor or jetson_nano.doctor, with the words `--root ROOT DOCUMENT`, where
-DOCUMENT is JSON: what config.json says of this machine. doc/design/doctor.md has the checks, wire.md the lines.
+It is run from memory (in_memory.py) as gpu_server.doctor or jetson_nano.doctor, with the words `--root ROOT`; what config.json says
+of this machine follows on standard input, as JSON: a camera's address may hold a password, and anybody reads command lines. doc/design/doctor.md has the checks, wire.md the lines.
 """
 
 import argparse
@@ -103,7 +103,6 @@ def common(root: Path, needed: Tuple[int, int]) -> Dict[str, Check]:
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="What is wrong with this machine; changes nothing.")
     parser.add_argument("--root", required=True, help="the machine's folder, relative to the login's home")
-    parser.add_argument("document", help="what is asked and what the config says, as JSON")
     return parser
 
 
@@ -115,7 +114,7 @@ def run(program: str, argv: List[str], checks: Callable[[Path, Asked], Dict[str,
     root = console.absolute_root(options.root)
 
     def look() -> None:
-        asked: Asked = json.loads(options.document)
+        asked: Asked = json.loads(sys.stdin.buffer.read().decode("utf-8"))
         console.say("clock", now=time.time())
         seconds = DEEP_S if asked.get("deep") else METADATA_S
         carry_out(Findings(), (deep if asked.get("deep") else checks)(root, asked), seconds)

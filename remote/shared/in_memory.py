@@ -2,7 +2,7 @@
 
 The doctor comes so: it has to work where nothing can be written, and it changes nothing. The laptop starts
 `PYTHON -c TEXT LENGTH PROGRAM words...`, where TEXT reads and runs LENGTH bytes, this module; then comes a tar of the programs
-(gzip), and its length before it in a line of its own.
+(gzip), its length before it in a line of its own. What follows is the program's own standard input.
 """
 
 import importlib.util
