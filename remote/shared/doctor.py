@@ -1,7 +1,8 @@
 """Looks at this machine without changing anything, and says what is wrong: what the server and a Nano have in common.
 
-It is run from memory (in_memory.py) as gpu_server.doctor or jetson_nano.doctor, with the words `--root ROOT`; what config.json says
-of this machine follows on standard input, as JSON: a camera's address may hold a password, and anybody reads command lines. doc/design/doctor.md has the checks, wire.md the lines.
+It is run from memory (in_memory.py) as gpu_server.doctor or jetson_nano.doctor, with the words `--root ROOT`; what config.json
+says of this machine follows on standard input, as JSON: a camera's address may hold a password, and anybody reads command
+lines. doc/design/doctor.md has the checks, wire.md the lines.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The doctor's programs: from memory under the Nano's Python, and what they make of what real machines print.
 
-Recorded: the releases of JetPack 4.6.1, 5.1.2, 5.0.2 and 6.2 (public reports of their owners), nvpmodel of an Orin, the versions of
-libnvinfer; nvidia-smi and Slurm by their documented form.
+Recorded: the releases of JetPack 4.6.1, 5.1.2, 5.0.2 and 6.2 (public reports of their owners), nvpmodel of an Orin, the
+versions of libnvinfer; nvidia-smi and Slurm by their documented form.
 """
 
 import gzip
@@ -62,9 +62,10 @@ def archive(role: str) -> bytes:
 
 def run(python: str, role: str, root: Path, asked: dict[str, Any], **environment: str) -> list[dict[str, Any]]:
     text, data = (REMOTE / "shared" / "in_memory.py").read_bytes(), archive(role)
-    done = subprocess.run([python, "-c", READ, str(len(text)), f"{role}.doctor", "--root", str(root)],
-                          input=text + b"%d\n" % len(data) + data + json.dumps(asked).encode(), stdout=subprocess.PIPE, timeout=DEADLINE_S, cwd=root.parent,
-                          env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **environment}, check=True)
+    given = text + b"%d\n" % len(data) + data + json.dumps(asked).encode()
+    done = subprocess.run([python, "-c", READ, str(len(text)), f"{role}.doctor", "--root", str(root)], input=given,
+                          stdout=subprocess.PIPE, timeout=DEADLINE_S, cwd=root.parent, check=True,
+                          env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **environment})
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -106,9 +107,10 @@ def test_under_the_nano_s_python_from_memory(nano_python: str, tmp_path: Path) -
 
 
 def test_on_a_server_from_memory(tmp_path: Path) -> None:
-    path = commands(tmp_path / "bin", nvidia_smi="echo 'Failed to initialize NVML: Driver/library version mismatch' >&2; exit 18")
-    lines = run(sys.executable, "gpu_server", tmp_path / "r", {"scheduler": "direct", "requirements": ["nowhere==1.0", "numpy>=99"],
-                                                             "weights": "/nowhere/w.pth"}, PATH=path)
+    said = "Failed to initialize NVML: Driver/library version mismatch"
+    path = commands(tmp_path / "bin", nvidia_smi=f"echo {said!r} >&2; exit 18")
+    asked = {"scheduler": "direct", "requirements": ["nowhere==1.0", "numpy>=99"], "weights": "/nowhere/w.pth"}
+    lines = run(sys.executable, "gpu_server", tmp_path / "r", asked, PATH=path)
     for line in lines:
         check(f"doctor.{line['type']}", line)
     codes = {line["check"]: line["code"] for line in lines if line["type"] == "finding"}
@@ -174,12 +176,15 @@ def test_a_gpu_without_a_driver(tmp_path: Path) -> None:
 def test_slurm_s_words() -> None:
     nodes = doctor_slurm.parse_nodes("gpu01|gpu*|idle|gpu:a100:4(S:0-1)|none\ncpu1|long|down*|(null)|Not responding\n")
     assert [(node.partition, node.state) for node in nodes] == [("gpu", "idle"), ("long", "down*")]
-    assert doctor_slurm.kinds("gpu:a100:4(S:0-1),shard:8") == ["gpu", "gpu:a100", "shard"] and doctor_slurm.kinds("(null)") == []
-    assert doctor_slurm.parse_ping("Slurmctld(primary) at head is UP\nSlurmctld(backup) at b is DOWN\n") == {"head": True, "b": False}
+    assert doctor_slurm.kinds("gpu:a100:4(S:0-1),shard:8") == ["gpu", "gpu:a100", "shard"]
+    assert doctor_slurm.kinds("(null)") == []
+    pinged = "Slurmctld(primary) at head is UP\nSlurmctld(backup) at b is DOWN\n"
+    assert doctor_slurm.parse_ping(pinged) == {"head": True, "b": False}
 
 
 @pytest.mark.parametrize(("options", "code"), [
-    ({}, "doctor.slurm.nodes"), ({"partition": "gpu", "gres": "gpu:1"}, None), ({"partition": "gpu", "gres": "gpu:a100:2"}, None),
+    ({}, "doctor.slurm.nodes"), ({"partition": "gpu", "gres": "gpu:1"}, None),
+    ({"partition": "gpu", "gres": "gpu:a100:2"}, None),
     ({"partition": "gpus"}, "doctor.slurm.partition"), ({"partition": "gpu", "gres": "gpu:v100:1"}, "doctor.slurm.gres"),
     ({"partition": "long"}, "doctor.slurm.no_node"),
 ])
@@ -242,8 +247,8 @@ def test_deep_on_a_nano_that_is_used_is_not_done(nano_python: str, tmp_path: Pat
 
     folder = tmp_path / "r" / ".ai_nano" / "turns"
     folder.mkdir(parents=True)
-    ticket = {"v": 1, "number": 1, "run": "a-run", "program": "jetson_nano/classify.py", "student": "ada@lab1", "laptop": "lab1",
-              "asked": 1.0, "since": 1.0, "turn_s": 300}
+    ticket = {"v": 1, "number": 1, "run": "a-run", "program": "jetson_nano/classify.py", "student": "ada@lab1",
+              "laptop": "lab1", "asked": 1.0, "since": 1.0, "turn_s": 300}
     with open(folder / "000001-a-run.json", "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         stream.write(json.dumps(ticket))
