@@ -173,8 +173,14 @@ class SshMachine(ProgramMachine):
         channel = self._exec(shlex.join(["sh", "-c", line]))
         if not self._found(channel):
             raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
-        channel.write(text + b"%d\n" % len(archive) + archive + asked)
-        channel.close_stdin()
+        try:
+            channel.write(text + b"%d\n" % len(archive) + archive + asked)
+            channel.close_stdin()
+        except MachineError as unsent:
+            # What ended before it had read all may have said why: most often that there is no Python.
+            status, errors = channel.finish()
+            channel.close()
+            raise (unsent if status == -1 else self._no_answer(status, errors)) from unsent
         return channel
 
     def ask_shell(self, line: str, seconds: float) -> list[str]:
