@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from gpu_server import doctor_deep, doctor_slurm, installed
 from shared import doctor
@@ -16,6 +16,8 @@ from shared.findings import Check, Findings, ask
 PYTHON = (3, 8)
 # What training and export ask of PyTorch.
 TORCH = "2.1"
+# Into what pip would install, for the mend.
+PYTHON_HERE: Dict[str, Any] = {"python": sys.executable, "venv": installed.VENV}
 NVIDIA = "0x10de"
 # Display controllers: VGA and 3D.
 GPU_CLASSES = ("0x0300", "0x0302")
@@ -78,7 +80,7 @@ def check_gpu(findings: Findings) -> None:
     figure = f"{gpus[0]['name']}, driver {gpus[0]['driver']}" + (f", CUDA {head.group(1)}.{head.group(2)}" if head else "")
     if torch is not None and torch.cuda is None:
         findings.bad("cuda", "doctor.cuda.torch_is_cpu", figure, version=torch.version, gpu=gpus[0]["name"],
-                     python=sys.executable)
+                     **PYTHON_HERE)
     elif torch is not None and head is not None and torch.cuda and int(torch.cuda.split(".")[0]) > int(head.group(1)):
         findings.bad("cuda", "doctor.cuda.driver_old", figure, driver=f"{head.group(1)}.{head.group(2)}", torch=torch.cuda)
     else:
@@ -105,9 +107,9 @@ def _check_memory(findings: Findings, gpus: List[Dict[str, str]]) -> None:
 def check_torch(findings: Findings) -> None:
     torch = installed.torch()
     if torch is None:
-        findings.bad("torch", "doctor.torch.missing", python=sys.executable)
+        findings.bad("torch", "doctor.torch.missing", **PYTHON_HERE)
     elif installed.older(torch.version, TORCH):
-        findings.bad("torch", "doctor.torch.old", torch.version, version=torch.version, needed=TORCH, python=sys.executable)
+        findings.bad("torch", "doctor.torch.old", torch.version, version=torch.version, needed=TORCH, **PYTHON_HERE)
     else:
         findings.ok("torch", torch.version + (f" (CUDA {torch.cuda})" if torch.cuda else " (CPU)"))
 
@@ -129,7 +131,7 @@ def check_packages(asked: Asked) -> Check:
                 old.append(line)
         if missing or old:
             findings.bad("packages", "doctor.packages.missing" if missing else "doctor.packages.old",
-                         packages=missing or old, lines=" ".join(missing + old), python=sys.executable)
+                         packages=missing or old, lines=" ".join(missing + old), **PYTHON_HERE)
         else:
             findings.ok("packages", str(len(wanted)))
     return check

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Dict
 
+from gpu_server.installed import VENV
 from shared.deep import check
 from shared.doctor import Asked
 from shared.findings import Check
@@ -48,4 +49,4 @@ print("onnxruntime", onnxruntime.__version__)
 
 def checks(root: Path, asked: Asked) -> Dict[str, Check]:
     texts = {"deep_torch": TORCH, "deep_cuda": CUDA, "deep_training": TRAINING, "deep_onnxruntime": LIBRARIES}
-    return {name: check(name, text, python=sys.executable) for name, text in texts.items()}
+    return {name: check(name, text, python=sys.executable, venv=VENV) for name, text in texts.items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib import metadata
 from typing import NamedTuple, Optional, Tuple
 
+VENV = sys.prefix != sys.base_prefix
 CUDA = re.compile(r"^cuda(?:\s*:[^=]*)?\s*=\s*(?:'([\d.]+)'|\"([\d.]+)\"|None)", re.M)
 
 

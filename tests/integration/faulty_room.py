@@ -304,7 +304,8 @@ def _write_config(folder: Path, server: Ill, nano: Ill, late: int) -> None:
     entry = {"ip": "127.0.0.1", "login": LOGIN, "key_file": str(folder / "key")}
     board = {**entry, "camera": "/dev/video0", "container": "auto"}
     write(folder / "config.json", json.dumps({
-        "DL_server": {**entry, "name": "DL", "port": server.port, "scheduler": "slurm", "slurm": {"partition": "gpus"},
+        "DL_server": {**entry, "name": "DL", "port": server.port, "python": "python3", "scheduler": "slurm",
+                      "slurm": {"partition": "gpus"},
                       "weights": f"{server.folder}/home/weights/resnet18-f37072fd.pth", "pwd": "the key goes before"},
         "jetson_nano": [{**board, "name": "nano1", "port": nano.port},
                         {**board, "name": "nano2", "port": nano.port, "root": "two"},

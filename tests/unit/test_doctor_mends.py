@@ -146,6 +146,13 @@ def test_a_command_that_edits_the_config_edits_that_one_value(config: Config) ->
     assert json.loads(config.path.read_text()) == before and config.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_pip_goes_into_a_virtual_environment_of_the_root(config: Config) -> None:
+    command = mended(config, "doctor.torch.missing", venv=False)[0].command
+    assert command == ("python3 -m venv --system-site-packages ai_nano/venv && "
+                       "ai_nano/venv/bin/python -m pip install torch==2.13.0")
+    assert mended(config, "doctor.torch.missing", venv=True)[0].command.startswith("/usr/bin/python3 -m pip install torch==")
+
+
 def test_ssh_goes_by_the_jump_host_and_is_quoted(config: Config) -> None:
     command = mended(config, "doctor.clock.skew", "nano2")[0].command
     assert shlex.split(command)[:7] == ["ssh", "-t", "-p", "22", "-J", "nano@dl.lab:2222", "o'neil@192.168.1.22"]

@@ -35,7 +35,8 @@ class Mend:
     def text(self) -> str:
         """Where to type it."""
         where = t("doctor.on_laptop") if self.on == LAPTOP else t("doctor.on_machine", machine=self.on)
-        return t("doctor.with_sudo", where=where) if self.sudo else where
+        # By ssh it is the other machine's administrator.
+        return t("doctor.with_sudo", where=where) if self.sudo and not self.command.startswith("ssh ") else where
 
     def to_json(self) -> dict[str, Any]:
         return {"command": self.command, "on": self.on, "sudo": self.sudo}

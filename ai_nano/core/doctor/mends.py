@@ -18,7 +18,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./~@+:,=<>\[\]() -]{1,300}")
 
 THERE = "there"
 HERE = LAPTOP
-_PIP = "{python} -m pip install "
+_PIP = "{pip} install "
 # (where, template) for each code; with several, one after the other.
 TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     # ---- any machine: reaching it
@@ -170,6 +170,7 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     fields = {name: shlex.quote(text) for name, value in finding.params.items() if (text := _plain(value)) is not None}
     fields |= {f"{name}*": " ".join(map(shlex.quote, text.split())) for name, value in finding.params.items()
                if (text := _plain(value)) is not None and not any(word.startswith("-") for word in text.split())}
+    fields["pip"] = _pip(finding, machine, fields)
     if (path := _plain(finding.params.get("path"))) is not None:
         fields["file_name"] = shlex.quote(path.rpartition("/")[2])
     fields["known_hosts"] = shlex.quote(str(folder / "known_hosts"))
@@ -188,6 +189,15 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
                    "login": shlex.quote(machine.login), "target": shlex.quote(target), "ssh": shlex.join(words),
                    "root": shlex.quote(machine.root)}
     return fields
+
+
+def _pip(finding: Finding, machine: MachineConfig | None, fields: Mapping[str, str]) -> str:
+    """Newer systems keep pip out of their own Python; a virtual environment in the root is found by itself, unless the config
+    names another Python."""
+    if machine is not None and machine.python is None and finding.params.get("venv") is False:
+        own = shlex.quote(f"{machine.root}/venv")
+        return f"python3 -m venv --system-site-packages {own} && {shlex.quote(machine.root + '/venv/bin/python')} -m pip"
+    return f"{fields['python']} -m pip" if "python" in fields else "python3 -m pip"
 
 
 def _edit(room: Config, machine: MachineConfig, key: str, value: str) -> str:
