@@ -9,6 +9,8 @@ import platformdirs
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.cancel import CancelToken
+from ai_nano.core.doctor import laptop, mends
+from ai_nano.core.doctor.findings import LAPTOP, Tell
 from ai_nano.core.errors import BadInput
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
@@ -98,6 +100,17 @@ class Lab:
         connected = [name for name, state in states.items() if state is MachineState.CONNECTED]
         self._around.look(asked, cancel or CancelToken(), connected)
 
+    def examine(self, name: str, tell: Tell, deep: bool = False) -> None:
+        """What is wrong with a machine of the room, or with this computer (LAPTOP): findings with mends, as they come."""
+        if name == LAPTOP:
+            _examine_laptop(self.config, self._folder, tell)
+            return
+        from ai_nano.machines.examination import examine
+
+        config = next(one for one in self.config.machines if one.name == name)
+        machine = self._machine(config, "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano")
+        examine(machine, config, _with_mends(tell, self.config, config, self._folder), deep)
+
     def here(self) -> Machine:
         from ai_nano.machines.local_machine import LocalMachine
 
@@ -173,6 +186,19 @@ class Lab:
         from ai_nano.machines.hostkeys import HostKeys
 
         return HostKeys(self._folder / known_hosts.FILE_NAME)
+
+
+def _with_mends(tell: Tell, room: Config, machine: MachineConfig | None, folder: Path) -> Tell:
+    return lambda finding: tell(finding.with_mends(mends.mends(finding, room, machine, folder)))
+
+
+def _examine_laptop(room: Config, folder: Path, tell: Tell) -> None:
+    from ai_nano.cameras import devices
+    from ai_nano.cameras.listing import list_cameras
+
+    cameras = [(devices.device_path(one.uri) or one.uri, one.name) for one in list_cameras()]
+    holders = {path: devices.holder(path) for path, _ in cameras}
+    laptop.examine(room, folder, cameras, holders, _with_mends(tell, room, None, folder))
 
 
 def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None,

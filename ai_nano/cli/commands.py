@@ -281,6 +281,14 @@ def _clean(args: argparse.Namespace, console: Console) -> int:
         return clean(args, lab, console)
 
 
+def _doctor(args: argparse.Namespace, console: Console) -> int:
+    """Without a room, this computer alone: what is wrong with config.json is one of its findings."""
+    from ai_nano.cli.doctor import doctor
+
+    with _lab(args, console, needs_machines=False) as lab:
+        return doctor(args, lab, console)
+
+
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
@@ -306,8 +314,8 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 
 _COMMANDS: dict[str, Command] = {
-    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
-    "lesson": _lesson, "clean": _clean,
+    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "doctor": _doctor,
+    "demo": _demo, "lesson": _lesson, "clean": _clean,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

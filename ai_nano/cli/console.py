@@ -51,6 +51,10 @@ class JsonConsole:
     def close(self) -> None:
         """Every line has been flushed."""
 
+    def line(self, document: Mapping[str, Any]) -> None:
+        """One of a kind that is no event of a step."""
+        self._line(document)
+
     def _line(self, document: Mapping[str, Any]) -> None:
         with self._lock:
             sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")

@@ -24,6 +24,7 @@ from ai_nano.gui.opening import Opening
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.pages.bench import BenchPage
 from ai_nano.gui.pages.deploy import DeployPage
+from ai_nano.gui.pages.doctor import DoctorPage
 from ai_nano.gui.pages.export import ExportPage
 from ai_nano.gui.pages.infer import InferPage
 from ai_nano.gui.pages.lesson import LessonPage
@@ -204,6 +205,8 @@ class MainWindow(QMainWindow):
                 return ExportPage(session, go, self._show_report)
             case "bench":
                 return BenchPage(session, self)
+            case "doctor":
+                return DoctorPage(session, self)
             case "report":
                 return ReportPage(session, self)
             case "lesson":

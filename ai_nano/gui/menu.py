@@ -47,6 +47,7 @@ class MainMenu:
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
         self._clean = menu.addAction(t("window.menu.clean"))
         self._clean.triggered.connect(lambda: self.clean_up())
+        menu.addAction(t("window.menu.doctor")).triggered.connect(lambda: window.show_page("doctor"))
         self._practice = menu.addAction(t("window.menu.practice"))
         self._practice.triggered.connect(lambda: window.start_practice(window.opening.practice_folder))
         menu.addSeparator()

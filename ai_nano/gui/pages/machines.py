@@ -79,6 +79,7 @@ class MachinesPage(Page):
     tested: QLabel
     save: QPushButton
     back: QPushButton
+    doctor: QPushButton
 
     def __init__(self, session: Session, window: Shell) -> None:
         super().__init__(session)
@@ -104,6 +105,7 @@ class MachinesPage(Page):
         self.browseKey.clicked.connect(self._on_browse_key)
         self.test.clicked.connect(self._on_test)
         self.save.clicked.connect(self._on_save)
+        self.doctor.clicked.connect(lambda: window.show_page("doctor"))
         self.back.clicked.connect(lambda: window.show_page("project" if session.lab is not None else "welcome"))
 
     def retranslate(self) -> None:
