@@ -1,6 +1,7 @@
 """The composition root: the one place where config, machines, cameras and steps meet."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S = 20.0
+SYSTEM_PYTHON = "python3"
 
 
 def user_folder() -> Path:
@@ -75,6 +77,14 @@ class Lab:
 
     def nano(self, name: str | None) -> Machine:
         return self._machine(self.nano_config(name), "jetson_nano")
+
+    def bare(self, name: str) -> Machine:
+        """A machine whose programs run under the Python of its system: the environment that `provision` mends may be broken."""
+        with self._making:
+            config = next(one for one in self.config.machines if one.name == name)
+            _refuse_not_yet(config)
+            role = "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano"
+            return self._made(replace(config, python=SYSTEM_PYTHON), role, f"{name} bare")
 
     def machine_reports(self) -> list[MachineReport]:
         """The server and the Nanos that are filled in, in order, as far as it is known: asks nobody, waits for nothing."""
@@ -133,18 +143,19 @@ class Lab:
         with self._making:
             return self._made(config, role)
 
-    def _made(self, config: MachineConfig, role: str) -> "SshMachine":
+    def _made(self, config: MachineConfig, role: str, key: str | None = None) -> "SshMachine":
         """`_making` is held."""
         # paramiko costs 0.16 s to import: not before a machine is needed.
         from ai_nano.machines.programs import Programs
         from ai_nano.machines.ssh_machine import SshMachine
 
-        if config.name not in self._machines:
+        key = key or config.name
+        if key not in self._machines:
             jump = self._jump(config)
             machine = SshMachine(config, Programs(role), self._host_keys(), self._ask, self._keyring, jump)
             machine.student, machine.patience_s = self.config.student, self._patience_s
-            self._machines[config.name] = machine
-        return self._machines[config.name]
+            self._machines[key] = machine
+        return self._machines[key]
 
     def _jump(self, config: MachineConfig) -> "Connection | None":
         """The connection to its jump host, which is the one of that machine, if it is one of the room's."""
@@ -201,6 +212,11 @@ def steps() -> dict[str, BatchStep]:
     made: list[BatchStep] = [RecordStep(), ImportStep(), SplitStep(), UploadStep(), TrainStep(), ExportStep(), DeployStep(),
                              InferStep(), TryStep(), NanoTestStep()]
     return {step.name: step for step in made}
+
+
+def wheels_folder() -> Path:
+    """Where wheels for machines without a registry are kept on this computer."""
+    return Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "wheels"
 
 
 def build_workflow(workspace: Workspace, lab: Lab, lanes: Lanes) -> Workflow:

@@ -260,6 +260,13 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
         return jobs(args, lab, console)
 
 
+def _provision(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.provision import provision
+
+    with _lab(args, console) as lab:
+        return provision(args, lab, console)
+
+
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
@@ -286,7 +293,7 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
-    "lesson": _lesson,
+    "lesson": _lesson, "provision": _provision,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

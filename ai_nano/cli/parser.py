@@ -113,6 +113,7 @@ def get_parser() -> Parser:
     which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))
     which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
     which.add_argument("--stop", metavar="ID", help=t("cli.jobs.stop"))
+    _add_provision(command("provision"))
     command("runs")
     command("save").add_argument("file", type=Path, metavar="FILE.zip", help=t("cli.save.file"))
     command("pack").add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
@@ -137,6 +138,14 @@ def _add_classes(command: Callable[[str], argparse.ArgumentParser]) -> None:
     what.add_argument("--remove", nargs="+", metavar="FILE", help=t("cli.images.remove"))
     what.add_argument("--remove-last-take", action="store_true", help=t("cli.images.remove_last_take"))
     what.add_argument("--undo", action="store_true", help=t("cli.images.undo"))
+
+
+def _add_provision(provision: argparse.ArgumentParser) -> None:
+    provision.add_argument("--machine", action="append", default=[], metavar="NAME", help=t("cli.provision.machine"))
+    source = provision.add_mutually_exclusive_group()
+    source.add_argument("--wheels", type=Path, metavar="FOLDER", help=t("cli.provision.wheels"))
+    source.add_argument("--no-registry", action="store_true", help=t("cli.provision.no_registry"))
+    provision.add_argument("--dry-run", action="store_true", help=t("cli.provision.dry_run"))
 
 
 def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:

@@ -1,4 +1,7 @@
-"""What an environment needs, and what it lacks. The lines are those of requirements.txt: `name==1.2` or `name>=1.2`."""
+"""What an environment needs, and what it lacks.
+
+The lines are those of the requirements.txt files: `name==1.2` or `name>=1.2`, maybe with `; python_version < "3.7"` (or `>=`).
+"""
 
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -6,7 +9,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from shared.provision_python import Interpreter, Package
 from shared.wire import Failure
 
-LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)\s*(?:(==|>=)\s*([0-9][0-9A-Za-z.+!*]*))?\Z")
+LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*?)\s*(?:(==|>=)\s*([0-9][0-9A-Za-z.+!*]*))?\s*"
+                  r"(?:;\s*python_version\s*(<|>=)\s*['\"](\d+)\.(\d+)['\"])?\s*\Z")
 TORCH, TORCHVISION = "torch", "torchvision"
 # A torch that loads and is at least this one is nobody's to replace: it may be built for just this GPU, or be NVIDIA's own.
 OLDEST_TORCH = (2, 1)
@@ -19,11 +23,16 @@ MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL"}
 
 
 class Requirement(NamedTuple):
-    """One line; `release` is the version as numbers, None where any will do."""
+    """One line; operator and version are empty where any version will do."""
 
     name: str
     operator: str
     version: str
+    marker: Tuple[str, int, int] = (">=", 3, 0)
+
+    def holds(self, python: Interpreter) -> bool:
+        operator, major, minor = self.marker
+        return (python.version[:2] < (major, minor)) == (operator == "<")
 
     @property
     def line(self) -> str:
@@ -78,7 +87,9 @@ def read(lines: List[str]) -> List[Requirement]:
         match = LINE.match(line.strip())
         if match is None:
             raise Failure("provision.bad_line", line=line)
-        found.append(Requirement(canonical(match.group(1)), match.group(2) or "", match.group(3) or ""))
+        name, operator, version, sign, major, minor = match.groups()
+        found.append(Requirement(canonical(name), operator or "", version or "",
+                                 (sign, int(major), int(minor)) if sign else (">=", 3, 0)))
     return found
 
 
@@ -108,6 +119,7 @@ def satisfied(wanted: Requirement, python: Interpreter) -> bool:
 
 def plan(wanted: List[Requirement], python: Interpreter, before: Optional[Dict[str, str]] = None) -> Plan:
     """`before`: the environment's own packages when it was last whole, of which none may be lost."""
+    wanted = [each for each in wanted if each.holds(python)]
     lacking = [each for each in wanted if not satisfied(each, python)]
     names = {each.name for each in wanted}
     lines, alone = [], []
@@ -122,7 +134,7 @@ def plan(wanted: List[Requirement], python: Interpreter, before: Optional[Dict[s
         if name not in names and (name not in python.packages or damaged(python.packages[name], python)):
             lost.append(f"{name}=={version.partition('+')[0]}")
     groups = [group for group in (Group(lines), Group(alone, False), Group(lost, False)) if group.lines]
-    doomed = [python.packages.get(name) for name in [each.name for each in lacking] + [line.partition("==")[0] for line in lost]]
+    doomed = [python.packages.get(one) for one in [each.name for each in lacking] + [line.partition("==")[0] for line in lost]]
     remains = [one for one in doomed if one is not None and damaged(one, python)]
     kept = [there(each, python) for each in wanted if satisfied(each, python)]
     constraints = [f"{_name(one)}=={one.version}" for one in kept if one is not None]

@@ -241,7 +241,7 @@ class Provisioning:
         lacking = packages.plan(self._wishes.requirements, python).names
         if lacking:
             raise Failure("provision.does_not_load", module=", ".join(lacking), error="pip")
-        for each in self._wishes.requirements:
+        for each in [one for one in self._wishes.requirements if one.holds(python)]:
             if each.name == packages.TORCHVISION:
                 # Where its compiled part does not fit torch it loads only by gpu_server/libraries.py.
                 problem = None if pythons.present([each.module], python.command) else each.module
