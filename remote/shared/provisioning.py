@@ -20,7 +20,7 @@ from shared.provision_python import Interpreter
 from shared.provision_venv import Environments
 from shared.wire import Failure, Run
 
-STEPS = ("folders", "look", "environment", "packages", "proof", "rest")
+STEPS = ("folders", "look", "packages", "environment", "proof", "rest")
 LOCK_LOOK_S = 0.5
 # Into which nobody but the login writes: programs are run from there.
 FOLDERS = ("", "models", ".ai_nano")
