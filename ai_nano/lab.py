@@ -11,6 +11,7 @@ from ai_nano.cameras.images import ImageFiles
 from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, ConfigError
+from ai_nano.core.events import Listener
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.project.workspace import Workspace
@@ -25,6 +26,7 @@ from ai_nano.steps.export import ExportStep
 from ai_nano.steps.import_images import ImportStep
 from ai_nano.steps.infer import InferStep, TryStep
 from ai_nano.steps.nano_test import NanoTestStep
+from ai_nano.steps.provision import Outcome, ProvisionOptions, provision
 from ai_nano.steps.record import RecordStep
 from ai_nano.steps.split import SplitStep
 from ai_nano.steps.train import TrainStep
@@ -194,6 +196,16 @@ def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, f
     lab = Lab(room or configuration.nowhere(), ask, folder or user_folder())
     try:
         return lab._machine(config, role).facts()
+    finally:
+        lab.close()
+
+
+def prepare_machines(config: Config, options: ProvisionOptions, ask: Questions, emit: Listener, cancel: CancelToken,
+                     folder: Path | None = None) -> Outcome:
+    """`ai-nano provision` with exactly this configuration, saved or not, over connections of its own."""
+    lab = Lab(config, ask, folder or user_folder())
+    try:
+        return provision(config, lab.bare, wheels_folder(), options, emit, cancel)
     finally:
         lab.close()
 

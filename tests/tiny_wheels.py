@@ -42,16 +42,17 @@ def put(wheel: Path, site: Path) -> None:
         archive.extractall(site)
 
 
-def link_tree(source: Path, target: Path, *left_out: str) -> None:
-    """Hard links, or copies where the file system has none across folders."""
-    def link(one: str, other: str) -> str:
-        try:
-            os.link(one, other)
-        except OSError:
-            shutil.copy2(one, other)
-        return other
+def link_file(source: str | Path, target: str | Path) -> str:
+    """A hard link, or a copy where the file system has none across folders."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return str(target)
 
-    shutil.copytree(source, target, copy_function=link, dirs_exist_ok=True, symlinks=True,
+
+def link_tree(source: Path, target: Path, *left_out: str) -> None:
+    shutil.copytree(source, target, copy_function=link_file, dirs_exist_ok=True, symlinks=True,
                     ignore=lambda folder, names: [name for name in names if name in left_out])
 
 

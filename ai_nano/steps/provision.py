@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ai_nano.core import wire
 from ai_nano.core.answers import shown
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MachineError, WorkFailed
-from ai_nano.core.events import Listener, Log
+from ai_nano.core.events import Event, Listener, Log, Progress
 from ai_nano.core.ports import Machine, Parcel, Upload
 from ai_nano.core.provisioned import Prepared, Wants
 from ai_nano.core.provisioned import read as read_result
@@ -70,10 +71,13 @@ def provision(config: Config, open_machine: Open, cache: Path, options: Provisio
     chosen = _chosen(config, options)
     prepared: dict[str, Prepared] = {}
     failed: dict[str, AiNanoError] = {}
+    together = _Together(len(chosen), emit)
 
     def prepare(machine: ServerConfig | NanoConfig) -> None:
         try:
-            prepared[machine.name] = _One(machine, open_machine(machine.name), cache, options, emit, cancel).carry_out()
+            prepared[machine.name] = _One(machine, open_machine(machine.name), cache, options, together.of(machine.name),
+                                          cancel).carry_out()
+            together.over(machine.name)
         except AiNanoError as error:
             failed[machine.name] = error
             if len(chosen) > 1 and not isinstance(error, Cancelled):
@@ -96,6 +100,35 @@ def _chosen(config: Config, options: ProvisionOptions) -> Sequence[ServerConfig 
     if options.wheels is not None and not options.wheels.is_dir():
         raise BadInput("provision.no_folder", folder=options.wheels)
     return [machine for machine in machines if not options.machines or machine.name in options.machines]
+
+
+class _Together:
+    """One bar for several machines: how many steps all of them have done. With one machine, all that it says."""
+
+    def __init__(self, machines: int, emit: Listener) -> None:
+        self._machines = machines
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._share: dict[str, float] = {}
+
+    def of(self, name: str) -> Listener:
+        return self._emit if self._machines == 1 else lambda event: self._take(name, event)
+
+    def over(self, name: str) -> None:
+        if self._machines > 1:
+            self._tell(name, 1.0)
+
+    def _take(self, name: str, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self._emit(event)
+        elif event.unit == "steps" and event.total:
+            self._tell(name, event.done / event.total)
+
+    def _tell(self, name: str, share: float) -> None:
+        with self._lock:
+            self._share[name] = max(share, self._share.get(name, 0.0))
+            done = sum(self._share.values())
+        self._emit(Progress(NAME, round(done, 2), self._machines, "machines", None, "provision.together"))
 
 
 class _One:

@@ -131,8 +131,7 @@ class Pip:
                     data = os.read(process.stdout.fileno(), 1 << 16)
                     rest += data
                     *whole, rest = rest.split(b"\n") if data else [rest, b""]
-                    for line in whole:
-                        said = masked(line.decode("utf-8", "replace").rstrip())
+                    for said in [masked(line.decode("utf-8", "replace").rstrip()) for line in whole if line.strip()]:
                         lines.append(said)
                         _write(log, said)
                         hear(said)
@@ -170,7 +169,7 @@ class _Counted:
             self._look()
             return
         words = line.strip()
-        if words.startswith("Collecting "):
+        if words.startswith(("Collecting ", "Processing ")):
             self._fetched += 1
             self._run.progress("provision.fetching", self._fetched, None, "packages")
         elif words.startswith("Installing collected packages:"):

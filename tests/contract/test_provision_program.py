@@ -22,6 +22,7 @@ from tiny_wheels import make_wheel, own_python, put, site_of
 
 LINES = ["torch==2.13.0", "torchvision==0.28.0", "numpy>=1.24", "onnx>=1.16"]
 SLOW = "import time; time.sleep(0.2)"
+TORCH = "class _One:\n    def sum(self): return self\n    def item(self): return 1\ndef ones(n): return _One()"
 UNREACHABLE = "http://ada:geheim@127.0.0.1:9/simple?token=geheim2"
 
 
@@ -31,8 +32,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, version in (("torch", "2.13.0"), ("numpy", "2.1.0"), ("onnx", "1.20.0"), ("pillow", "11.0"), ("sympy", "1.13")):
         # As numpy's real one: what another package wants of it must not change the one that is there.
         needs = ("sympy>=1.0",) if name == "torch" else ("numpy>=1.26",) if name == "onnx" else ()
-        code = "class _One:\n    def sum(self): return self\n    def item(self): return 1\ndef ones(n): return _One()"
-        make_wheel(folder, name, version, needs, code if name == "torch" else "")
+        make_wheel(folder, name, version, needs, TORCH if name == "torch" else "")
     make_wheel(folder, "torchvision", "0.28.0", ("torch==2.13.0", "pillow"))
     make_wheel(folder, "torchvision", "0.18.1", ("torch==2.3.1", "pillow"))
     return folder
@@ -186,8 +186,7 @@ def test_a_wrong_version_is_mended(account: Account, wheels: Path, tmp_path: Pat
 def test_a_torch_that_works_is_used_as_it_is(tmp_path: Path, wheels: Path) -> None:
     own_python(tmp_path / "prefix")
     site = site_of(tmp_path / "prefix")
-    code = "def ones(n):\n    class One:\n        def sum(self): return self\n        def item(self): return 1\n    return One()"
-    put(make_wheel(tmp_path / "w", "torch", "2.3.1+nv24.4", code=code), site)
+    put(make_wheel(tmp_path / "w", "torch", "2.3.1+nv24.4", code=TORCH), site)
     put(make_wheel(tmp_path / "w", "numpy", "1.24.4"), site)
     before = snapshot(site)
     (tmp_path / "home").mkdir()
@@ -325,7 +324,9 @@ def test_a_nano_says_what_needs_root(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "swaps").write_text("Filename Type Size Used Priority\n/dev/zram0 partition 2029440 0 5\n")
     changes = (f"provision_needs.MEMINFO = Path({str(tmp_path / 'meminfo')!r}); provision_needs.RULES = ()\n"
                f"provision_needs.SWAPS = Path({str(tmp_path / 'swaps')!r}); provision_needs.SYSTEMD = Path('/')\n"
-               "os.geteuid = lambda: 1000; os.getgroups = lambda: []; provision_needs.system.login = lambda: 'nano'\n")
+               "import types; provision_needs.os = types.SimpleNamespace(**vars(os))\n"
+               "provision_needs.os.geteuid, provision_needs.os.getgroups = lambda: 1000, lambda: []\n"
+               "provision_needs.system.login = lambda: 'nano'\n")
     program.write_text(program.read_text().replace("if __name__", f"{changes}\nif __name__"))
     (tmp_path / "bin").mkdir()
     for name, code in (("sudo", 1), ("systemctl", 0)):
@@ -335,7 +336,9 @@ def test_a_nano_says_what_needs_root(machine: Machine, tmp_path: Path) -> None:
     params = {"requirements": [], "oldest": [3, 6], "python": None, "wheels": None, "registry": False, "dry_run": False,
               "board": {"leds": "gpio", "container": False}}
     machine.start("n", "jetson_nano/provision.py", **params)
-    result = of(machine.events("n"), "result")[0]
+    told = machine.events("n")
+    assert of(told, "result"), told
+    result = of(told, "result")[0]
     check("provision.result", result)
     needs = {one["code"]: one["params"] for one in result["needs"]}
     assert set(needs) == {"groups", "udev", "swap", "power", "linger"}
