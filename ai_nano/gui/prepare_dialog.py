@@ -19,7 +19,7 @@ from PyQt5.QtWidgets import (
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached
-from ai_nano.core.events import Progress
+from ai_nano.core.events import Event, Progress
 from ai_nano.core.ports import Questions
 from ai_nano.core.provisioned import Prepared
 from ai_nano.core.room.config import Config, ServerConfig
@@ -46,14 +46,16 @@ class PrepareDialog(QDialog):
         self._session, self._ask, self._room, self._name, self._folder = session, ask, room, name, folder
         self._cancel: CancelToken | None = None
         self._inbox = Inbox()
+        self._share = 0.0
         self.setAttribute(Qt.WA_DeleteOnClose)
         self.lead, self.state, self.root = QLabel(), QLabel(t("window.prepare.ready")), QLabel()
-        for label in (self.lead, self.state, self.root):
+        self.goes_on = QLabel(t("window.prepare.goes_on"))
+        for label in (self.lead, self.state, self.root, self.goes_on):
             label.setTextFormat(Qt.PlainText)
             label.setWordWrap(True)
         server = any(isinstance(machine, ServerConfig) and machine.name == name for machine in room.machines)
         self.lead.setText(t("window.prepare.server" if server else "window.prepare.nano", machine=name))
-        style.set_role(self.state, "note")
+        style.set_role(self.goes_on, "note")
         self.bring = QCheckBox(t("window.prepare.bring"))
         self.bring.setToolTip(t("window.prepare.bring.tip"))
         self.bring.setVisible(server)
@@ -61,6 +63,7 @@ class PrepareDialog(QDialog):
         self.bar.setTextVisible(False)
         self.bar.setRange(0, SCALE)
         self.log = LogPanel()
+        self.log.hide()
         self.problem = ErrorBox()
         self.problem.dismissed.connect(lambda: self.problem.show_error(None))
         self.block = QPlainTextEdit()
@@ -93,9 +96,10 @@ class PrepareDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 18, 20, 16)
         column.setSpacing(12)
-        for widget in (self.lead, self.bar, self.state):
+        for widget in (self.lead, self.bar, self.state, self.goes_on):
             column.addWidget(widget)
-        column.addWidget(self.log, 1)
+        column.addWidget(self.log, 10)
+        column.addStretch(1)
         column.addWidget(self.problem)
         column.addLayout(above)
         column.addWidget(self.block)
@@ -113,10 +117,10 @@ class PrepareDialog(QDialog):
         self.problem.show_error(None)
         self._show_needs(None)
         self._show_running(True)
-        room, ask, folder, inbox = self._room, self._ask, self._folder, self._inbox
+        room, ask, folder = self._room, self._ask, self._folder
 
         def work() -> Outcome:
-            return prepare_machines(room, options, ask, inbox.put, cancel, folder)
+            return prepare_machines(room, options, ask, self._hear, cancel, folder)
 
         def over() -> bool:
             """False where nobody sees it any more: the dialog has been closed, and what Qt had of it is gone."""
@@ -151,9 +155,17 @@ class PrepareDialog(QDialog):
         self.state.setText("")
         self.problem.show_error(error)
 
+    def _hear(self, event: Event) -> None:
+        """From the worker's thread. The inbox keeps the newest progress, which is seldom that of the steps."""
+        if isinstance(event, Progress) and event.unit == "steps" and event.total:
+            self._share = event.done / event.total
+        self._inbox.put(event)
+
     def _fetch(self) -> None:
         batch = self._inbox.fetch()
         self.log.add(batch)
+        if self._cancel is not None:
+            self.bar.setValue(round(SCALE * self._share))
         for progress in batch.progress.values():
             if self._cancel is not None:
                 self._show_progress(progress)
@@ -163,17 +175,17 @@ class PrepareDialog(QDialog):
     def _show_progress(self, progress: Progress) -> None:
         """The bar is for the steps, which are few and sure; what is counted within one stands beside it in words."""
         words = t(progress.what) if progress.what and known(progress.what) else t("step.provision")
-        if progress.unit == "steps" and progress.total:
-            self.bar.setValue(round(SCALE * progress.done / progress.total))
         counted = progress.words() if progress.total else f"{progress.done:.0f}"
-        self.state.setText(f"{words}: {counted}\n{t('window.prepare.goes_on')}")
+        self.state.setText(f"{words}: {counted}")
 
     def _show_running(self, running: bool) -> None:
         if not running:
             self._cancel = None
         else:
-            self.bar.setValue(0)
-            self.state.setText(t("window.prepare.goes_on"))
+            self._share = 0.0
+            self.log.show()
+            self.state.setText(t("provision.step.look"))
+        self.goes_on.setVisible(running)
         self.start.setEnabled(True)
         self.start.setText(t("window.prepare.stop" if running else "window.prepare.start"))
         self.bring.setEnabled(not running)
