@@ -1,6 +1,7 @@
 """The composition root: the one place where config, machines, cameras and steps meet."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.doctor import laptop, mends
 from ai_nano.core.doctor.findings import LAPTOP, Tell
 from ai_nano.core.errors import BadInput
+from ai_nano.core.events import Listener
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.project.workspace import Workspace
@@ -26,6 +28,7 @@ from ai_nano.steps.export import ExportStep
 from ai_nano.steps.import_images import ImportStep
 from ai_nano.steps.infer import InferStep, TryStep
 from ai_nano.steps.nano_test import NanoTestStep
+from ai_nano.steps.provision import Outcome, ProvisionOptions, provision
 from ai_nano.steps.record import RecordStep
 from ai_nano.steps.split import SplitStep
 from ai_nano.steps.train import TrainStep
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S = 20.0
+SYSTEM_PYTHON = "python3"
 
 
 def user_folder() -> Path:
@@ -78,6 +82,14 @@ class Lab:
 
     def nano(self, name: str | None) -> Machine:
         return self._machine(self.nano_config(name), "jetson_nano")
+
+    def bare(self, name: str) -> Machine:
+        """A machine whose programs run under the Python of its system: the environment that `provision` mends may be broken."""
+        with self._making:
+            config = next(one for one in self.config.machines if one.name == name)
+            _refuse_not_yet(config)
+            role = "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano"
+            return self._made(replace(config, python=SYSTEM_PYTHON), role, f"{name} bare")
 
     def machine_reports(self) -> list[MachineReport]:
         """The server and the Nanos that are filled in, in order, as far as it is known: asks nobody, waits for nothing."""
@@ -155,18 +167,19 @@ class Lab:
         with self._making:
             return self._made(config, role)
 
-    def _made(self, config: MachineConfig, role: str) -> "SshMachine":
+    def _made(self, config: MachineConfig, role: str, key: str | None = None) -> "SshMachine":
         """`_making` is held."""
         # paramiko costs 0.16 s to import: not before a machine is needed.
         from ai_nano.machines.programs import Programs
         from ai_nano.machines.ssh_machine import SshMachine
 
-        if config.name not in self._machines:
+        key = key or config.name
+        if key not in self._machines:
             jump = self._jump(config)
             machine = SshMachine(config, Programs(role), self._host_keys(), self._ask, self._keyring, jump)
             machine.student, machine.patience_s = self.config.student, self._patience_s
-            self._machines[config.name] = machine
-        return self._machines[config.name]
+            self._machines[key] = machine
+        return self._machines[key]
 
     def _jump(self, config: MachineConfig) -> "Connection | None":
         """The connection to its jump host, which is the one of that machine, if it is one of the room's."""
@@ -215,6 +228,16 @@ def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, f
         lab.close()
 
 
+def prepare_machines(config: Config, options: ProvisionOptions, ask: Questions, emit: Listener, cancel: CancelToken,
+                     folder: Path | None = None) -> Outcome:
+    """`ai-nano provision` with exactly this configuration, saved or not, over connections of its own."""
+    lab = Lab(config, ask, folder or user_folder())
+    try:
+        return provision(config, lab.bare, wheels_folder(), options, emit, cancel)
+    finally:
+        lab.close()
+
+
 def build_lab(config: Config, ask: Questions, folder: Path | None = None, keyring: KeyringStore | None = None,
               patience_s: float | None = PATIENCE_S) -> Lab:
     """The room that the config describes; `folder` is the user's config folder (known_hosts), `keyring` None the system's.
@@ -229,6 +252,11 @@ def steps() -> dict[str, BatchStep]:
     made: list[BatchStep] = [RecordStep(), ImportStep(), SplitStep(), UploadStep(), TrainStep(), ExportStep(), DeployStep(),
                              InferStep(), TryStep(), NanoTestStep()]
     return {step.name: step for step in made}
+
+
+def wheels_folder() -> Path:
+    """Where wheels for machines without a registry are kept on this computer."""
+    return Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "wheels"
 
 
 def build_workflow(workspace: Workspace, lab: Lab, lanes: Lanes) -> Workflow:

@@ -289,6 +289,13 @@ def _doctor(args: argparse.Namespace, console: Console) -> int:
         return doctor(args, lab, console)
 
 
+def _provision(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.provision import provision
+
+    with _lab(args, console) as lab:
+        return provision(args, lab, console)
+
+
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
@@ -315,7 +322,7 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "doctor": _doctor,
-    "demo": _demo, "lesson": _lesson, "clean": _clean,
+    "demo": _demo, "lesson": _lesson, "clean": _clean, "provision": _provision,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

@@ -116,6 +116,7 @@ def get_parser() -> Parser:
     which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
     which.add_argument("--stop", metavar="ID", help=t("cli.jobs.stop"))
     _add_clean(command("clean"))
+    _add_provision(command("provision"))
     command("runs")
     command("save").add_argument("file", type=Path, metavar="FILE.zip", help=t("cli.save.file"))
     doctor = command("doctor")
@@ -154,6 +155,14 @@ def _add_clean(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-models", action="store_true", help=t("cli.clean.keep_models"))
     parser.add_argument("--end", action="store_true", help=t("cli.clean.end"))
     parser.add_argument("--dry-run", action="store_true", help=t("cli.clean.dry_run"))
+
+
+def _add_provision(provision: argparse.ArgumentParser) -> None:
+    provision.add_argument("--machine", action="append", default=[], metavar="NAME", help=t("cli.provision.machine"))
+    source = provision.add_mutually_exclusive_group()
+    source.add_argument("--wheels", type=Path, metavar="FOLDER", help=t("cli.provision.wheels"))
+    source.add_argument("--no-registry", action="store_true", help=t("cli.provision.no_registry"))
+    provision.add_argument("--dry-run", action="store_true", help=t("cli.provision.dry_run"))
 
 
 def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:

@@ -174,7 +174,8 @@ def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
     return found
 # Which step a program is the work of; what another version started may be none of these.
 STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/build_engine.py": "deploy",
-         "jetson_nano/classify.py": "infer", "jetson_nano/blink.py": "blink", "jetson_nano/look.py": "record"}
+         "jetson_nano/classify.py": "infer", "jetson_nano/blink.py": "blink", "jetson_nano/look.py": "record",
+         "gpu_server/provision.py": "provision", "jetson_nano/provision.py": "provision"}
 # Of a program that found no room even to say why it failed.
 EXIT_NO_ROOM = 124
 

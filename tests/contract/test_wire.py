@@ -12,7 +12,7 @@ from receiver import Receiver
 
 EXAMPLES = read_lines(Path(__file__).resolve().parents[1] / "data" / "wire_v1.jsonl")
 # Objects whose keys are names, not part of the format: only the kind of their values is.
-MAPS = {"sha256", "probabilities"}
+MAPS = {"sha256", "probabilities", "packages"}
 FREE = {"params", "event"}
 
 
