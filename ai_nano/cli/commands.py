@@ -260,6 +260,13 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
         return jobs(args, lab, console)
 
 
+def _room(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.overview import overview
+
+    with _lab(args, console) as lab:
+        return overview(args, lab, console)
+
+
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
@@ -285,7 +292,7 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 
 _COMMANDS: dict[str, Command] = {
-    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
+    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "room": _room, "demo": _demo,
     "lesson": _lesson,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,

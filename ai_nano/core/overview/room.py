@@ -101,3 +101,20 @@ def doing(work: Work) -> str:
     """Who does what with which model, since when, in a line."""
     model = f"{work.model}, " if work.model else ""
     return t("room.doing", who=work.who, step=work.step, model=model, age=in_minutes(work.age_s))
+
+
+def question(nano: Nano, everybody: bool) -> str:
+    """Before a Nano is taken over: whose work it ends, and what becomes of those who wait."""
+    holder, queue = nano.holder, nano.queue
+    first = t("room.take_over.free", machine=nano.name) if holder is None else t(
+        "room.take_over.has", machine=nano.name, doing=doing(holder))
+    if not queue:
+        return first
+    who = ", ".join(dict.fromkeys(one.who for one in queue))
+    return f"{first} {t('room.take_over.all' if everybody else 'room.take_over.next', who=who, next=queue[0].who)}"
+
+
+def taken(machine: str, ended: Sequence[Work]) -> str:
+    """What came of it."""
+    who = ", ".join(dict.fromkeys(one.who for one in ended))
+    return t("room.taken", machine=machine, who=who) if ended else t("room.taken.nobody", machine=machine)

@@ -1,7 +1,5 @@
 """An instructor ends somebody's run, or takes a Nano over; who worked there is told who did it (doc/design/room.md)."""
 
-from collections.abc import Sequence
-
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.overview import sight
 from ai_nano.core.overview.sight import Work
@@ -9,7 +7,7 @@ from ai_nano.core.ports import Lab, Machine
 from ai_nano.core.room.ended import By
 
 
-def end(machine: Machine, run: str, by: By) -> None:
+def end(machine: Machine, run: str, by: By | None) -> None:
     """MachineError, or WorkFailed where it is not known to be gone."""
     if not machine.attach(run).cancel(by):
         raise WorkFailed("job.not_cancelled", machine=machine.name, run=run)
@@ -31,7 +29,3 @@ def take_over(machine: Machine, everybody: bool, by: By) -> list[Work]:
 def machine_of(lab: Lab, name: str) -> Machine:
     """The server or the Nano of that name. ConfigError where there is none."""
     return lab.server if name == lab.config.server.name else lab.nano(name)
-
-
-def names(works: Sequence[Work]) -> str:
-    return ", ".join(dict.fromkeys(work.who for work in works)) or "–"

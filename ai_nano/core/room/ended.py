@@ -30,6 +30,11 @@ class By:
         return [f"--by={answers.shown(self.who, LONGEST_NAME) or '?'}", *role, *([f"--reason={reason}"] if reason else [])]
 
 
+def whose(own: str, student: str | None, instructor: bool = False, reason: str = "") -> By | None:
+    """Who is named when `own` ends a run of `student`; None where it is one's own."""
+    return None if student == own and not reason else By(own, instructor, reason)
+
+
 @dataclass(frozen=True)
 class EndedBy:
     """What a machine says of it; `at` is this computer's unix time."""
