@@ -31,6 +31,7 @@ from ai_nano.gui.pages.machines import MachinesPage
 from ai_nano.gui.pages.project import ProjectPage, free_folder
 from ai_nano.gui.pages.record import RecordPage
 from ai_nano.gui.pages.report import ReportPage
+from ai_nano.gui.pages.room import RoomPage
 from ai_nano.gui.pages.runs import RunsPage
 from ai_nano.gui.pages.split import SplitPage
 from ai_nano.gui.pages.train import TrainPage
@@ -204,6 +205,8 @@ class MainWindow(QMainWindow):
                 return ExportPage(session, go, self._show_report)
             case "bench":
                 return BenchPage(session, self)
+            case "room":
+                return RoomPage(session, self, self._start_on)
             case "report":
                 return ReportPage(session, self)
             case "lesson":
@@ -237,6 +240,12 @@ class MainWindow(QMainWindow):
         assert isinstance(page, InferPage)
         self.show_page("infer")
         page.propose(nano, model, there)
+
+    def _start_on(self, nano: str) -> None:
+        page = self._page("infer")
+        assert isinstance(page, InferPage)
+        self.show_page("infer")
+        page.choose_nano(nano)
 
     def _show_report(self, model: str) -> None:
         page, came_from = self._page("report"), self._current
