@@ -7,7 +7,8 @@ supervisor of an older version, of another node, or `cancel` itself.
 import time
 from typing import Any, Dict, Optional
 
-from shared.runs import RunFolder, read, write_whole
+from shared.json_files import read, write_whole
+from shared.runs import RunFolder
 from shared.wire import VERSION
 
 FILE = "ended_by.json"

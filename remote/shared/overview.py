@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, Dict, List, Optional
 
-from shared import ended_by
+from shared import ended_by, waiting
 from shared.bounds import read_piece
 from shared.runs import RunFolder, Runs
 from shared.wire import decode
@@ -25,7 +25,7 @@ CLASSIFY = "jetson_nano/classify.py"
 
 def look(runs: Runs) -> List[Dict[str, Any]]:
     """Those of `list` that run, and the newest that failed or that somebody else ended, each with what else is known."""
-    listed = [(run, RunFolder(runs.path / run["id"])) for run in runs.listing()]
+    listed = [(run, RunFolder(runs.path / run["id"])) for run in runs.listing(waiting.place)]
     ended: List[Dict[str, Any]] = []
     for run, folder in reversed(listed):
         if run["state"] in ("failed", "cancelled") and len(ended) < MOST_FAILED:
@@ -56,7 +56,7 @@ def _end(run: Dict[str, Any], folder: RunFolder) -> Dict[str, Any]:
 
 
 def _row(run: Dict[str, Any], folder: RunFolder, **told: Any) -> Dict[str, Any]:
-    known: Dict[str, Any] = {"laptop": (folder.spec() or {}).get("laptop"), "ended_s": None, "exit": None, "ended_by": None,
+    known: Dict[str, Any] = {"node": folder.job().get("node"), "laptop": (folder.spec() or {}).get("laptop"), "ended_s": None, "exit": None, "ended_by": None,
                              "error": None, "progress": None, "metric": None, "turn": None}
     known.update(told)
     return dict(run, **known)

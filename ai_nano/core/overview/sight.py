@@ -1,9 +1,9 @@
 """What one machine says of the work on it (`room` of remote/shared/runner.py, doc/design/wire.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from ai_nano.core import answers, wire
 from ai_nano.core.answers import optional
@@ -14,6 +14,8 @@ from ai_nano.core.room import ended
 from ai_nano.core.room.ended import EndedBy
 from ai_nano.core.texts import known, t
 
+T = TypeVar("T")
+
 MOST_POSITION = 100_000
 MOST_RUNS = 10_000
 
@@ -22,7 +24,7 @@ MOST_RUNS = 10_000
 class Work:
     """A run: whose it is, what it does on `machine`, since `age_s`. Of one that goes on: how far it is, or its `position` in
     the queue (1: the next one) and for how long it waits at most. Of one that failed, or that somebody else ended (`by`):
-    how, and `ended_s` ago. What nobody knows is None."""
+    how, and `ended_s` ago. `node` and `reason` (to wait) are a cluster's. What nobody knows is None."""
 
     machine: str
     run: str
@@ -39,6 +41,8 @@ class Work:
     left_s: float | None = None
     epoch: int | None = None
     epochs: int | None = None
+    node: str | None = None
+    reason: str | None = None
     position: int | None = None
     wait_s: float | None = None
     ended_s: float | None = None
@@ -106,7 +110,8 @@ class Work:
                 "student": self.student, "laptop": self.laptop, "model": self.model, "age_s": round(self.age_s, 1)}
         if self.state == "running":
             return {**told, "waiting": self.waiting, "epoch": self.epoch, "epochs": self.epochs, "share": self.share,
-                    "left_s": self.left_s, "position": self.position, "wait_s": self.wait_s}
+                    "left_s": self.left_s, "position": self.position, "wait_s": self.wait_s,
+                    "reason": self.reason, "node": self.node}
         return {**told, "ended_s": self.ended_s, "why": self.why, "ended_by": self.by.to_json() if self.by else None}
 
 
@@ -132,6 +137,7 @@ def _work(machine: str, run: Mapping[str, Any], raw: Mapping[str, Any]) -> Work:
     turn = optional(answers.mapping, raw, "turn") or {}
     running = run["state"] == "running"
     waits = running and run["waiting"]
+    queue = optional(answers.mapping, raw, "queue") or {}
     model = run["params"].get("model") or PurePosixPath(str(run["params"].get("model_dir") or "")).name
     return Work(
         machine, run["id"], run["program"], run["state"], run["age_s"], run["student"],
@@ -140,9 +146,16 @@ def _work(machine: str, run: Mapping[str, Any], raw: Mapping[str, Any]) -> Work:
         optional(answers.number, progress, "total", low=0), optional(answers.number, progress, "eta_s", low=0),
         optional(answers.count, metric, "epoch", high=wire.MOST_EPOCHS),
         optional(answers.count, metric, "epochs", high=wire.MOST_EPOCHS),
-        optional(answers.count, turn, "position", high=MOST_POSITION) if waits else None,
-        optional(answers.number, turn, "wait_s", low=0) if waits else None,
+        optional(answers.text, raw, "node"), optional(answers.text, queue, "reason") if waits else None,
+        _either(answers.count, (turn, "position"), (queue, "place"), high=MOST_POSITION) if waits else None,
+        _either(answers.number, (turn, "wait_s"), (queue, "start_s")) if waits else None,
         optional(answers.number, raw, "ended_s", low=0), None if running else _end(run, raw))
+
+
+def _either(reader: Callable[..., T], *places: tuple[Mapping[str, Any], str], **bounds: Any) -> T | None:
+    """A Nano's queue tells in an event what the server's tells in the list. Raises Nonsense."""
+    found = (optional(reader, message, key, low=0, **bounds) for message, key in places)
+    return next((one for one in found if one is not None), None)
 
 
 def _end(run: Mapping[str, Any], raw: Mapping[str, Any]) -> JobEnd:
