@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +17,8 @@ from user import User
 
 from ai_nano.core.errors import MachineError
 from ai_nano.core.overview import watch
-from ai_nano.core.room.ended import By
+from ai_nano.core.ports import JobEnd
+from ai_nano.core.room.ended import By, EndedBy
 from ai_nano.gui.main_window import MainWindow
 
 pytestmark = pytest.mark.timeout(120)
@@ -52,8 +54,8 @@ def until(user: User, condition: Callable[[], Any], what: str) -> None:
         user.wait(0.02)
 
 
-def more(user: User, row: str, entry: str | re.Pattern[str]) -> None:
-    user.click("More", beside=row)
+def more(user: User, row: str | re.Pattern[str], entry: str | re.Pattern[str]) -> None:
+    user.click("More", inside=row)
     user.click(entry)
 
 
@@ -71,3 +73,72 @@ def test_a_full_room_at_a_glance(shown: Shown) -> None:
     user.wait_for(re.compile("ended by the instructor"))
     made.main_menu.choose_language("fr")
     user.wait_for(re.compile("arrêté par l'enseignant"))
+
+
+def test_an_empty_room(shown: Shown) -> None:
+    made, _, nanos, user = shown
+    made.show_page("room")
+    user.wait_for("Nobody trains now.")
+    user.wait_for("Nobody waits.")
+    user.wait_for("Nothing failed.")
+    until(user, lambda: user.reads().count("Nobody uses it.") >= 5, "the free Nanos")
+    made.show_page("train")
+    until(user, lambda: not [one for one in threading.enumerate() if one.name == "look"], "the end of the looking")
+
+
+def test_a_training_is_ended_after_a_question(shown: Shown) -> None:
+    made, lab, nanos, user = shown
+    fill(lab, nanos)
+    made.show_page("room")
+    user.wait_for("ada@lab1")
+    more(user, "ada@lab1", "End “Train” of ada@lab1")
+    user.wait_for(re.compile("“Train” of ada@lab1 has been running on DL for 1 min"))
+    assert lab.server.cancelled == []
+    user.click("End it")
+    until(user, lambda: lab.server.cancelled, "the end")
+    assert lab.server.cancelled == [full_room.server_works()[0]["id"]]
+    assert lab.server.ended_by == [By("teacher@desk", instructor=True)]
+
+
+def test_a_nano_is_taken_over_with_all_who_wait(shown: Shown) -> None:
+    made, lab, nanos, user = shown
+    fill(lab, nanos)
+    made.show_page("room")
+    user.wait_for(re.compile("^nano1 +bob@lab2"))
+    more(user, re.compile("^nano1 "), "Take over…")
+    user.wait_for(re.compile("This ends on nano1: bob@lab2: Inference, bob-mugs-061, for .*Then it is the turn of chloé@lab3"))
+    user.click("Then start something of mine there")
+    user.click("End it and the 2 waiting")
+    until(user, lambda: len(nanos["nano1"].cancelled) == 3, "the end of all three")
+    works = {one["id"]: one for one in full_room.nano_works(1)}
+    assert [works[run]["waiting"] for run in nanos["nano1"].cancelled] == [True, True, False]
+    assert set(nanos["nano1"].ended_by) == {By("teacher@desk", instructor=True)}
+    user.wait_for("8 · Inference on the Nano")
+    assert made.page.choice.nano == "nano1"  # type: ignore[attr-defined]
+
+
+def test_a_free_nano_is_taken_over_without_ado(shown: Shown) -> None:
+    made, lab, nanos, user = shown
+    fill(lab, nanos)
+    made.show_page("room")
+    user.wait_for("nano3")
+    more(user, "nano3", "Take over…")
+    user.wait_for("Nobody uses nano3 now.")
+    user.click("Take it over")
+    user.wait_for("nano3 was free already.")
+    assert nanos["nano3"].cancelled == []
+
+
+def test_the_student_reads_who_ended_it(shown: Shown) -> None:
+    """And not that it was cancelled, which is what happened as far as the machine knows."""
+    made, lab, _, user = shown
+    by = EndedBy("teacher@desk", True, "The lesson is over.", time.mktime((2026, 11, 22, 10, 42, 0, 0, 0, -1)))
+    lab.server.ends["gpu_server/train.py"] = JobEnd("cancelled", ended_by=by)
+    lab.server.hold.set()
+    made.show_page("train")
+    user.click("Train again")
+    user.wait_for("Your instructor (teacher@desk) ended this at 10:42.")
+    user.wait_for(re.compile("“The lesson is over.”"))
+    user.wait_for("ended by somebody else")
+    made.main_menu.choose_language("fr")
+    user.wait_for("Ton enseignant (teacher@desk) a arrêté ceci à 10:42.")

@@ -181,14 +181,15 @@ def _working(work: Work) -> Row:
 
 
 def _waiting(work: Work, place: int) -> Row:
-    return Row(work.run, f"{place}  {work.who}", f"{work.step}  ·  {work.place}", in_minutes(work.age_s), tip=_in_full(work))
+    soon = work.reason if work.wait_s is None else t("room.in", time=in_minutes(work.wait_s))
+    return Row(work.run, f"{place}  {work.who}", t("room.since", age=in_minutes(work.age_s)), soon or "", tip=_in_full(work))
 
 
 def _nano(nano: Nano) -> Row:
     holder = nano.holder
     name = nano.name if holder is None else f"{nano.name}   {holder.who}"
     words = nano.use if holder is None else "  ·  ".join(
-        part for part in (holder.step, holder.model, nano.waiting) if part)
+        part for part in (holder.step, nano.waiting, holder.model) if part)
     return Row(nano.name, name, words, "" if holder is None else t("room.since", age=in_minutes(holder.age_s)), nano.state,
                trouble=nano.error is not None, tip=nano.use)
 
@@ -199,8 +200,8 @@ def _failed(work: Work) -> Row:
 
 
 def _in_full(work: Work) -> str:
-    return "\n".join(part for part in (work.who, work.model or "", f"{work.machine}: {work.step}", work.far, work.why, work.run)
-                     if part)
+    told = (work.who, work.model, f"{work.machine}: {work.step}", work.far, work.place if work.waiting else "", work.why, work.run)
+    return "\n".join(part for part in told if part)
 
 
 def _without_checked(do: Callable[[], object], _checked: bool = False) -> None:

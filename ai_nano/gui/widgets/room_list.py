@@ -5,7 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PyQt5.QtCore import Qt, pyqtSignal
-from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QProgressBar, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PyQt5.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ai_nano.core.texts import t
 from ai_nano.gui import style
@@ -13,7 +24,7 @@ from ai_nano.gui.widgets.nano_tile import Line
 
 # Pixels.
 AIR = 14
-GAP = 6
+GAP = 4
 DOT = 14
 NAME = 150
 SCALE = 1000
@@ -46,15 +57,16 @@ class RoomRow(QWidget):
         self._bar.setTextVisible(False)
         self._bar.setRange(0, SCALE)
         self.more = QToolButton()
+        style.set_role(self.more, "more")
         self.more.setPopupMode(QToolButton.InstantPopup)
         self.more.setMenu(QMenu(self.more))
         row = QHBoxLayout(self)
-        row.setContentsMargins(0, 2, 0, 2)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self._dot)
         if tall:
             lines = QVBoxLayout()
-            lines.setSpacing(1)
+            lines.setSpacing(2)
             top = QHBoxLayout()
             top.addWidget(self._name, 1)
             top.addWidget(self._extra)
@@ -111,7 +123,7 @@ class RoomList(QFrame):
         self._tall = False
         self._rows: dict[str, RoomRow] = {}
         self._dot, self._heading, self._count, self._empty = QLabel(), QLabel(), QLabel(), QLabel()
-        for label, role in ((self._heading, "heading"), (self._count, "badge"), (self._empty, "note")):
+        for label, role in ((self._heading, "heading"), (self._count, "lead"), (self._empty, "note")):
             label.setTextFormat(Qt.PlainText)
             style.set_role(label, role)
         self._empty.setWordWrap(True)
