@@ -18,6 +18,7 @@ from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import config as configuration
+from ai_nano.core.room import defaults
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow
 from ai_nano.lab import Lab, build_lab, build_workflow, steps, user_folder
@@ -78,7 +79,8 @@ def _workflow(args: argparse.Namespace, console: Console, needs_machines: bool =
 
 
 def _new(args: argparse.Namespace, console: Console) -> int:
-    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera)
+    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera,
+                                     settings=defaults.load(user_folder()).for_project())
     workspace = project.create(args.workspace, options)
     console.result({"step": "project", "workspace": str(workspace.path.resolve()), "classes": workspace.classes},
                    t("project.created", folder=workspace.path, classes=workspace.classes))

@@ -123,10 +123,17 @@ def get_parser() -> Parser:
     room.add_argument("--reason", metavar="TEXT", default="", help=t("cli.room.reason"))
     command("runs")
     command("save").add_argument("file", type=Path, metavar="FILE.zip", help=t("cli.save.file"))
-    command("pack").add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
+    packed = command("pack")
+    packed.add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
+    packed.add_argument("--images", type=Path, metavar="FOLDER", help=t("cli.pack.images"))
+    packed.add_argument("--note", metavar="TEXT", default="", help=t("cli.pack.note"))
+    packed.add_argument("--target", type=int, metavar="N", help=t("cli.pack.target"))
+    packed.add_argument("--recipe", help=t("cli.pack.recipe"))
+    packed.add_argument("--language", help=t("cli.pack.language"))
     opened = command("open")
-    opened.add_argument("file", type=Path, metavar="FILE", help=t("cli.open.file"))
+    opened.add_argument("file", type=Path, nargs="?", metavar="FILE", help=t("cli.open.file"))
     opened.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help=t("cli.open.folder"))
+    opened.add_argument("--register", action="store_true", help=t("cli.open.register"))
     return parser
 
 

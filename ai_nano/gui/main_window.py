@@ -120,16 +120,21 @@ class MainWindow(QMainWindow):
             if error.code not in ("config.missing", "config.empty"):
                 self._page("welcome").show_problem(error)
         QTimer.singleShot(0, self._build_next)
+        if self.opening.pack is not None:
+            welcome = self._page("welcome")
+            assert isinstance(welcome, WelcomePage)
+            self.show_page("welcome")
+            welcome.open_pack(str(self.opening.pack))
 
-    def enter(self, config: Config) -> None:
-        """Into a real room; not while a step runs, which the page then says."""
+    def enter(self, config: Config, project: Path | None = None) -> None:
+        """Into a real room; not while a step runs, which the page then says. `project`: proposed there."""
         busy = self.session.busy()
         if busy is not None:
             self.page.show_problem(busy)
             return
         self.practice.leave(wait=False)
         self.session.enter(config)
-        self._propose(self.settings.last_project or free_folder(Path.home() / "ai_nano"), 3)
+        self._propose(project or self.settings.last_project or free_folder(Path.home() / "ai_nano"), 3)
 
     def start_practice(self, folder: Path, workspace: Path | None = None) -> None:
         """Into the embedded classroom; `workspace` proposed for the project (None: a new one in the home)."""

@@ -41,7 +41,7 @@ class Practice(Protocol):
 class Opening:
     """`find_config` raises ConfigError where no room is known; `practice` makes the embedded classroom in a folder.
 
-    With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too. `lesson`: of step 3, None
+    `pack` is a room pack on which somebody clicked. With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too. `lesson`: of step 3, None
     where there is none.
     """
 
@@ -52,3 +52,4 @@ class Opening:
     practice_folder: Path
     demo: Path | None = None
     lesson: Lesson | None = None
+    pack: Path | None = None

@@ -6,6 +6,7 @@ Lives in the Qt thread. Whatever may take longer than a moment is done elsewhere
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from ai_nano.core.overview import stepping_in
 from ai_nano.core.ports import CameraOptions, Questions
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.recording import camera_options
+from ai_nano.core.room import defaults
 from ai_nano.core.room.config import Config
 from ai_nano.core.room.ended import whose
 from ai_nano.core.runs import Run
@@ -112,6 +114,8 @@ class Session(QObject):
         if busy is not None:
             failed(busy)
             return
+
+        options = replace(options, settings=defaults.load(self._folder).for_project())
 
         def work() -> tuple[Workflow, list[StepStatus], str]:
             workflow = build_workflow(open_or_create(path, options), lab, self._lanes)

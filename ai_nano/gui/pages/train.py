@@ -76,6 +76,15 @@ class TrainPage(StepPage):
         """The one that is chosen."""
         return next(name for name in RECIPES if getattr(self, name).isChecked())
 
+    def reset(self) -> None:
+        """A project that was begun in a room with a recipe of its own begins with that."""
+        super().reset()
+        workspace = self.session.workspace
+        wanted = workspace.settings.get("recipe") if workspace is not None else None
+        if wanted in RECIPES and self.active is None:
+            getattr(self, str(wanted)).setChecked(True)
+            self._settings.show_recipe(self.recipe)
+
     def _prepare(self, pyqtgraph: Any) -> None:
         self._pyqtgraph = pyqtgraph
         self.curves.prepare(pyqtgraph)
