@@ -294,8 +294,8 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 
 _COMMANDS: dict[str, Command] = {
-    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "room": _room, "demo": _demo,
-    "lesson": _lesson,
+    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "room": _room,
+    "demo": _demo, "lesson": _lesson,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

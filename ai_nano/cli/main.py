@@ -74,7 +74,8 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _dispatch(args: argparse.Namespace, console: Console, open_window: OpenWindow | None) -> int:
-    wants_window = (args.command is None and not (args.pack and args.json)) or (args.command == "demo" and not args.headless and not args.json)
+    wants_window = args.command is None and not (args.pack and args.json)
+    wants_window |= args.command == "demo" and not args.headless and not args.json
     code = open_window(args) if wants_window and open_window is not None else None
     if code is not None:
         return code

@@ -1,4 +1,4 @@
-"""`ai-nano room`: the instructor's page on a terminal. Who works, who waits, whose each Nano is, what failed; and stepping in."""
+"""`ai-nano room`: the instructor's page on a terminal. Who works, who waits, whose Nano it is, what failed; stepping in."""
 
 import argparse
 import sys
@@ -95,7 +95,8 @@ def _take_over(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         raise Cancelled()
     by = By(lab.config.student, True, args.reason)
     ended = wait(lambda cancel: stepping_in.take_over(machine, args.everybody, by))
-    console.result({"step": "room", "machine": machine.name, "ended": [one.run for one in ended]}, room.taken(machine.name, ended))
+    console.result({"step": "room", "machine": machine.name, "ended": [one.run for one in ended]},
+                   room.taken(machine.name, ended))
     return 0
 
 
@@ -114,8 +115,11 @@ def lines(seen: Room) -> Iterator[str]:
     for nano in seen.nanos:
         yield f"  {nano.name:<12} {nano.use}{'  ·  ' + nano.waiting if nano.waiting else ''}"
     yield t("room.failed")
-    yield from ([f"  {t('room.ago', age=in_minutes(work.ended_s or 0)):<14} {_who(work)} {work.machine:<10} {work.step}: {work.why}"
-                 for work in seen.failed] or [f"  {t('room.failed.none')}"])
+    yield from [_failed(work) for work in seen.failed] or [f"  {t('room.failed.none')}"]
+
+
+def _failed(work: Work) -> str:
+    return f"  {t('room.ago', age=in_minutes(work.ended_s or 0)):<14} {_who(work)} {work.machine:<10} {work.step}: {work.why}"
 
 
 def _who(work: Work) -> str:

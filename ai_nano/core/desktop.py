@@ -1,4 +1,4 @@
-"""A double click on a room pack: who opens `.ainano` on this desktop, in the files of freedesktop.org, in the user's own home."""
+"""A double click on a room pack: who opens `.ainano` on this desktop, in the files of freedesktop.org, in the user's home."""
 
 import os
 import shutil
@@ -47,7 +47,8 @@ def register(environment: Mapping[str, str], command: list[str]) -> Registered:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text.encode("utf-8"))
-    return Registered(tuple(texts), all([_update(program, data / folder) for program, folder in UPDATES]))
+    told = [_update(program, data / folder) for program, folder in UPDATES]
+    return Registered(tuple(texts), all(told))
 
 
 def entry(command: list[str]) -> str:

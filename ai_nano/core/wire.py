@@ -176,8 +176,8 @@ def step_of(run: Mapping[str, Any]) -> str:
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
            watch: Callable[[Event], None] | None = None, lost: str = "status.contact_lost") -> Mapping[str, Any]:
     """Follow a job to its end and return its result. Raises Cancelled, EndedByOther, or WorkFailed with the program's own
-    error and last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State, in
-    the words of `lost`."""
+    error and last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's
+    State, in the words of `lost`."""
     told = ""
 
     odd = 0

@@ -23,7 +23,8 @@ Words = Callable[[], str]
 class BoardActions:
     """For `page`; `say` shows what is going on, `look` asks the machines again. `instructor`: students are told that it was."""
 
-    def __init__(self, page: Page, say: Callable[[Words], object], look: Callable[[], object], instructor: bool = False) -> None:
+    def __init__(self, page: Page, say: Callable[[Words], object], look: Callable[[], object],
+                 instructor: bool = False) -> None:
         self._page, self._session, self._say, self._look = page, page.session, say, look
         self._instructor = instructor
         self._blinking: list[CancelToken] = []

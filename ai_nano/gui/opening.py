@@ -41,8 +41,8 @@ class Practice(Protocol):
 class Opening:
     """`find_config` raises ConfigError where no room is known; `practice` makes the embedded classroom in a folder.
 
-    `pack` is a room pack on which somebody clicked. With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too. `lesson`: of step 3, None
-    where there is none.
+    With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too; with `pack` on the question
+    about a room pack that somebody clicked. `lesson`: of step 3, None where there is none.
     """
 
     find_config: Callable[[], Config]

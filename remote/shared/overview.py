@@ -56,8 +56,8 @@ def _end(run: Dict[str, Any], folder: RunFolder) -> Dict[str, Any]:
 
 
 def _row(run: Dict[str, Any], folder: RunFolder, **told: Any) -> Dict[str, Any]:
-    known: Dict[str, Any] = {"node": folder.job().get("node"), "laptop": (folder.spec() or {}).get("laptop"), "ended_s": None, "exit": None, "ended_by": None,
-                             "error": None, "progress": None, "metric": None, "turn": None}
+    known: Dict[str, Any] = {"laptop": (folder.spec() or {}).get("laptop"), "node": folder.job().get("node"), "ended_s": None,
+                             "exit": None, "ended_by": None, "error": None, "progress": None, "metric": None, "turn": None}
     known.update(told)
     return dict(run, **known)
 

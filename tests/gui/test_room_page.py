@@ -91,7 +91,7 @@ def test_a_training_is_ended_after_a_question(shown: Shown) -> None:
     fill(lab, nanos)
     made.show_page("room")
     user.wait_for("ada@lab1")
-    more(user, "ada@lab1", "End “Train” of ada@lab1")
+    more(user, "ada@lab1", "End “Train” of ada@lab1…")
     user.wait_for(re.compile("“Train” of ada@lab1 has been running on DL for 1 min"))
     assert lab.server.cancelled == []
     user.click("End it")

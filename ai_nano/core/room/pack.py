@@ -60,7 +60,7 @@ class Pack:
 # ---- making ----------------------------------------------------------------------------------------------------------
 
 
-def pack(config: Config, hosts: Path, file: Path, told: RoomDefaults = RoomDefaults(), starter: Starter | None = None) -> Path:
+def pack(config: Config, hosts: Path, file: Path, told: RoomDefaults | None = None, starter: Starter | None = None) -> Path:
     """Write the room to `file` and return its path: `.ainano` is appended where it is missing.
 
     `hosts` is the known_hosts from which the machines' lines are taken. Who works at this computer (`student`) stays here.
@@ -72,7 +72,7 @@ def pack(config: Config, hosts: Path, file: Path, told: RoomDefaults = RoomDefau
     machines = config_file.document(config, secrets=False)
     machines.pop("student", None)
     manifest = {"v": WITH_IMAGES if starter else PLAIN, "type": "room",
-                "made": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", **told.to_json(),
+                "made": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", **(told or RoomDefaults()).to_json(),
                 **({"project": {"name": starter.name, "classes": list(starter.classes)}} if starter else {})}
     members = {
         MANIFEST: json.dumps(manifest, ensure_ascii=False) + "\n",

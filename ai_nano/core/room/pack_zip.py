@@ -1,4 +1,4 @@
-"""The zip of a room pack, read as something that a stranger made: known names, plain files, so many bytes, nothing extracted."""
+"""The zip of a room pack, read as something that a stranger made: known names, plain files, so many bytes, never extracted."""
 
 import stat
 import zipfile
@@ -125,7 +125,7 @@ class PackZip:
     def _reading(self, info: zipfile.ZipInfo) -> Iterator[None]:
         try:
             yield
-        except zip_table.BROKEN as error:
+        except (OSError, *zip_table.BROKEN) as error:  # OSError: also of a place that no file has
             raise BadInput("room_pack.damaged", file=self.file, member=info.orig_filename) from error
 
     def _too_big(self, member: str, limit: int) -> BadInput:

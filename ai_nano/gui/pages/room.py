@@ -200,7 +200,8 @@ def _failed(work: Work) -> Row:
 
 
 def _in_full(work: Work) -> str:
-    told = (work.who, work.model, f"{work.machine}: {work.step}", work.far, work.place if work.waiting else "", work.why, work.run)
+    told = (work.who, work.model, f"{work.machine}: {work.step}", work.node, work.far, work.place if work.waiting else "",
+            work.reason, work.why, work.run)
     return "\n".join(part for part in told if part)
 
 

@@ -76,15 +76,6 @@ class TrainPage(StepPage):
         """The one that is chosen."""
         return next(name for name in RECIPES if getattr(self, name).isChecked())
 
-    def reset(self) -> None:
-        """A project that was begun in a room with a recipe of its own begins with that."""
-        super().reset()
-        workspace = self.session.workspace
-        wanted = workspace.settings.get("recipe") if workspace is not None else None
-        if wanted in RECIPES and self.active is None:
-            getattr(self, str(wanted)).setChecked(True)
-            self._settings.show_recipe(self.recipe)
-
     def _prepare(self, pyqtgraph: Any) -> None:
         self._pyqtgraph = pyqtgraph
         self.curves.prepare(pyqtgraph)
@@ -176,9 +167,14 @@ class TrainPage(StepPage):
         self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
 
     def reset(self) -> None:
+        """A project that was begun in a room with a recipe of its own begins with that."""
         self._last = self._best = None
         self._drawn = ""
         self.curves.clear()
+        wanted = self.session.workspace.settings.get("recipe") if self.session.workspace is not None else None
+        if wanted in RECIPES:
+            getattr(self, str(wanted)).setChecked(True)
+            self._settings.show_recipe(self.recipe)
 
     # ---- what comes --------------------------------------------------------------------------------------------------
 
