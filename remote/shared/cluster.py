@@ -17,7 +17,7 @@ LATE_S = 20.0
 # After which a submission that was not answered has failed.
 SUBMITTED_S = 120.0
 # scancel sends TERM, and KILL after the cluster's KillWait.
-CANCEL_S = 50.0
+CANCEL_S = 38.0
 POLL_S = 0.5
 FORGOTTEN = "forgotten_by_cluster"
 

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from shared.runs import RunFolder
 
 LOOK_S = 4.0
-COMMAND_S = 20.0
-# The laptop waits for a minute for the answer to a start.
-SUBMIT_S = 45.0
+# Who follows a run says something within 10 s, also while Slurm does not answer; then it is asked less often.
+QUEUE_S = 5.0
+SILENT_LOOK_S = 15.0
+WORD_S = 4.0
+# The laptop waits for a minute for the answer to a start, and to a cancel.
+COMMAND_S = 10.0
+SUBMIT_S = 40.0
 # Where clusters keep their commands beside the PATH that a login without a terminal has.
 PLACES = ("/usr/local/bin", "/opt/slurm/bin", "/usr/local/slurm/bin", "/opt/slurm/current/bin",
           "/cm/shared/apps/slurm/current/bin")
@@ -156,7 +160,7 @@ def submit(folder: "RunFolder", programs: Path) -> None:
 def last_word(job: str) -> Optional[str]:
     """The state that Slurm remembers; None where it has forgotten. Raises Silent."""
     try:
-        told = ask(["scontrol", "show", "job", job, "-o"])
+        told = ask(["scontrol", "show", "job", job, "-o"], WORD_S)
     except Silent as silent:
         if "Invalid job id" not in str(silent):
             raise
@@ -166,7 +170,7 @@ def last_word(job: str) -> Optional[str]:
             return match.group(1)
     if command("sacct") is not None:
         try:
-            lines = ask(["sacct", "-j", job, "-X", "-n", "-P", "-o", "State"]).split("\n")
+            lines = ask(["sacct", "-j", job, "-X", "-n", "-P", "-o", "State"], WORD_S).split("\n")
             return lines[0].strip().partition(" ")[0] or None
         except Silent:
             pass  # no accounting
@@ -257,9 +261,9 @@ def _number(job: Job) -> int:
 
 
 def queue(root: Path) -> Dict[str, Any]:
-    """{"t", "error", "jobs", "training"}: as Slurm told it at most LOOK_S ago, `t` in unix time.
+    """{"t", "error", "jobs", "training"}: as Slurm told it about LOOK_S ago, `t` in unix time.
 
-    One of those who ask refreshes it; `error` is why the newest attempt failed, `jobs` then the last that were told.
+    One of those who ask refreshes it, and the others do not wait for that; `error` is why the newest attempt failed, `jobs` then the last that were told.
     """
     path = root / ".ai_nano" / "slurm.json"
     known = _known(path)
@@ -267,7 +271,10 @@ def queue(root: Path) -> Dict[str, Any]:
         return known
     descriptor = os.open(str(path.with_name("slurm.lock")), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return known
         known = _known(path)
         if not _fresh(known):
             known = _refreshed(known)
@@ -280,10 +287,10 @@ def queue(root: Path) -> Dict[str, Any]:
 def _refreshed(known: Dict[str, Any]) -> Dict[str, Any]:
     asked = time.time()
     try:
-        told = summary(read_queue(ask(["squeue", "-h", "-a", "-o", FORMAT])), os.getuid())
+        told = summary(read_queue(ask(["squeue", "-h", "-a", "-o", FORMAT], QUEUE_S)), os.getuid())
         return dict(told, v=VERSION, t=asked, error=None)
     except Silent as silent:
-        return dict(known, v=VERSION, t=asked, error=str(silent))
+        return dict(known, v=VERSION, t=time.time(), error=str(silent))
 
 
 def _known(path: Path) -> Dict[str, Any]:
@@ -295,7 +302,7 @@ def _known(path: Path) -> Dict[str, Any]:
 
 def _fresh(known: Dict[str, Any]) -> bool:
     """A clock that was set back makes nothing fresh for ever."""
-    return 0 <= time.time() - known["t"] < LOOK_S
+    return 0 <= time.time() - known["t"] < (LOOK_S if known["error"] is None else SILENT_LOOK_S)
 
 
 def _write(path: Path, told: Dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Who is next where one program works at a time: a ticket for each run that waits or works, in a folder.
 
-A ticket's name begins with its number; who has a lower one came before. The program keeps its ticket locked (flock) for as
-long as it lives: the kernel ends the lock with the process, by KILL or a lost power too, and knows it across containers, where
-process ids mean nothing. Whoever looks removes the tickets that nobody holds. Why so: doc/design/turns.md, doc/design/sharing.md.
+A ticket's name begins with its number; who has a lower one came before. The program keeps its ticket locked (flock) as
+long as it lives: the kernel ends the lock with the process, by KILL or a lost power too, and knows it across containers,
+where process ids mean nothing. Whoever looks removes the tickets that nobody holds. Why so: doc/design/turns.md, sharing.md.
 """
 
 import fcntl
