@@ -1,20 +1,18 @@
 """What one machine says of the work on it (`room` of remote/shared/runner.py, doc/design/wire.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 from ai_nano.core import answers, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.figures import duration, percent
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.room import ended
+from ai_nano.core.room import ended, training_queue
 from ai_nano.core.room.ended import EndedBy
 from ai_nano.core.texts import known, t
-
-T = TypeVar("T")
 
 MOST_POSITION = 100_000
 MOST_RUNS = 10_000
@@ -137,7 +135,8 @@ def _work(machine: str, run: Mapping[str, Any], raw: Mapping[str, Any]) -> Work:
     turn = optional(answers.mapping, raw, "turn") or {}
     running = run["state"] == "running"
     waits = running and run["waiting"]
-    queue = optional(answers.mapping, raw, "queue") or {}
+    told = optional(answers.mapping, raw, "queue")
+    queue = training_queue.read(told, "train", machine) if told is not None and waits else None
     model = run["params"].get("model") or PurePosixPath(str(run["params"].get("model_dir") or "")).name
     return Work(
         machine, run["id"], run["program"], run["state"], run["age_s"], run["student"],
@@ -146,16 +145,10 @@ def _work(machine: str, run: Mapping[str, Any], raw: Mapping[str, Any]) -> Work:
         optional(answers.number, progress, "total", low=0), optional(answers.number, progress, "eta_s", low=0),
         optional(answers.count, metric, "epoch", high=wire.MOST_EPOCHS),
         optional(answers.count, metric, "epochs", high=wire.MOST_EPOCHS),
-        optional(answers.text, raw, "node"), optional(answers.text, queue, "reason") if waits else None,
-        _either(answers.count, (turn, "position"), (queue, "place"), high=MOST_POSITION) if waits else None,
-        _either(answers.number, (turn, "wait_s"), (queue, "start_s")) if waits else None,
+        optional(answers.text, raw, "node"), training_queue.reason_words(queue.reason) if queue and queue.reason else None,
+        queue.place if queue else optional(answers.count, turn, "position", high=MOST_POSITION) if waits else None,
+        queue.start_s if queue else optional(answers.number, turn, "wait_s", low=0) if waits else None,
         optional(answers.number, raw, "ended_s", low=0), None if running else _end(run, raw))
-
-
-def _either(reader: Callable[..., T], *places: tuple[Mapping[str, Any], str], **bounds: Any) -> T | None:
-    """A Nano's queue tells in an event what the server's tells in the list. Raises Nonsense."""
-    found = (optional(reader, message, key, low=0, **bounds) for message, key in places)
-    return next((one for one in found if one is not None), None)
 
 
 def _end(run: Mapping[str, Any], raw: Mapping[str, Any]) -> JobEnd:
