@@ -136,7 +136,7 @@ def test_the_student_reads_who_ended_it(shown: Shown) -> None:
     lab.server.ends["gpu_server/train.py"] = JobEnd("cancelled", ended_by=by)
     lab.server.hold.set()
     made.show_page("train")
-    user.click("Train", nth=2)
+    user.click("Train")
     user.wait_for("Your instructor (teacher@desk) ended this at 10:42.")
     user.wait_for(re.compile("“The lesson is over.”"))
     user.wait_for("ended by somebody else")
