@@ -114,7 +114,7 @@ def test_a_room_pack_opens_the_room(tmp_path: Path, home: Path, classroom: Class
             user.click("room.ainano", timeout=10)
             user.click("Open")
             user.wait_for(re.compile("Nothing has been written yet"), 10)
-            user.wait_for(re.compile(r"DL: .*@127\.0\.0\.1:\d+ .*Begin with the cat\."))
+            user.wait_for(re.compile(r"Begin with the cat\. DL: .*@127\.0\.0\.1:\d+"))
             assert not saved.exists()
             user.click(answer)
         user.wait_for("1 · Project", 10)

@@ -72,7 +72,7 @@ def test_a_project_to_start_with(tmp_path: Path, home: Path) -> None:
     source = pictures(tmp_path / "lesson 1", "cup", "cat")
     file = packed(tmp_path, source)
     said = "\n".join(contents(pack.look(file)))
-    for words in ("DL: nano@gpu.lab", "10.0.0.5 (its host key is asked about once)", "6 pictures", "“lesson 1”", "40 images",
+    for words in ("DL: nano@gpu.lab", "nano1: nano@10.0.0.5", "Asked about once: the host keys of nano1", "6 pictures", "“lesson 1”", "40 images",
                   "fr", "Begin with the cat.\nAsk for nano3."):
         assert words in said
     assert not list(home.iterdir()), "looking writes nothing"
