@@ -106,7 +106,7 @@ def lines(seen: Room) -> Iterator[str]:
         if trouble.error is not None:
             yield t("jobs.unreachable", machine=trouble.name, what=trouble.error.what)
     yield t("room.training")
-    yield from ([f"  {_who(work)} {work.step:<14} {in_minutes(work.age_s):<8} {work.far}".rstrip() for work in seen.working]
+    yield from ([f"  {_who(work)} {work.step:<14} {in_minutes(work.age_s):<8} {work.place_of_work} {work.far}".rstrip() for work in seen.working]
                 or [f"  {t('room.training.none')}"])
     yield t("room.waiting", count=len(seen.waiting))
     yield from ([f"  {position:>3}  {_who(work)} {work.step:<14} {work.place}" for position, work in

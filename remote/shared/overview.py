@@ -8,9 +8,10 @@ import os
 import time
 from typing import Any, Dict, List, Optional
 
-from shared import ended_by, waiting
+from shared import ended_by, gpus, waiting
 from shared.bounds import read_piece
 from shared.runs import RunFolder, Runs
+from shared.tickets import Queue
 from shared.wire import decode
 
 TAIL_BYTES = 16384
@@ -32,7 +33,25 @@ def look(runs: Runs) -> List[Dict[str, Any]]:
             told = _end(run, folder)
             if told["ended_s"] < FAILED_S and (run["state"] == "failed" or told["ended_by"] is not None):
                 ended.append(told)
-    return [_with_progress(run, folder) for run, folder in listed if run["state"] == "running"] + ended[::-1]
+    running = [_with_progress(run, folder) for run, folder in listed if run["state"] == "running"]
+    slots = _slots([folder for run, folder in listed if run["state"] == "running" and not run["waiting"]])
+    return [dict(run, slot=slots.get(run["id"])) for run in running + ended[::-1]]
+
+
+def _slots(folders: List[RunFolder]) -> Dict[str, str]:
+    """By run, which of this machine's GPUs a training has (`scheduler: direct`), counted from 0."""
+    queues = set()
+    for folder in folders:
+        schedule = (folder.spec() or {}).get("schedule")
+        if isinstance(schedule, dict) and not folder.clustered:
+            queues.add(gpus.queue_folder(folder.root, schedule))
+    found: Dict[str, str] = {}
+    for path in queues:
+        if path.is_dir():
+            queue = Queue(path)
+            with queue.locked():
+                found.update({ticket.run: ticket.device for ticket in queue.look(0, {}) if ticket.device is not None})
+    return found
 
 
 def _with_progress(run: Dict[str, Any], folder: RunFolder) -> Dict[str, Any]:

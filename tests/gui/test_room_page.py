@@ -142,3 +142,30 @@ def test_the_student_reads_who_ended_it(shown: Shown) -> None:
     user.wait_for("ended by somebody else")
     made.main_menu.choose_language("fr")
     user.wait_for("Ton enseignant (teacher@desk) a arrêté ceci à 10:42.")
+
+
+def test_half_of_the_machines_are_dead_and_the_window_lives(shown: Shown) -> None:
+    """Neither the page nor the other machines wait for them; nor does leaving."""
+    made, lab, nanos, user = shown
+    fill(lab, nanos)
+    over = threading.Event()
+
+    def hangs() -> Any:
+        over.wait(60)
+        return away()
+
+    for name in ("nano2", "nano5", "nano6", "nano8"):
+        nanos[name].room = hangs
+    dog = Watchdog()
+    try:
+        with dog:
+            made.show_page("room")
+            user.wait_for(re.compile("^nano1 +bob@lab2"))
+            user.wait_for("nano9 (10.0.0.9) cannot be reached.")
+            until(user, lambda: user.reads().count("Being asked…") == 4, "the four that are asked")
+            user.wait(1.0)
+            made.show_page("train")
+            user.wait_for("5 · Train")
+        assert dog.stop().longest_ms < 500
+    finally:
+        over.set()

@@ -33,7 +33,8 @@ def test_a_nano_is_taken_over(ssh_server: SshServer, remote_folder: str, tmp_pat
             with teacher.doing("--yes", "room", "--take-over", "nano1", "--reason", "Look here: ñ") as taken:
                 assert first(taken, type="result")["ended"] == [nano["holder"]["run"]]
             error = _error(his)
-            assert error["code"] == "job.ended_by_instructor" and error["what"].startswith("Your instructor (teacher) ended this at ")
+            assert error["code"] == "job.ended_by_instructor"
+            assert error["what"].startswith("Your instructor (teacher) ended this at ")
             assert error["why"].startswith("“Look here: ñ”")
             assert first(hers, type="prediction")["class"] == "red", "who waited has the Nano now"
             with teacher.doing("--yes", "room", "--take-over", "nano1", "--everybody") as taken:

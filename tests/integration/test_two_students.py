@@ -37,7 +37,9 @@ class Student:
 
     @contextmanager
     def doing(self, *words: str, code: int = 0) -> Iterator[Iterator[dict[str, Any]]]:
-        """What `ai-nano --json` says, line by line; it ends within the block, with `code`. Read all the while: a terminal that is not
+        """What `ai-nano --json` says, line by line; it ends within the block, with `code`.
+
+        Read all the while: a terminal that is not
         read holds up the program, and its lease with it."""
         environment = {**os.environ, "HOME": str(self.folder), "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en",
                        "XDG_CONFIG_HOME": str(self.folder / "config"), "XDG_CACHE_HOME": str(self.folder / "cache"),

@@ -22,8 +22,8 @@ from ai_nano.core.room import ended
 from ai_nano.core.room.ended import By
 
 EXAMPLE: dict[str, Any] = next(
-    json.loads(line)["example"] for line in (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines()
-    if '"runner.room"' in line)
+    json.loads(line)["example"]
+    for line in (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines() if '"runner.room"' in line)
 ADA, WAITS, FAILED, VANISHED, ENDED, QUEUED = EXAMPLE["runs"]
 
 
@@ -37,6 +37,7 @@ def away() -> Any:
 
 def test_how_far_and_what_place() -> None:
     [ada, waits, queued] = works(ADA, WAITS, QUEUED)
+    assert ada.place_of_work == "GPU 0" and replace(ada, node="gpu7").place_of_work == "gpu7" and not waits.place_of_work
     assert (ada.who, ada.model, ada.step) == ("ada@lab1", "ada-animals-001", "Train")
     assert ada.far == "epoch 18 of 40  ·  45 %  ·  1 min 4 s left" and ada.older(30).far.endswith("34 s left")
     assert waits.who == waits.run and waits.place == "number 2 in the queue, in 7 min 11 s at the latest"
@@ -70,7 +71,8 @@ def test_a_room() -> None:
 def test_the_queue_is_in_the_order_of_its_places() -> None:
     rows = [{**QUEUED, "id": f"r-{place}", "queue": {**QUEUED["queue"], "place": place}} for place in (3, 1, 2)]
     unknown = {**QUEUED, "id": "r-9", "queue": None}
-    assert [work.run for work in room.make([Sight("DL", True, tuple(works(unknown, *rows)))]).waiting] == ["r-1", "r-2", "r-3", "r-9"]
+    waiting = room.make([Sight("DL", True, tuple(works(unknown, *rows)))]).waiting
+    assert [work.run for work in waiting] == ["r-1", "r-2", "r-3", "r-9"]
 
 
 def test_a_day_in_which_everything_fails_is_bounded() -> None:
@@ -166,7 +168,8 @@ def test_the_words_to_the_student_in_both_languages() -> None:
     at = time.mktime((2026, 11, 22, 10, 42, 0, 0, 0, -1))
     error = ended.EndedBy("eve@desk", True, "The lesson is over.", at).error("nano1", "r-1")
     assert isinstance(error, EndedByOther) and error.exit_code == 130
-    assert error.what == "Your instructor (eve@desk) ended this at 10:42." and error.why.startswith("“The lesson is over.” It ran")
+    assert error.what == "Your instructor (eve@desk) ended this at 10:42."
+    assert error.why.startswith("“The lesson is over.” It ran")
     other = ended.EndedBy("bob@lab3", False, "", at).error("nano1", "r-1")
     assert other.what.startswith("bob@lab3 ended this at 10:42") and "“" not in other.why
     texts.set_language("fr")

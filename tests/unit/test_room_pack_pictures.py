@@ -1,4 +1,4 @@
-"""Room packs with pictures, settings and a note: there and back, and nothing that a stranger made gets through or is written."""
+"""Room packs with pictures, settings and a note, there and back; nothing that a stranger made is written."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def test_a_project_to_start_with(tmp_path: Path, home: Path) -> None:
     source = pictures(tmp_path / "lesson 1", "cup", "cat")
     file = packed(tmp_path, source)
     said = "\n".join(contents(pack.look(file)))
-    for words in ("DL: nano@gpu.lab", "nano1: nano@10.0.0.5", "Asked about once: the host keys of nano1", "6 pictures", "“lesson 1”", "40 images",
-                  "fr", "Begin with the cat.\nAsk for nano3."):
+    for words in ("DL: nano@gpu.lab", "nano1: nano@10.0.0.5", "Asked about once: the host keys of nano1", "6 pictures",
+                  "“lesson 1”", "40 images", "fr", "Begin with the cat.\nAsk for nano3."):
         assert words in said
     assert not list(home.iterdir()), "looking writes nothing"
     config, project = starter.open_all(file, home / "config", IMAGES, None, home)
@@ -137,8 +137,8 @@ def special(name: str, kind: int) -> zipfile.ZipInfo:
 @pytest.mark.parametrize("name", [
     "images/../../x.jpg", "images/../x.jpg", "/images/cat/x.jpg", "images/cat/../x.jpg", "images/cat/sub/x.jpg", "images/x.jpg",
     "images/cat/x.exe", "images/cat/.x.jpg", "images/cat/", "images//x.jpg", "images/cat/con.jpg", "images/cat/LPT1.a.jpg",
-    "images/nul/x.jpg", "images/cat\\x.jpg", "images/cat/x\n.jpg", "images/cat/-rf.jpg", "images/cat/a:b.jpg", "Images/cat/x.jpg",
-    "images/cat /x.jpg", "images/" + "c" * 300 + "/x.jpg", "images/cat/" + "é" * 150 + ".jpg"])
+    "images/nul/x.jpg", "images/cat\\x.jpg", "images/cat/x\n.jpg", "images/cat/-rf.jpg", "images/cat/a:b.jpg",
+    "Images/cat/x.jpg", "images/cat /x.jpg", "images/" + "c" * 300 + "/x.jpg", "images/cat/" + "é" * 150 + ".jpg"])
 def test_names_that_lead_elsewhere(tmp_path: Path, home: Path, name: str) -> None:
     assert refusal(hostile(tmp_path / "x", (name, JPEG)), home).code == "room_pack.member"
 

@@ -22,7 +22,8 @@ MOST_RUNS = 10_000
 class Work:
     """A run: whose it is, what it does on `machine`, since `age_s`. Of one that goes on: how far it is, or its `position` in
     the queue (1: the next one) and for how long it waits at most. Of one that failed, or that somebody else ended (`by`):
-    how, and `ended_s` ago. `node` and `reason` (to wait) are a cluster's. What nobody knows is None."""
+    how, and `ended_s` ago. `node` and `reason` (to wait) are a cluster's, `slot` is which GPU of
+    its machine it has. What nobody knows is None."""
 
     machine: str
     run: str
@@ -40,6 +41,7 @@ class Work:
     epoch: int | None = None
     epochs: int | None = None
     node: str | None = None
+    slot: str | None = None
     reason: str | None = None
     position: int | None = None
     wait_s: float | None = None
@@ -61,6 +63,11 @@ class Work:
         """The step that it is the work of, as the window's rail calls it; of an unknown program its name."""
         step = wire.step_of({"program": self.program})
         return t(f"window.step.{step}") if known(f"window.step.{step}") else step
+
+    @property
+    def place_of_work(self) -> str:
+        """Node or GPU, where it is worth telling."""
+        return self.node or ("" if self.slot is None else t("room.gpu", number=self.slot))
 
     @property
     def share(self) -> float | None:
@@ -109,7 +116,7 @@ class Work:
         if self.state == "running":
             return {**told, "waiting": self.waiting, "epoch": self.epoch, "epochs": self.epochs, "share": self.share,
                     "left_s": self.left_s, "position": self.position, "wait_s": self.wait_s,
-                    "reason": self.reason, "node": self.node}
+                    "reason": self.reason, "node": self.node, "slot": self.slot}
         return {**told, "ended_s": self.ended_s, "why": self.why, "ended_by": self.by.to_json() if self.by else None}
 
 
@@ -145,7 +152,7 @@ def _work(machine: str, run: Mapping[str, Any], raw: Mapping[str, Any]) -> Work:
         optional(answers.number, progress, "total", low=0), optional(answers.number, progress, "eta_s", low=0),
         optional(answers.count, metric, "epoch", high=wire.MOST_EPOCHS),
         optional(answers.count, metric, "epochs", high=wire.MOST_EPOCHS),
-        optional(answers.text, raw, "node"), training_queue.reason_words(queue.reason) if queue and queue.reason else None,
+        optional(answers.text, raw, "node"), optional(answers.text, raw, "slot", longest=20), training_queue.reason_words(queue.reason) if queue and queue.reason else None,
         queue.place if queue else optional(answers.count, turn, "position", high=MOST_POSITION) if waits else None,
         queue.start_s if queue else optional(answers.number, turn, "wait_s", low=0) if waits else None,
         optional(answers.number, raw, "ended_s", low=0), None if running else _end(run, raw))

@@ -175,8 +175,8 @@ class RoomPage(Page):
 
 
 def _working(work: Work) -> Row:
-    far = work.far or t("room.at_it")
-    return Row(work.run, work.who, f"{work.step}  ·  {far}", t("room.since", age=in_minutes(work.age_s)), share=work.share,
+    words = "  ·  ".join(part for part in (work.step, work.place_of_work, work.far or t("room.at_it")) if part)
+    return Row(work.run, work.who, words, t("room.since", age=in_minutes(work.age_s)), share=work.share,
                tip=_in_full(work))
 
 
@@ -200,7 +200,7 @@ def _failed(work: Work) -> Row:
 
 
 def _in_full(work: Work) -> str:
-    told = (work.who, work.model, f"{work.machine}: {work.step}", work.node, work.far, work.place if work.waiting else "",
+    told = (work.who, work.model, f"{work.machine}: {work.step}", work.place_of_work, work.far, work.place if work.waiting else "",
             work.reason, work.why, work.run)
     return "\n".join(part for part in told if part)
 
