@@ -106,8 +106,7 @@ def lines(seen: Room) -> Iterator[str]:
         if trouble.error is not None:
             yield t("jobs.unreachable", machine=trouble.name, what=trouble.error.what)
     yield t("room.training")
-    yield from ([f"  {_who(work)} {work.step:<14} {in_minutes(work.age_s):<8} {work.place_of_work} {work.far}".rstrip() for work in seen.working]
-                or [f"  {t('room.training.none')}"])
+    yield from [_working(work) for work in seen.working] or [f"  {t('room.training.none')}"]
     yield t("room.waiting", count=len(seen.waiting))
     yield from ([f"  {position:>3}  {_who(work)} {work.step:<14} {work.place}" for position, work in
                  enumerate(seen.waiting, 1)] or [f"  {t('room.waiting.none')}"])
@@ -116,6 +115,10 @@ def lines(seen: Room) -> Iterator[str]:
         yield f"  {nano.name:<12} {nano.use}{'  ·  ' + nano.waiting if nano.waiting else ''}"
     yield t("room.failed")
     yield from [_failed(work) for work in seen.failed] or [f"  {t('room.failed.none')}"]
+
+
+def _working(work: Work) -> str:
+    return f"  {_who(work)} {work.step:<14} {in_minutes(work.age_s):<8} {work.place_of_work:<8} {work.far}".rstrip()
 
 
 def _failed(work: Work) -> str:

@@ -23,7 +23,8 @@ def test_how_far_a_run_is_and_what_failed(machine: Machine) -> None:
     events = machine.run_path("works") / "events.jsonl"
     with events.open("ab") as stream:
         for epoch in range(3000):  # far more than is read
-            stream.write(json.dumps({"v": 1, "type": "metric", "epoch": epoch, "epochs": 3000, "val_accuracy": 0.5}).encode() + b"\n")
+            event = {"v": 1, "type": "metric", "epoch": epoch, "epochs": 3000, "val_accuracy": 0.5}
+            stream.write(json.dumps(event).encode() + b"\n")
         stream.write(b'{"v": 1, "type": "progress", "what": "x.y", "done": 7, "total": 9, "unit": "u", "eta_s": 1.5}\n{"torn')
     before = sorted((path.name, path.stat().st_mtime_ns) for path in machine.run_path("works").iterdir())
     told = room(machine)

@@ -14,6 +14,7 @@ import full_room
 import pytest
 from furnished import DoubleLab, furnished_window
 from user import User
+from watchdog import Watchdog
 
 from ai_nano.core.errors import MachineError
 from ai_nano.core.overview import watch
@@ -166,6 +167,7 @@ def test_half_of_the_machines_are_dead_and_the_window_lives(shown: Shown) -> Non
             user.wait(1.0)
             made.show_page("train")
             user.wait_for("5 · Train")
-        assert dog.stop().longest_ms < 500
+        report = dog.stop()
+        assert report.longest_s < 0.4 or all(stall.cpu_s < 0.2 for stall in report.stalls), str(report)
     finally:
         over.set()

@@ -21,9 +21,9 @@ from ai_nano.core.overview.watch import RoomWatch
 from ai_nano.core.room import ended
 from ai_nano.core.room.ended import By
 
+GOLDEN = Path(__file__).parents[1] / "data" / "wire_v1.jsonl"
 EXAMPLE: dict[str, Any] = next(
-    json.loads(line)["example"]
-    for line in (Path(__file__).parents[1] / "data" / "wire_v1.jsonl").read_text("utf-8").splitlines() if '"runner.room"' in line)
+    json.loads(line)["example"] for line in GOLDEN.read_text("utf-8").splitlines() if '"runner.room"' in line)
 ADA, WAITS, FAILED, VANISHED, ENDED, QUEUED = EXAMPLE["runs"]
 
 

@@ -152,7 +152,8 @@ def _work(machine: str, run: Mapping[str, Any], raw: Mapping[str, Any]) -> Work:
         optional(answers.number, progress, "total", low=0), optional(answers.number, progress, "eta_s", low=0),
         optional(answers.count, metric, "epoch", high=wire.MOST_EPOCHS),
         optional(answers.count, metric, "epochs", high=wire.MOST_EPOCHS),
-        optional(answers.text, raw, "node"), optional(answers.text, raw, "slot", longest=20), training_queue.reason_words(queue.reason) if queue and queue.reason else None,
+        optional(answers.text, raw, "node"), optional(answers.text, raw, "slot", longest=20),
+        training_queue.reason_words(queue.reason) if queue and queue.reason else None,
         queue.place if queue else optional(answers.count, turn, "position", high=MOST_POSITION) if waits else None,
         queue.start_s if queue else optional(answers.number, turn, "wait_s", low=0) if waits else None,
         optional(answers.number, raw, "ended_s", low=0), None if running else _end(run, raw))

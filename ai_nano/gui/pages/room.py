@@ -200,8 +200,8 @@ def _failed(work: Work) -> Row:
 
 
 def _in_full(work: Work) -> str:
-    told = (work.who, work.model, f"{work.machine}: {work.step}", work.place_of_work, work.far, work.place if work.waiting else "",
-            work.reason, work.why, work.run)
+    told = (work.who, work.model, f"{work.machine}: {work.step}", work.place_of_work, work.far,
+            work.place if work.waiting else "", work.reason, work.why, work.run)
     return "\n".join(part for part in told if part)
 
 
