@@ -37,13 +37,16 @@ def test_a_nano_is_taken_over(ssh_server: SshServer, remote_folder: str, tmp_pat
             assert error["what"].startswith("Your instructor (teacher) ended this at ")
             assert error["why"].startswith("“Look here: ñ”")
             assert first(hers, type="prediction")["class"] == "red", "who waited has the Nano now"
-            with teacher.doing("--yes", "room", "--take-over", "nano1", "--everybody") as taken:
-                assert len(first(taken, type="result")["ended"]) == 1
-            assert "teacher" in _error(hers)["what"]
+            with teacher.doing("jobs", "--cancel", nano["queue"][0]["run"], "--reason", "Enough") as ended:
+                first(ended, type="result")
+            error = _error(hers)
+            assert error["code"] == "job.ended_by_other" and error["what"].startswith("teacher ended this at ")
+            assert error["why"].startswith("“Enough”")
     with teacher.doing("room") as asked:
         told = first(asked, type="result")
     assert told["nanos"][0]["holder"] is None
-    assert {(one["student"], one["ended_by"]["who"]) for one in told["failed"]} == {("bob", "teacher"), ("ada", "teacher")}
+    assert {(one["student"], one["ended_by"]["who"], one["ended_by"]["instructor"]) for one in told["failed"]} == {
+        ("bob", "teacher", True), ("ada", "teacher", False)}
 
 
 def _error(lines: object) -> dict[str, str]:
