@@ -18,7 +18,7 @@ from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import config as configuration
-from ai_nano.core.room import own_projects
+from ai_nano.core.room import defaults, own_projects
 from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow
@@ -80,7 +80,8 @@ def _workflow(args: argparse.Namespace, console: Console, needs_machines: bool =
 
 
 def _new(args: argparse.Namespace, console: Console) -> int:
-    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera)
+    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera,
+                                     settings=defaults.load(user_folder()).for_project())
     workspace = project.create(args.workspace, options)
     console.result({"step": "project", "workspace": str(workspace.path.resolve()), "classes": workspace.classes},
                    t("project.created", folder=workspace.path, classes=workspace.classes))
@@ -296,6 +297,13 @@ def _provision(args: argparse.Namespace, console: Console) -> int:
         return provision(args, lab, console)
 
 
+def _room(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.overview import overview
+
+    with _lab(args, console) as lab:
+        return overview(args, lab, console)
+
+
 def _demo(args: argparse.Namespace, console: Console) -> int:
     from ai_nano.demo.journey import DemoOptions, run_demo
 
@@ -322,7 +330,7 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 _COMMANDS: dict[str, Command] = {
     "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "doctor": _doctor,
-    "demo": _demo, "lesson": _lesson, "clean": _clean, "provision": _provision,
+    "demo": _demo, "lesson": _lesson, "clean": _clean, "provision": _provision, "room": _room,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

@@ -12,6 +12,7 @@ from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
 from ai_nano.core.importing.pictures import Brought, Glimpse
 from ai_nano.core.look import Look
+from ai_nano.core.room import ended
 from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.texts import t
 from ai_nano.core.watching import Watching
@@ -83,7 +84,8 @@ class Delivery:
 class JobEnd:
     """How a job ended. `state` is done, failed or cancelled; `result` the program's last word, `error` its (code, params).
 
-    `why`, of a job that left no exit: `rebooted` when its machine was started anew, else `vanished`.
+    `why`, of a job that left no exit: `rebooted` when its machine was started anew, else `vanished`. `ended_by`: somebody else
+    cancelled it, and said so.
     """
 
     state: str
@@ -92,6 +94,7 @@ class JobEnd:
     exit: Mapping[str, Any] | None = None
     last_lines: tuple[str, ...] = ()
     why: str | None = None
+    ended_by: ended.EndedBy | None = None
 
 
 @dataclass(frozen=True)
@@ -186,8 +189,8 @@ class RemoteJob(Protocol):
         delay, else as the program has them by itself.
         """
 
-    def cancel(self) -> bool:
-        """End the whole process group; True when it is known to be gone."""
+    def cancel(self, by: ended.By | None = None) -> bool:
+        """End the whole process group; True when it is known to be gone. `by`: it is somebody else's, who is told."""
 
 
 class Onlooker(Protocol):
@@ -248,6 +251,10 @@ class Machine(Protocol):
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         """Runs on the machine, oldest first: `list` of runner.py (doc/design/wire.md), with `age_s` since their start."""
+
+    def room(self) -> Mapping[str, Any]:
+        """The answer to `room` of runner.py: the runs that go on, how far they are, and those that failed lately
+        (core/overview reads it)."""
 
     def close(self) -> None:
         """Close the connection; whatever runs there goes on."""

@@ -10,7 +10,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
 from ai_nano.core.events import WIRE_VERSION, Best, Building, Event, Health, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
-from ai_nano.core.room import training_queue, turns
+from ai_nano.core.room import ended, training_queue, turns
 
 # Why a run ended without a last word: the machine's own reasons, and those of a cluster.
 WHYS = ("rebooted", "vanished", "time_limit", "out_of_memory", "node_failed", "preempted", "ended_by_cluster",
@@ -116,14 +116,20 @@ def to_log(message: Mapping[str, Any]) -> str:
     return lines + "\n" if text.endswith(("\n", "\r")) else lines
 
 
-def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, str | None]:
-    """State and exit of an `end` message, and why there is no exit. Raises Nonsense."""
+def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, str | None, ended.EndedBy | None]:
+    """State and exit of an `end` message, why there is no exit, and who ended it. Raises Nonsense."""
     state = answers.choice(message, "state", ("done", "failed", "cancelled"))
+    how, by = to_exit(message), ended.read(message)
+    return state, how, optional(answers.choice, message, "why", words=WHYS) if how is None else None, by
+
+
+def to_exit(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """exit.json under `exit`. Raises Nonsense."""
     how = optional(answers.mapping, message, "exit")
     if how is None:
-        return state, None, optional(answers.choice, message, "why", words=WHYS)
+        return None
     numbers = {key: optional(answers.number, how, key) for key in ("v", "code", "signal", "duration_s")}
-    return state, {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}, None
+    return {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}
 
 
 def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
@@ -187,9 +193,9 @@ def step_of(run: Mapping[str, Any]) -> str:
 
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
            watch: Callable[[Event], None] | None = None, lost: str = "status.contact_lost") -> Mapping[str, Any]:
-    """Follow a job to its end and return its result. Raises Cancelled, or WorkFailed with the program's own error and
-    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State, in
-    the words of `lost`."""
+    """Follow a job to its end and return its result. Raises Cancelled, EndedByOther, or WorkFailed with the program's own
+    error and last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's
+    State, in the words of `lost`."""
     told = ""
 
     odd = 0
@@ -223,6 +229,8 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
 
     end = job.follow(on_event, on_log, cancel, on_contact)
     if end.state == "cancelled":
+        if end.ended_by is not None and not cancel.cancelled:
+            raise end.ended_by.error(machine, job.id)
         raise Cancelled()
     if end.state != "done":
         raise job_error(end, step, machine, job.id)

@@ -42,6 +42,8 @@ class MainMenu:
         self._of_project.append(menu.addAction(t("window.menu.camera")))
         self._of_project[-1].triggered.connect(lambda: self.choose_camera())
         menu.addSeparator()
+        self._room = menu.addAction(t("window.menu.room"))
+        self._room.triggered.connect(lambda: window.show_page("room"))
         self._bench = menu.addAction(t("window.menu.bench"))
         self._bench.triggered.connect(lambda: window.show_page("bench"))
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
@@ -90,6 +92,7 @@ class MainMenu:
         in_room = self._window.session.lab is not None
         busy = bool(self._window.session.running_steps)
         self._project.setEnabled(in_room)
+        self._room.setEnabled(in_room)
         self._bench.setEnabled(in_room)
         self._clean.setEnabled(in_room)
         self._open.setEnabled(in_room and not busy)

@@ -99,6 +99,9 @@ class ProgramMachine:
             now = answers.number(answer, "now")
             return [run for raw in answers.objects(answer, "runs") if (run := wire.to_run(raw, now)) is not None]
 
+    def room(self) -> Mapping[str, Any]:
+        return self.runner_result("room")
+
     def doubt(self) -> None:
         """A channel has been silent for too long."""
 

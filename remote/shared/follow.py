@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from shared import ended_by
 from shared.bounds import read_piece
 from shared.console import say
 from shared.runs import RunFolder
@@ -197,4 +198,6 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
 def _end(folder: RunFolder) -> Optional[Dict[str, Any]]:
     """How the run ended; None while it runs."""
     state = folder.state()
-    return None if state == "running" else {"state": state, "exit": folder.exit(), "why": folder.why()}
+    if state == "running":
+        return None
+    return {"state": state, "exit": folder.exit(), "why": folder.why(), "ended_by": ended_by.told(folder, state)}

@@ -3,8 +3,9 @@
     python PROGRAMS/shared/runner.py --root ROOT start < spec.json
     python PROGRAMS/shared/runner.py --root ROOT follow ID [--events WHERE] [--log WHERE]
     python PROGRAMS/shared/runner.py --root ROOT frames ID
-    python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS]
+    python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS] [--by NAME [--role instructor] [--reason TEXT]]
     python PROGRAMS/shared/runner.py --root ROOT list
+    python PROGRAMS/shared/runner.py --root ROOT room
 
 doc/design/wire.md says what goes in and out.
 """
@@ -23,7 +24,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import ahead, cluster, console, follow, gpus, slurm, supervisor, versions, waiting  # noqa: E402
+from shared import ahead, cluster, console, ended_by, follow, gpus, overview, slurm, supervisor, versions, waiting  # noqa: E402
 from shared.relay import Relay  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
 from shared.wire import VERSION, Appender, Failure, decode, encode  # noqa: E402
@@ -129,7 +130,11 @@ def get_parser() -> argparse.ArgumentParser:
     cancelling = verbs.add_parser("cancel", help="stop a job")
     cancelling.add_argument("id")
     cancelling.add_argument("--grace", type=float, default=5.0, help="seconds between TERM and KILL")
+    cancelling.add_argument("--by", help="who ends somebody else's job")
+    cancelling.add_argument("--role", choices=(ended_by.INSTRUCTOR,), help="what he is in this room")
+    cancelling.add_argument("--reason", help="his words to its student")
     verbs.add_parser("list", help="list the jobs")
+    verbs.add_parser("room", help="list what runs or waits and how far it is, and what failed lately")
     return parser
 
 
@@ -138,6 +143,8 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
         start(runs, sys.stdin.buffer.read())
     elif options.verb == "list":
         console.say("runs", now=time.time(), runs=runs.listing(waiting.place))
+    elif options.verb == "room":
+        console.say("room", now=time.time(), runs=overview.look(runs))
     else:
         folder = runs.existing(options.id)
         if options.verb == "follow":
@@ -147,11 +154,15 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
                                                   "--events", str(events), "--log", str(log)])
             follow.follow(folder, events, log)
             return
-        versions.hand_over(PROGRAMS, folder, sys.argv[1:])
         if options.verb == "frames":
+            versions.hand_over(PROGRAMS, folder, sys.argv[1:])
             Relay(folder).go()
-        else:
-            cancel(folder, options.grace)
+            return
+        if folder.state() == "running":
+            ended_by.note(folder, options.by, options.role, options.reason)
+        # Who ends it is nothing that older programs have a word for.
+        versions.hand_over(PROGRAMS, folder, ["--root", options.root, "cancel", folder.id, "--grace", str(options.grace)])
+        cancel(folder, options.grace)
 
 
 def main(argv: List[str]) -> int:

@@ -17,6 +17,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import CameraError, Detached, WorkFailed
 from ai_nano.core.ports import Camera, CameraOptions, Delivery, Frame, JobEnd, Parcel, Picture, Sent
 from ai_nano.core.room.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.room.ended import By
 from ai_nano.core.watching import Kept, Watching
 
 
@@ -67,8 +68,9 @@ class FakeJob:
         if watching is not None:
             watching.end()
 
-    def cancel(self) -> bool:
+    def cancel(self, by: By | None = None) -> bool:
         self._machine.cancelled.append(self.id)
+        self._machine.ended_by.append(by)
         return True
 
 
@@ -118,6 +120,9 @@ class FakeMachine:
         self.cancelled: list[str] = []
         self.things: list[dict[str, Any]] | Exception = []
         self.stubborn: tuple[str, ...] = ()
+        self.ended_by: list[By | None] = []
+        # As `room` of runner.py has them.
+        self.works: list[Mapping[str, Any]] = []
 
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         models = self.root / "models"
@@ -218,6 +223,9 @@ class FakeMachine:
 
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         return self.running
+
+    def room(self) -> Mapping[str, Any]:
+        return {"v": 1, "type": "room", "now": 0.0, "runs": self.works}
 
     def close(self) -> None:
         """Nothing is open."""

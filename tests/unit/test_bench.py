@@ -12,6 +12,7 @@ import pytest
 from fakes import FakeMachine
 
 from ai_nano.cameras.images import ImageFiles
+from ai_nano.core import asking
 from ai_nano.core.errors import ConfigError, HostKeyError, MachineError, WorkFailed
 from ai_nano.core.nano import bench
 from ai_nano.core.nano.bench import Doing, NanoWatch, Sight
@@ -59,7 +60,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setattr(bench, "ASK_S", 0.02)
-    monkeypatch.setattr(bench, "ABSENT_S", 0.02)
+    monkeypatch.setattr(asking, "ABSENT_S", 0.02)
     machine = FakeMachine("nano1", tmp_path)
     machine.board_answers["autostart"] = {"model": None}
     made = Watched(machine)

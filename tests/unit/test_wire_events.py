@@ -58,6 +58,11 @@ def test_a_followed_job_understands_every_line(example: dict[str, Any]) -> None:
         case "end":
             assert isinstance(end, JobEnd) and (end.state, end.exit, end.why) == (
                 example["state"], example["exit"], example["why"])
+            by = example["ended_by"]
+            assert (end.ended_by is None) == (by is None)
+            if by is not None and end.ended_by is not None:
+                assert (end.ended_by.who, end.ended_by.reason) == (by["who"], by["reason"] or "")
+                assert end.ended_by.instructor == (by["role"] == "instructor")
         case "event":
             assert events == [example["event"]] and job._events_at == example["end"] and end is None
         case "log":

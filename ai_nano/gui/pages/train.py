@@ -170,9 +170,14 @@ class TrainPage(StepPage):
         self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
 
     def reset(self) -> None:
+        """A project that was begun in a room with a recipe of its own begins with that."""
         self._last = self._best = None
         self._drawn = ""
         self.curves.clear()
+        wanted = self.session.workspace.settings.get("recipe") if self.session.workspace is not None else None
+        if wanted in RECIPES:
+            getattr(self, str(wanted)).setChecked(True)
+            self._settings.show_recipe(self.recipe)
 
     # ---- what comes --------------------------------------------------------------------------------------------------
 

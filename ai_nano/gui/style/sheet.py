@@ -86,6 +86,9 @@ QRadioButton::indicator:disabled { border-color: $border; }
 QRadioButton::indicator:checked:disabled { border-color: $muted; }
 QRadioButton:disabled { color: $muted; }
 QToolButton[role="fold"] { border: none; background: transparent; color: $accent; padding: 4px 8px; }
+QToolButton[role="more"] { border: none; background: transparent; color: $muted; padding: 3px 6px; }
+QToolButton[role="more"]:hover { color: $accent; background: $accent_soft; }
+QToolButton[role="more"]:focus { border: 1px solid $accent; padding: 2px 5px; }
 QToolButton[role="fold"]:focus { border: 1px solid $accent; padding: 3px 7px; }
 QListWidget[role="pictures"] { background: transparent; border: none; padding: 0; }
 QListView[role="gallery"] { background: $window; border: none; padding: 0; }
