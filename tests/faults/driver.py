@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from laptops import Broken, Laptop
+
 from tests.faults.kinds import CYCLE, ON_LAPTOP, PACE, Fault, Plan
 from tests.faults.machines import NotHere
 from tests.faults.moments import PREDICTIONS
-from tests.faults.room import CLASSES, WORKSPACE, Broken, Laptop, Room, Template
+from tests.faults.room import CLASSES, WORKSPACE, Room, Template
 
 STEPS = ("split", "upload", "train", "export", "deploy", "infer")
 RETRIES = 3

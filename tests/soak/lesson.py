@@ -1,0 +1,168 @@
+"""One laptop's lesson: the commands of the eight steps up to the Nano, one after the other, each a process of its own."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from laptops import Broken, Laptop, Running, hashes, pictures
+
+from tests.soak.room import Owner, Room
+
+CLASSES = ("cat", "Rubik's cube", "日本")
+CARDS = ("cat", "coffee", "rocket")
+PHASES = ("new", "import", "split", "upload", "train", "export", "deploy")
+LOOK_S = 0.1
+# A command may wait for as many trainings as the class has laptops.
+PATIENCE_S = 3600.0
+# What begins a training's work: the first of these in what the laptop hears. Before it, the training waits.
+BEGUN = ("train.device",)
+
+
+@dataclass
+class Phase:
+    """Times are those of time.monotonic(), which is one clock for all processes of this computer."""
+
+    name: str
+    began: float
+    ended: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+@dataclass
+class Training:
+    """When it was asked for, when its work began and ended, as the laptop heard it."""
+
+    asked: float
+    began: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def waited(self) -> float:
+        return self.began - self.asked
+
+
+@dataclass
+class Told:
+    """What is known of a lesson at its end; `failure` is empty when all went well."""
+
+    phases: list[Phase] = field(default_factory=list)
+    training: Training | None = None
+    failure: str = ""
+    home: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+
+class Lesson:
+    """`begin` starts its thread, which ends with the last command, with the first that fails, or soon after `stop`."""
+
+    def __init__(self, owner: Owner, room: Room, folder: Path, images: int, width: int, hosts: bool, recipe: tuple[str, ...]) -> None:
+        self.owner = owner
+        self.told = Told()
+        self.pictures = folder / "pictures"
+        self.laptop = Laptop(folder, owner.project, owner.login, owner.host if hosts else "", PATIENCE_S, keeps=True)
+        for number, card in enumerate(CARDS):
+            # The same card in other hands and in other light on each laptop.
+            pictures(self.pictures / card, card, "record", images, seed=1000 * owner.number + number, width=width)
+        room.write_config(owner, folder)
+        self._nano = room.nano_of(owner).name
+        self._recipe = recipe
+        self._running: Running | None = None
+        self._after_s = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"lesson-{owner.number}")
+
+    def begin(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Its command is killed; what it began on other machines goes with the room."""
+        self._stopped.set()
+        running = self._running
+        if running is not None:
+            running.kill()
+
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    @property
+    def pid(self) -> int | None:
+        """Of its command, which leads a session of its own."""
+        running = self._running
+        return running.pid if running is not None else None
+
+    # ---- its thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._stopped.wait(self._after_s)
+        try:
+            for name in PHASES:
+                phase = Phase(name, time.monotonic())
+                self.told.phases.append(phase)
+                try:
+                    for words in self._words(name):
+                        self._command(words, self._hear_training if name == "train" else None)
+                finally:
+                    phase.ended = time.monotonic()
+            self.told.home = fingerprint(self.laptop.folder)
+        except (Broken, OSError, ValueError) as error:
+            self.told.failure = f"{self.told.phases[-1].name}: {error}"
+
+    def _words(self, phase: str) -> list[tuple[str, ...]]:
+        project = self.owner.project
+        if phase == "new":
+            return [("new", project, "--classes", ",".join(CLASSES))]
+        if phase == "import":
+            return [("import", project, "--class", name, str(self.pictures / card))
+                    for name, card in zip(CLASSES, CARDS, strict=True)]
+        if phase == "train":
+            return [("train", project, "--recipe", "quick", *self._recipe)]
+        if phase == "deploy":
+            return [("deploy", project, "--nano", self._nano)]
+        return [(phase, project)]
+
+    def _command(self, words: tuple[str, ...], hear: Callable[[dict[str, Any]], None] | None) -> None:
+        if self._stopped.is_set():
+            raise Broken("broken off")
+        self._running = running = self.laptop.start(*words)
+        try:
+            if self._stopped.is_set():
+                running.kill()
+            if hear is not None:
+                self.told.training = Training(time.monotonic())
+                while running.runs:
+                    for line in running.look():
+                        hear(line)
+                    time.sleep(LOOK_S)
+                for line in running.look():
+                    hear(line)
+        finally:
+            tried = running.wait()
+            self._running = None
+        if tried.code:
+            error = tried.lines[-1].get("error", {}) if tried.lines else {}
+            said = " ".join(str(error[key]) for key in ("code", "what", "why") if error.get(key))
+            raise Broken(f"exit {tried.code}: {said or tried.errors[-300:] or 'no word'}")
+
+    def _hear_training(self, line: dict[str, Any]) -> None:
+        training = self.told.training
+        assert training is not None
+        if line.get("code") in BEGUN and not training.began:
+            training.began = time.monotonic()
+        if line.get("type") == "result":
+            training.ended = time.monotonic()
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
+    """Of each file below: when it was last written, and its content."""
+    return {name: ((folder / name).stat().st_mtime_ns, digest) for name, digest in hashes(folder).items()}
