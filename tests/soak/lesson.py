@@ -60,7 +60,8 @@ class Told:
 class Lesson:
     """`begin` starts its thread, which ends with the last command, with the first that fails, or soon after `stop`."""
 
-    def __init__(self, owner: Owner, room: Room, folder: Path, images: int, width: int, hosts: bool, recipe: tuple[str, ...]) -> None:
+    def __init__(self, owner: Owner, room: Room, folder: Path, images: int, width: int, hosts: bool,
+                 recipe: tuple[str, ...]) -> None:
         self.owner = owner
         self.told = Told()
         self.pictures = folder / "pictures"
