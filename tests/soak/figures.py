@@ -39,21 +39,20 @@ class Soak:
 
     @property
     def trainings(self) -> list[Training]:
-        told = [lesson.told.training for lesson in self.lessons]
-        return [training for training in told if training is not None and training.began and training.ended]
+        return [lesson.told.training for lesson in self.lessons if lesson.told.training.whole]
 
     def to_json(self) -> dict[str, Any]:
-        waits = [training.waited for training in self.trainings]
-        work = [training.ended - training.began for training in self.trainings]
-        busy, idle = gpu(self.trainings)
+        waits = [training.turn - training.asked for training in self.trainings]
+        held = [training.ended - training.turn for training in self.trainings]
+        gpu = use(self.trainings)
         return {
             "v": 1, "ok": self.ok, "scheduler": self.scheduler, "laptops": len(self.lessons), "images": 3 * self.images,
             "spread_s": self.spread_s, "machine": {"processors": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
                                                    "python": platform.python_version()},
             "seconds": round(self.seconds, 1),
             "phases": {name: _median_max(self._seconds_of(name)) for name in PHASES},
-            "queue_s": _median_max(waits), "training_s": _median_max(work),
-            "gpu": {"busy_s": round(busy, 1), "idle_while_waited_for_s": round(idle, 1)},
+            "queue_s": _median_max(waits), "training_s": _median_max(held),
+            "gpu": {name: round(seconds, 1) for name, seconds in gpu.items()},
             "memory_mb": {part: size >> 20 for part, size in self.peaks.parts.items()},
             "processes": dict(self.peaks.processes), "sshd": dict(self.told), "laptops_came_again": self.again,
             "finished": len(self.lessons) - len(self.failures), "failures": self.failures, "problems": list(self.problems),
@@ -71,10 +70,11 @@ class Soak:
             ("images of each", str(told["images"])),
             ("from the first to the last second", _duration(self.seconds)),
             *((f"{name}, median (worst)", _pair(told["phases"][name])) for name in PHASES),
-            ("of train: waited for its turn, median (worst)", _pair(told["queue_s"])),
-            ("of train: its work, median (worst)", _pair(told["training_s"])),
-            ("a training was at work", f"{_duration(told['gpu']['busy_s'])}"),
-            ("none was, while somebody waited", f"{told['gpu']['idle_while_waited_for_s']:.1f} s"),
+            ("of train: in the queue, median (worst)", _pair(told["queue_s"])),
+            ("of train: with the GPU, median (worst)", _pair(told["training_s"])),
+            ("somebody had the GPU", _duration(told["gpu"]["held_s"])),
+            ("nobody had it, while somebody waited", f"{told['gpu']['free_s']:.1f} s"),
+            ("it loaded libraries, while somebody waited", f"{told['gpu']['loading_s']:.1f} s"),
             ("most memory at a time, all together", f"{memory['total']} MB in {processes['total']} processes"),
             *((f"most memory of {_NAMES[part]}", f"{memory[part]} MB in {processes[part]} processes")
               for part in PARTS if processes[part]),
@@ -85,21 +85,18 @@ class Soak:
         return found
 
 
-def gpu(trainings: Sequence[Training]) -> tuple[float, float]:
-    """For how long at least one training was at work, and for how long none was though at least one waited.
-
-    What a training needs before its first word of work (its libraries) counts as not at work.
-    """
-    moments = sorted({moment for one in trainings for moment in (one.asked, one.began, one.ended)})
-    busy = idle = 0.0
+def use(trainings: Sequence[Training]) -> dict[str, float]:
+    """`held_s`: at least one training had its turn. `free_s`: none had, though one waited for it. `loading_s`: those that had
+    their turn were not at work yet, and others waited."""
+    moments = sorted({moment for one in trainings for moment in (one.asked, one.turn, one.began, one.ended)})
+    found = {"held_s": 0.0, "free_s": 0.0, "loading_s": 0.0}
     for before, after in zip(moments, moments[1:], strict=False):
-        at_work = any(one.began <= before and after <= one.ended for one in trainings)
-        # Before the first has begun there is nobody to wait for.
-        waits = any(one.asked <= before and after <= one.began for one in trainings) and any(
-            one.began <= before for one in trainings)
-        busy += (after - before) * at_work
-        idle += (after - before) * (waits and not at_work)
-    return busy, idle
+        held = [one for one in trainings if one.turn <= before < one.ended]
+        waited_for = any(one.asked <= before < one.turn for one in trainings)
+        found["held_s"] += (after - before) * bool(held)
+        found["free_s"] += (after - before) * (waited_for and not held)
+        found["loading_s"] += (after - before) * (waited_for and bool(held) and all(before < one.began for one in held))
+    return found
 
 
 def table(soak: Soak) -> str:

@@ -1,5 +1,6 @@
 """One laptop's lesson: the commands of the eight steps up to the Nano, one after the other, each a process of its own."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from laptops import Broken, Laptop, Running, hashes, pictures
+from laptops import Broken, Laptop, Running, hashes, pictures, receipt
 
 from tests.soak.room import Owner, Room
 
@@ -17,13 +18,13 @@ PHASES = ("new", "import", "split", "upload", "train", "export", "deploy")
 LOOK_S = 0.1
 # A command may wait for as many trainings as the class has laptops.
 PATIENCE_S = 3600.0
-# What begins a training's work: the first of these in what the laptop hears. Before it, the training waits.
-BEGUN = ("train.device",)
+# A training's first word of work, once its libraries are loaded.
+AT_WORK = "train.device"
 
 
 @dataclass
 class Phase:
-    """Times are those of time.monotonic(), which is one clock for all processes of this computer."""
+    """Times are unix times: all that is simulated has one clock."""
 
     name: str
     began: float
@@ -36,15 +37,17 @@ class Phase:
 
 @dataclass
 class Training:
-    """When it was asked for, when its work began and ended, as the laptop heard it."""
+    """When the server had it, when its turn came and its program was started, when its work began (the laptop heard it), and
+    when it was over. 0 what never was."""
 
-    asked: float
     began: float = 0.0
+    asked: float = 0.0
+    turn: float = 0.0
     ended: float = 0.0
 
     @property
-    def waited(self) -> float:
-        return self.began - self.asked
+    def whole(self) -> bool:
+        return 0.0 < self.asked <= self.turn <= self.began <= self.ended
 
 
 @dataclass
@@ -52,7 +55,7 @@ class Told:
     """What is known of a lesson at its end; `failure` is empty when all went well."""
 
     phases: list[Phase] = field(default_factory=list)
-    training: Training | None = None
+    training: Training = field(default_factory=Training)
     failure: str = ""
     home: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -66,10 +69,11 @@ class Lesson:
         self.told = Told()
         self.pictures = folder / "pictures"
         self.laptop = Laptop(folder, owner.project, owner.login, owner.host if hosts else "", PATIENCE_S, keeps=True)
-        for number, card in enumerate(CARDS):
+        for number, (name, card) in enumerate(zip(CLASSES, CARDS, strict=True)):
             # The same card in other hands and in other light on each laptop.
-            pictures(self.pictures / card, card, "record", images, seed=1000 * owner.number + number, width=width)
+            pictures(self.pictures / name, card, "record", images, seed=1000 * owner.number + number, width=width)
         room.write_config(owner, folder)
+        self._server = room.server
         self._nano = room.nano_of(owner).name
         self._recipe = recipe
         self._running: Running | None = None
@@ -108,15 +112,16 @@ class Lesson:
         self._stopped.wait(self._after_s)
         try:
             for name in PHASES:
-                phase = Phase(name, time.monotonic())
+                phase = Phase(name, time.time())
                 self.told.phases.append(phase)
                 try:
                     for words in self._words(name):
                         self._command(words, self._hear_training if name == "train" else None)
                 finally:
-                    phase.ended = time.monotonic()
+                    phase.ended = time.time()
+            self._look_at_training()
             self.told.home = fingerprint(self.laptop.folder)
-        except (Broken, OSError, ValueError) as error:
+        except (Broken, OSError, ValueError, KeyError) as error:
             self.told.failure = f"{self.told.phases[-1].name}: {error}"
 
     def _words(self, phase: str) -> list[tuple[str, ...]]:
@@ -124,8 +129,7 @@ class Lesson:
         if phase == "new":
             return [("new", project, "--classes", ",".join(CLASSES))]
         if phase == "import":
-            return [("import", project, "--class", name, str(self.pictures / card))
-                    for name, card in zip(CLASSES, CARDS, strict=True)]
+            return [("import", project, str(self.pictures))]
         if phase == "train":
             return [("train", project, "--recipe", "quick", *self._recipe)]
         if phase == "deploy":
@@ -140,7 +144,6 @@ class Lesson:
             if self._stopped.is_set():
                 running.kill()
             if hear is not None:
-                self.told.training = Training(time.monotonic())
                 while running.runs:
                     for line in running.look():
                         hear(line)
@@ -156,12 +159,18 @@ class Lesson:
             raise Broken(f"exit {tried.code}: {said or tried.errors[-300:] or 'no word'}")
 
     def _hear_training(self, line: dict[str, Any]) -> None:
-        training = self.told.training
-        assert training is not None
-        if line.get("code") in BEGUN and not training.began:
-            training.began = time.monotonic()
-        if line.get("type") == "result":
-            training.ended = time.monotonic()
+        if line.get("code") == AT_WORK and not self.told.training.began:
+            self.told.training.began = time.time()
+
+    def _look_at_training(self) -> None:
+        """What its run's folder on the server tells."""
+        model, training = receipt(self.laptop, "train")["model"], self.told.training
+        for spec in (self._server.root / ".ai_nano" / "runs").glob("*-train-*/spec.json"):
+            told = json.loads(spec.read_text(encoding="utf-8"))
+            if told["program"] == "gpu_server/train.py" and told["params"]["model"] == model:
+                training.asked = float(told["started"])
+                training.turn = spec.with_name("pid.json").stat().st_mtime
+                training.ended = spec.with_name("exit.json").stat().st_mtime
 
 
 def fingerprint(folder: Path) -> dict[str, tuple[int, str]]:
