@@ -63,8 +63,7 @@ class Told:
 class Lesson:
     """`begin` starts its thread, which ends with the last command, with the first that fails, or soon after `stop`."""
 
-    def __init__(self, owner: Owner, room: Room, folder: Path, images: int, width: int, hosts: bool,
-                 recipe: tuple[str, ...]) -> None:
+    def __init__(self, owner: Owner, room: Room, folder: Path, images: int, width: int, hosts: bool) -> None:
         self.owner = owner
         self.told = Told()
         self.pictures = folder / "pictures"
@@ -75,7 +74,6 @@ class Lesson:
         room.write_config(owner, folder)
         self._server = room.server
         self._nano = room.nano_of(owner).name
-        self._recipe = recipe
         self._running: Running | None = None
         self._after_s = 0.0
         self._stopped = threading.Event()
@@ -115,8 +113,7 @@ class Lesson:
                 phase = Phase(name, time.time())
                 self.told.phases.append(phase)
                 try:
-                    for words in self._words(name):
-                        self._command(words, self._hear_training if name == "train" else None)
+                    self._command(self.words(name), self._hear_training if name == "train" else None)
                 finally:
                     phase.ended = time.time()
             self._look_at_training()
@@ -124,17 +121,17 @@ class Lesson:
         except (Broken, OSError, ValueError, KeyError) as error:
             self.told.failure = f"{self.told.phases[-1].name}: {error}"
 
-    def _words(self, phase: str) -> list[tuple[str, ...]]:
+    def words(self, phase: str) -> tuple[str, ...]:
         project = self.owner.project
         if phase == "new":
-            return [("new", project, "--classes", ",".join(CLASSES))]
+            return "new", project, "--classes", ",".join(CLASSES)
         if phase == "import":
-            return [("import", project, str(self.pictures))]
+            return "import", project, str(self.pictures)
         if phase == "train":
-            return [("train", project, "--recipe", "quick", *self._recipe)]
+            return "train", project, "--recipe", "quick"
         if phase == "deploy":
-            return [("deploy", project, "--nano", self._nano)]
-        return [(phase, project)]
+            return "deploy", project, "--nano", self._nano
+        return phase, project
 
     def _command(self, words: tuple[str, ...], hear: Callable[[dict[str, Any]], None] | None) -> None:
         if self._stopped.is_set():

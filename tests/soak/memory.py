@@ -30,10 +30,10 @@ class Peaks:
 class Watcher:
     """Use with `with`. `sessions` gives the laptops' commands that run now, each the leader of its session."""
 
-    def __init__(self, folder: Path, listener: Callable[[], set[int]], sessions: Callable[[], set[int]]) -> None:
+    def __init__(self, folder: Path, sshd: set[int], slurm: set[int], sessions: Callable[[], set[int]]) -> None:
         self.peaks = Peaks()
-        self._folder = folder
-        self._listener, self._sessions = listener, sessions
+        self._folder = str(folder)
+        self._sshd, self._slurm, self._sessions = sshd, slurm, sessions
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="soak-memory")
 
@@ -51,7 +51,7 @@ class Watcher:
 
     def look(self) -> dict[str, list[int]]:
         """The sizes of the room's processes now."""
-        laptops, listeners = self._sessions(), self._listener()
+        laptops = self._sessions()
         seen: dict[str, list[int]] = {part: [] for part in PARTS}
         parents: dict[int, int] = {}
         sessions: dict[int, int] = {}
@@ -62,29 +62,25 @@ class Watcher:
                 parents[pid], sessions[pid] = fields
                 lines[pid] = command(pid)
         for pid, line in lines.items():
-            part = _part(pid, line, parents, sessions, laptops, listeners, str(self._folder))
+            above, parent = {pid}, parents[pid]
+            while parent > 1 and parent not in above:
+                above.add(parent)
+                parent = parents.get(parent, 0)
+            part = "laptops" if sessions[pid] in laptops else self._part(line, above)
             if part:
-                seen[part].append(_pss(pid))
+                seen[part].append(pss(pid))
         return seen
 
-
-def _part(pid: int, line: str, parents: dict[int, int], sessions: dict[int, int], laptops: set[int], listeners: set[int],
-          folder: str) -> str:
-    """Empty for a process that is not of the room."""
-    if sessions[pid] in laptops:
-        return "laptops"
-    above, parent = set(), pid
-    while parent > 1 and parent not in above:
-        above.add(parent)
-        parent = parents.get(parent, 0)
-    if "sshd" in line.split(" ")[0] and above & listeners:
-        return "sshd"
-    name = line.split(" ")[0].rpartition("/")[2].rstrip(":")
-    if name.startswith("slurm") or name == "munged":
-        return "slurm" if folder in line or above & listeners or name.startswith("slurmstepd") else ""
-    if folder not in line and not above & listeners:
-        return ""
-    return "server" if f"{folder}/DL" in line or above & listeners else "nanos" if f"{folder}/nano" in line else ""
+    def _part(self, line: str, above: set[int]) -> str:
+        """Of a process by its command line and by whom it comes from; empty for one that is not of the room."""
+        name = line.partition(" ")[0].rpartition("/")[2]
+        if above & self._slurm and self._folder not in line or name.startswith("slurmstepd"):
+            return "slurm"
+        if above & self._sshd:
+            return "sshd" if name.startswith("sshd") else "server"
+        if f"{self._folder}/DL" in line:
+            return "server"
+        return "nanos" if f"{self._folder}/nano" in line else ""
 
 
 def _stat(pid: int) -> tuple[int, int] | None:
@@ -96,7 +92,7 @@ def _stat(pid: int) -> tuple[int, int] | None:
     return None if fields[0] == b"Z" else (int(fields[1]), int(fields[3]))
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
     """In bytes; 0 where it has just ended."""
     try:
         for line in Path("/proc", str(pid), "smaps_rollup").read_bytes().splitlines():

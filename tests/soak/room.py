@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from slurm_room import SlurmRoom, running_slurm
 from ssh_servers import make_key
 
 from ai_nano.demo.classroom import nano_python
@@ -25,12 +26,14 @@ class LoggingSshd(OpenSsh):
     """sshd with its default of MaxStartups, and a log of who logged in and who was sent away."""
 
     max_startups = MAX_STARTUPS
+    more_lines: tuple[str, ...] = ()
 
     def _command(self, host_key: Path) -> list[str]:
         words = super()._command(host_key)
         config = self.folder / "sshd_config"
         # The first of two lines counts.
-        config.write_text(f"MaxStartups {self.max_startups}\nLogLevel VERBOSE\n{config.read_text()}")
+        lines = (f"MaxStartups {self.max_startups}", "LogLevel VERBOSE", *self.more_lines, config.read_text())
+        config.write_text("\n".join(lines))
         return words
 
     @property
@@ -90,6 +93,7 @@ class Room:
         self.server.max_startups = max_startups
         self.nanos: list[Machine] = [Embedded(f"nano{number}", self.folder / f"nano{number}", nano_python(), authorized)
                                      for number in range(1, nanos + 1)]
+        self._slurm: SlurmRoom | None = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Room":
@@ -97,7 +101,8 @@ class Room:
             stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             stack.callback(lambda: end_all(processes_of(self.folder)))
             if self.scheduler == "slurm":
-                stack.enter_context(self._slurm())
+                self._slurm = stack.enter_context(running_slurm())
+                self.server.more_lines = (self._slurm.sshd_line,)
             for machine in (self.server, *self.nanos):
                 machine.start()
                 stack.callback(machine.kill)
@@ -107,8 +112,9 @@ class Room:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stack.close()
 
-    def _slurm(self) -> contextlib.AbstractContextManager[Any]:
-        raise NotImplementedError("slurm")
+    @property
+    def slurm_processes(self) -> set[int]:
+        return {process.pid for process in self._slurm.processes} if self._slurm is not None else set()
 
     def nano_of(self, owner: Owner) -> Machine:
         return self.nanos[owner.number % len(self.nanos)]

@@ -25,7 +25,7 @@ LOOK_S = 0.2
 
 @dataclass(frozen=True)
 class Plan:
-    """`width` of the pictures in pixels; `train`: more words for `ai-nano train`."""
+    """`images` of each class, `width` of them in pixels."""
 
     laptops: int = 30
     images: int = 60
@@ -34,7 +34,6 @@ class Plan:
     spread_s: float = 5.0
     width: int = 640
     max_startups: str = MAX_STARTUPS
-    train: tuple[str, ...] = ()
 
 
 def soak(plan: Plan, say: Callable[[str], None]) -> Soak:
@@ -42,15 +41,15 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Soak:
     hosts = can_name_hosts()
     with Room(plan.scheduler, plan.nanos, hosts, plan.max_startups) as room:
         say(f"{plan.laptops} laptops get their pictures")
-        lessons = [Lesson(owner, room, room.folder / f"laptop-{owner.number:02d}", plan.images, plan.width, hosts, plan.train)
+        lessons = [Lesson(owner, room, room.folder / f"laptop-{owner.number:02d}", plan.images, plan.width, hosts)
                    for owner in owners(plan.laptops)]
         began = time.monotonic()
-        listener = room.server.own_processes
 
         def sessions() -> set[int]:
             return {lesson.pid for lesson in lessons if lesson.pid is not None}
 
-        with _all_at_work(lessons, room), Watcher(room.folder, lambda: listener, sessions) as memory:
+        with _all_at_work(lessons, room), Watcher(
+                room.folder, room.server.own_processes, room.slurm_processes, sessions) as memory:
             rng = random.Random(plan.laptops)
             for lesson in lessons:
                 lesson.begin(rng.uniform(0, plan.spread_s))
