@@ -111,7 +111,7 @@ class Costs:
 
     def _step(self, name: str) -> Step:
         link, server = self._room.server.link, self._server
-        before, logins, spent = link.traffic(), self._room.server.counts()["logins"], server.spent()
+        before, logins, spent = link.traffic, self._room.server.counts()["logins"], server.spent()
         began = time.monotonic()
         words = ("models",) if name == "models" else self._lesson.words(name)
         running = self._lesson.laptop.start(*words)
@@ -124,7 +124,7 @@ class Costs:
             raise Broken(f"{name} ends with {tried.code}: {tried.lines[-1:]}")
         while server.below():
             time.sleep(0.1)
-        after = link.traffic()
+        after = link.traffic
         return Step(name, seconds, server.spent() - spent, after.up - before.up, after.down - before.down,
                     self._room.server.counts()["logins"] - logins)
 
@@ -229,7 +229,8 @@ def many(costs: Costs, login: tuple[float, float], laptops: Sequence[int], nanos
         ("all follow their runs: memory", *(_size(n * (held.connection + held.follower)) for n in laptops)),
         ("kept on the disk by one lesson", *(_size(n * costs.bytes_there) for n in laptops)),
         ("files and folders of it", *(f"{n * costs.files_there:,}" for n in laptops)),
-        (f"a Nano for {nanos} laptops: the last one waits at most", *(_duration(60 * turn_min * (min(n, nanos) - 1)) for n in laptops)),
+        (f"a Nano for {nanos} laptops: the last one waits at most",
+         *(_duration(60 * turn_min * (min(n, nanos) - 1)) for n in laptops)),
         ("Nanos for that", *(str(-(-n // nanos)) for n in laptops))]
 
 
