@@ -52,8 +52,13 @@ class Try:
     @property
     def error(self) -> str:
         """The code of its error; empty when it said none."""
-        last = self.lines[-1] if self.lines else {}
-        return str(last.get("error", {}).get("code", ""))
+        return str(self.told.get("code", ""))
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Its error, as its last line tells it; empty without one."""
+        error = self.lines[-1].get("error") if self.lines else None
+        return error if isinstance(error, dict) else {}
 
 
 class Laptop:

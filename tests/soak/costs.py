@@ -12,16 +12,18 @@ import argparse
 import ctypes
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "integration")]
-from laptops import Broken, receipt  # noqa: E402
+from laptops import Broken, must, receipt  # noqa: E402
 from processes import children, command  # noqa: E402
 
 from ai_nano.core.room.config import MachineConfig, NanoConfig  # noqa: E402
@@ -32,7 +34,7 @@ from tests.soak.memory import pss  # noqa: E402
 from tests.soak.room import Room, owners  # noqa: E402
 
 LOGINS = 20
-FOLLOWED_S = 5.0
+SETTLED_S, FOLLOWED_S, WAIT_S = 4.0, 10.0, 120.0
 PR_SET_CHILD_SUBREAPER = 36
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -51,14 +53,13 @@ class Step:
 
 @dataclass
 class Held:
-    """Most memory, in bytes: of one connection that follows a run (sshd's two processes, and our program that tells), of the
-    process that waits with the libraries loaded, of the training; and the processor's time of the one who tells, by second."""
+    """Most memory, in bytes: of one connection that follows a run (sshd's processes, and our program that tells), of the process
+    that waits with the libraries loaded, of the training."""
 
     connection: int = 0
     follower: int = 0
     ahead: int = 0
     work: int = 0
-    follower_s: float = 0.0
 
 
 class Server:
@@ -103,7 +104,7 @@ class Costs:
         self.held = Held()
         self.steps: list[Step] = []
         self.bytes_there = self.files_there = 0
-        self._first: dict[int, tuple[float, float]] = {}
+        self.follower_s = 0.0
 
     def carry_out(self) -> None:
         for name in ("new", "import", "split", "upload", "train", "export", "deploy", "models"):
@@ -129,22 +130,41 @@ class Costs:
                     self._room.server.counts()["logins"] - logins)
 
     def _look(self) -> None:
-        now, sshd, held = time.monotonic(), 0, self.held
+        sshd, held = 0, self.held
         for pid in self._server.below():
             line = command(pid)
             if line.startswith("sshd"):
                 sshd += pss(pid)
             elif " follow " in line:
                 held.follower = max(held.follower, pss(pid))
-                since, spent = self._first.setdefault(pid, (now, _spent(pid)))
-                if now - since > FOLLOWED_S:
-                    held.follower_s = (_spent(pid) - spent) / (now - since)
             elif "ahead.py" in line:
                 held.ahead = max(held.ahead, pss(pid))
         held.connection = max(held.connection, sshd)
         root = str(self._room.server.root)
         work = sum(pss(pid) for pid in children(os.getpid()) for pid in (pid, *children(pid)) if root in command(pid))
         held.work = max(held.work, work)
+
+    def two_who_wait(self, other: Lesson) -> None:
+        """Two laptops follow: the one's training has been stopped by us, the other's waits for it. By the second and laptop, what
+        the server needs for that."""
+        for name in ("new", "import", "split", "upload"):
+            must(other.laptop.run(*other.words(name)))
+        runs = self._room.server.root / ".ai_nano" / "runs"
+        before, commands = set(runs.iterdir()), [self._lesson.laptop.start(*self._lesson.words("train"))]
+        try:
+            (run,) = _wait_for(lambda: set(runs.glob("*-train-*")) - before)
+            training = _wait_for(lambda: json.loads((run / "pid.json").read_text())["pgid"])
+            os.killpg(training, signal.SIGSTOP)
+            commands.append(other.laptop.start(*other.words("train")))
+            _wait_for(lambda: list(runs.glob("*-train-*/waiting")))
+            time.sleep(SETTLED_S)
+            spent = {pid: _run_s(pid) for pid in self._server.below()}
+            time.sleep(FOLLOWED_S)
+            self.follower_s = sum(_run_s(pid) - since for pid, since in spent.items()) / FOLLOWED_S / 2
+            os.killpg(training, signal.SIGCONT)
+        finally:
+            for running in commands:
+                running.wait()
 
     def login_s(self) -> tuple[float, float]:
         """Of one login: the server's processor, and how long the laptop waited."""
@@ -171,6 +191,22 @@ class Costs:
         return sum(found.values()), len(found)
 
 
+def _wait_for(there: Callable[[], Any]) -> Any:
+    """What it gives once that is anything. Raises Broken."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        with suppress(OSError, ValueError):
+            if found := there():
+                return found
+        time.sleep(0.02)
+    raise Broken("it never came")
+
+
+def _run_s(pid: int) -> float:
+    """Of its main thread, on a processor; finer than ticks."""
+    return int(Path("/proc", str(pid), "schedstat").read_bytes().split()[0]) / 1e9
+
+
 class _Nobody:
     def trust_host_key(self, machine: str, kind: str, fingerprint: str) -> bool:
         return False
@@ -195,6 +231,7 @@ def measure(images: int, width: int) -> tuple[Costs, tuple[float, float]]:
         login = costs.login_s()
         costs.carry_out()
         costs.bytes_there, costs.files_there = costs.disk()
+        costs.two_who_wait(Lesson(owners(2)[1], room, room.folder / "laptop-01", 8, width, hosts=False))
         return costs, login
 
 
@@ -205,7 +242,7 @@ def one_laptop(costs: Costs, login: tuple[float, float]) -> list[tuple[str, str]
     held = costs.held
     return [
         ("a login", f"server {1000 * login[0]:.0f} ms of a processor, {1000 * login[1]:.0f} ms for the laptop"), *rows,
-        ("who follows a run, by the second", f"server {1000 * held.follower_s:.0f} ms of a processor"),
+        ("who waits for his training, by the second", f"server {1000 * costs.follower_s:.1f} ms of a processor"),
         ("memory there of who follows", f"{_size(held.connection)} sshd, {_size(held.follower)} our program"),
         ("memory of a training", _size(held.work)), ("memory of what waits with the libraries loaded", _size(held.ahead)),
         ("kept on the server's disk", f"{_size(costs.bytes_there)} in {costs.files_there} files and folders")]
@@ -225,8 +262,8 @@ def many(costs: Costs, login: tuple[float, float], laptops: Sequence[int], nanos
         ("GPUs for a wait of 5 min at most", *(str(max(1, -int(-(n * train.seconds) // 300))) for n in laptops)),
         ("exports: time of one processor", *(_duration(n * export.server_s) for n in laptops)),
         ("all of a lesson: time of one processor", *(_duration(n * processor_s) for n in laptops)),
-        ("all follow their runs: processors busy", *(f"{n * held.follower_s:.2g}" for n in laptops)),
-        ("all follow their runs: memory", *(_size(n * (held.connection + held.follower)) for n in laptops)),
+        ("all wait for their trainings: processors busy", *(f"{n * costs.follower_s:.2g}" for n in laptops)),
+        ("all wait for their trainings: memory", *(_size(n * (held.connection + held.follower)) for n in laptops)),
         ("kept on the disk by one lesson", *(_size(n * costs.bytes_there) for n in laptops)),
         ("files and folders of it", *(f"{n * costs.files_there:,}" for n in laptops)),
         (f"a Nano for {nanos} laptops: the last one waits at most",

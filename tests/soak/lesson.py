@@ -151,8 +151,7 @@ class Lesson:
             tried = running.wait()
             self._running = None
         if tried.code:
-            error = tried.lines[-1].get("error", {}) if tried.lines else {}
-            said = " ".join(str(error[key]) for key in ("code", "what", "why") if error.get(key))
+            said = " ".join(str(tried.told[key]) for key in ("code", "what", "why") if tried.told.get(key))
             raise Broken(f"exit {tried.code}: {said or tried.errors[-300:] or 'no word'}")
 
     def _hear_training(self, line: dict[str, Any]) -> None:

@@ -31,8 +31,8 @@ class LoggingSshd(OpenSsh):
     def _command(self, host_key: Path) -> list[str]:
         words = super()._command(host_key)
         config = self.folder / "sshd_config"
-        # The first of two lines counts.
-        lines = (f"MaxStartups {self.max_startups}", "LogLevel VERBOSE", *self.more_lines, config.read_text())
+        # The first of two lines counts, but for MaxStartups the last.
+        lines = ("LogLevel VERBOSE", *self.more_lines, config.read_text(), f"MaxStartups {self.max_startups}\n")
         config.write_text("\n".join(lines))
         return words
 
@@ -43,7 +43,7 @@ class LoggingSshd(OpenSsh):
     def counts(self) -> dict[str, int]:
         """`logins`, and `refused` for MaxStartups."""
         said = self.log.read_text(errors="replace")
-        return {"logins": len(re.findall(r"^Accepted ", said, re.MULTILINE)),
+        return {"logins": len(re.findall(r"^Accepted (?:publickey|password) ", said, re.MULTILINE)),
                 "refused": len(re.findall(r"^drop connection .* past MaxStartups", said, re.MULTILINE))}
 
 
