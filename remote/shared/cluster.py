@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shared.runs import RunFolder
 
 # A job that ended by itself wrote exit.json; another node's file may take a while to be seen here.
-LATE_S = 20.0
+LATE_S = 12.0
 # After which a submission that was not answered has failed.
 SUBMITTED_S = 120.0
 # scancel sends TERM, and KILL after the cluster's KillWait.
