@@ -16,6 +16,9 @@ from ai_nano.machines.job import PATIENCE_S, Job
 from ai_nano.machines.onlooker import Onlooker
 
 ANSWER_TIMEOUT_S = 60.0
+# Of a machine that says meanwhile that it is alive.
+ALIVE_TIMEOUT_S = 300.0
+MOST_ALIVE = 1000
 LAST_WORDS_S = 2.0
 # Between two looks whether somebody has cancelled.
 SLICE_S = 0.5
@@ -116,7 +119,7 @@ class ProgramMachine:
             except MachineError as error:
                 unsent = error
             # What ended before it had read all may have said why.
-            line = first_line(channel, self.name, ANSWER_TIMEOUT_S if unsent is None else LAST_WORDS_S)
+            line = self._answer_line(channel, ANSWER_TIMEOUT_S if unsent is None else LAST_WORDS_S)
             if line is None:
                 raise unsent or MachineError("machine.silent", machine=self.name)
             status, errors = channel.finish()
@@ -167,6 +170,17 @@ class ProgramMachine:
         finally:
             channel.close()
 
+    def _answer_line(self, channel: Channel, timeout: float) -> bytes | None:
+        """None where none came in time; signs of life before it put the time off, within bounds."""
+        until = time.monotonic() + ALIVE_TIMEOUT_S
+        for _ in range(MOST_ALIVE):
+            line = first_line(channel, self.name, timeout)
+            if not line or not _is_alive(line):
+                return line
+            if time.monotonic() > until:
+                break
+        return None
+
     def _no_answer(self, status: int, errors: str) -> MachineError:
         details = [answers.shown(one) for one in errors.strip().splitlines()[-10:]]
         if status in (126, 127):
@@ -175,3 +189,9 @@ class ProgramMachine:
             return MachineError("machine.lost", machine=self.name)
         return MachineError("machine.no_answer", machine=self.name, status=status, details=details)
 
+
+def _is_alive(line: bytes) -> bool:
+    try:
+        return answers.decode(line).get("type") == "alive"
+    except answers.Nonsense:
+        return False

@@ -15,7 +15,8 @@ from shared.runs import RunFolder
 from shared.waiting import Waiting
 from shared.wire import Appender, decode, encode
 
-POLL_S = 0.05
+# How often is looked: after a silence seldom, for a whole class follows runs that say nothing while they wait.
+POLL_S, POLL_MOST_S = 0.05, 0.25
 ALIVE_S = 1.0
 LOG_BYTES = 64 * 1024
 EVENTS_BYTES = 256 * 1024
@@ -164,6 +165,11 @@ class Inbox:
             os.close(descriptor)
 
 
+def pause_s(silent_s: float) -> float:
+    """Until the next look: what comes is late by a tenth of the silence before it at most."""
+    return min(POLL_MOST_S, max(POLL_S, silent_s / 10))
+
+
 def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
     """Returns when the run has ended and all was sent, or, while it runs, at the end of standard input.
 
@@ -171,7 +177,7 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
     """
     tails = (EventTail(folder.events, events_offset), LogTail(folder.output, log_offset))
     inbox, waiting = Inbox(folder), Waiting(folder)
-    looked = last_said = time.monotonic()
+    looked = last_said = moved = time.monotonic()
     ended = _end(folder)
     listening = True
     while True:
@@ -181,14 +187,14 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
         if queue is not None:
             say("queue", **queue)
         if any(sent) or queue is not None:
-            last_said = now
+            last_said = moved = now
         elif ended is not None:
             say("end", **ended)
             return
         elif now - last_said >= ALIVE_S:
             say("alive")
             last_said = now
-        listening = listening and inbox.read(0 if any(sent) else POLL_S)
+        listening = listening and inbox.read(0 if any(sent) else pause_s(now - moved))
         if not listening and ended is None:
             return
         if ended is None and (folder.exit() is not None or now - looked >= ALIVE_S):
