@@ -20,12 +20,14 @@ from far_jobs import wait_until
 from slurm_room import GPU_NODE, SlurmRoom
 from ssh_machines import config_for, connect
 from ssh_servers import SshServer, start_server
+from test_jobs_terminal import Terminal
 
 from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached, WorkFailed
 from ai_nano.core.events import Event, Log, Progress
 from ai_nano.core.ports import Machine
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import scheduler
 from ai_nano.core.room.config import ServerConfig
 from ai_nano.core.room.training_queue import Queued
@@ -212,6 +214,37 @@ def test_one_that_outlives_its_laptop_is_taken_up_again(room: Room) -> None:
     last = room.follow(room.laptop("bob@lab3").attach(second.job.id))
     assert last.end()["ok"] is True
     assert [event.done for event in last.events if isinstance(event, Progress)] == list(range(200))
+
+
+def test_a_terminal_leaves_it_waiting_and_finds_it_again(room: Room, tmp_path: Path) -> None:
+    """`train --leave` comes back at once; `jobs` tells the place, follows and cancels; the project takes its own run up."""
+    machine = room.laptop("ada@lab1")
+    first = room.train(machine)
+    first.wait_for(lambda: first.said("probe.waiting"), "the first training")
+    home = tmp_path / "bob"
+    home.mkdir()
+    workspace = Workspace.create(home / "w", ["red", "green"])
+    workspace.note(Receipt("upload", "done", "", facts={"model": "photos"}))
+    bob = Terminal(room.server, machine, home)  # type: ignore[arg-type]
+    left = bob.run("train", "w", "--leave")[-1]
+    assert (left["ok"], left["left"], left["waiting"], left["model"]) == (True, True, True, "photos")
+    listed = next(one for one in bob.run("jobs")[-1]["jobs"] if one["id"] == left["run"])
+    assert listed["waiting"] and listed["student"] == "ada@lab"
+
+    def placed() -> str:
+        with bob.start("jobs") as process:
+            return process.communicate(timeout=60)[0]
+
+    wait_until(lambda: "You are next of 1 waiting for DL" in placed(), "the place", SECONDS)
+    with bob.start("--json", "train", "w") as process:
+        assert process.stdout is not None
+        lines = (json.loads(line) for line in process.stdout)
+        told = next(line for line in lines if line["type"] == "queue")
+        assert told["state"] == "waiting" and told["v"] == 1
+        process.send_signal(signal.SIGINT)
+        last = list(lines)[-1]
+    assert last["ok"] is False and process.wait(30) == 130
+    assert of(machine, left["run"])["state"] == "cancelled"
 
 
 def test_the_real_training(room: Room) -> None:
