@@ -87,7 +87,6 @@ class Lab:
         """A machine whose programs run under the Python of its system: the environment that `provision` mends may be broken."""
         with self._making:
             config = next(one for one in self.config.machines if one.name == name)
-            _refuse_not_yet(config)
             role = "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano"
             return self._made(replace(config, python=SYSTEM_PYTHON), role, f"{name} bare")
 

@@ -214,7 +214,8 @@ class MainWindow(QMainWindow):
             case "doctor":
                 return DoctorPage(session, self)
             case "room":
-                return RoomPage(session, self, self._start_on)
+                return RoomPage(session, self, self._start_on, on_doctor=lambda: self.show_page("doctor"),
+                                on_clean=lambda: self.main_menu.clean_up())
             case "report":
                 return ReportPage(session, self)
             case "lesson":

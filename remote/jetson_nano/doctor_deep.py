@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from jetson_nano import doctor_devices
-from jetson_nano.turn_queue import Queue, entries
+from jetson_nano.turn_queue import entries
 from shared.deep import check
 from shared.doctor import Asked
 from shared.findings import Check, Findings
 from shared.runs import Runs
+from shared.tickets import Queue
 
 INFERENCE = """
 import os

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from shared.files import files_below
+from shared.json_files import read, write_whole
 from shared.provision_python import ASK_S, Interpreter, environment, look
-from shared.runs import read, write_whole
 from shared.wire import VERSION, Failure
 
 MARKER = "ai_nano.json"
