@@ -120,13 +120,12 @@ def test_what_the_machine_does_not_let_go_is_named(lab: FakeLab) -> None:
 
 @pytest.mark.parametrize("language", texts.languages())
 def test_every_line_of_a_receipt_is_in_both_languages(lab: FakeLab, language: str) -> None:
-    before = texts.current_language()
     texts.set_language(language)
     try:
         lab.nano(None).things = MachineError("machine.silent", machine="nano1")
         words = receipt(lab).text
     finally:
-        texts.set_language(before)
+        texts.set_language(None)
     assert "clean." not in words and "m-002" in words
 
 

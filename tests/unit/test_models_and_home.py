@@ -84,7 +84,7 @@ def stop(room: Room, run: str, capsys: pytest.CaptureFixture[str]) -> Mapping[st
 
 def test_a_training_is_stopped_by_its_name(uploaded: Room, capsys: pytest.CaptureFixture[str]) -> None:
     server = uploaded.lab.server
-    server.running = [{"id": "run-7", "program": "gpu_server/train.py", "state": "running"}]
+    server.running = [{"id": "run-7", "program": "gpu_server/train.py", "state": "running", "waiting": False}]
     server.hold, server.ends["attached"] = threading.Event(), JobEnd("done", {"model": "m"})
     told = stop(uploaded, "run-7", capsys)
     assert told["ok"] and told["stopped"] == "run-7" and told["result"]["stopped"] is True
@@ -94,7 +94,7 @@ def test_a_training_is_stopped_by_its_name(uploaded: Room, capsys: pytest.Captur
 @pytest.mark.parametrize(("program", "state"), [("gpu_server/train.py", "done"), ("gpu_server/export.py", "running")])
 def test_what_keeps_no_best_model_is_not_stopped(
         uploaded: Room, capsys: pytest.CaptureFixture[str], program: str, state: str) -> None:
-    uploaded.lab.server.running = [{"id": "run-7", "program": program, "state": state}]
+    uploaded.lab.server.running = [{"id": "run-7", "program": program, "state": state, "waiting": False}]
     with pytest.raises(MissingPrerequisite) as caught:
         stop(uploaded, "run-7", capsys)
     assert caught.value.code == "jobs.no_stop" and uploaded.lab.server.commands == []
