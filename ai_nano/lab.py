@@ -9,7 +9,7 @@ import platformdirs
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import BadInput, ConfigError
+from ai_nano.core.errors import BadInput
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.project.workspace import Workspace
@@ -65,7 +65,6 @@ class Lab:
 
     @property
     def server_config(self) -> ServerConfig:
-        _refuse_not_yet(self.config.server)
         return self.config.server
 
     def nano_config(self, name: str | None) -> NanoConfig:
@@ -176,12 +175,6 @@ class Lab:
         return HostKeys(self._folder / known_hosts.FILE_NAME)
 
 
-def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
-    """What the contract allows in config.json and this version cannot carry out. ConfigError."""
-    if isinstance(config, ServerConfig) and config.scheduler == "slurm":
-        raise ConfigError("config.not_yet", what="scheduler: slurm")
-
-
 def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None,
                  room: Config | None = None) -> MachineFacts:
     """Connect with exactly these values, saved or not, run a program there, and close: a form's test button.
@@ -189,7 +182,6 @@ def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, f
     `role` is gpu_server or jetson_nano; `folder` the user's config folder, `room` where a jump host is looked up. Raises the
     project's errors. A host key is remembered only when `ask` trusts it.
     """
-    _refuse_not_yet(config)
     lab = Lab(room or configuration.nowhere(), ask, folder or user_folder())
     try:
         return lab._machine(config, role).facts()

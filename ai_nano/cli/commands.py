@@ -19,6 +19,7 @@ from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import config as configuration
 from ai_nano.core.room import own_projects
+from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow
 from ai_nano.lab import Lab, build_lab, build_workflow, steps, user_folder
@@ -122,14 +123,19 @@ def _keeping(args: argparse.Namespace) -> dict[str, Any]:
 def _step(args: argparse.Namespace, console: Console) -> int:
     step = args.command
     _check(args, step)
-    leave_at = Best if getattr(args, "leave", False) else None
     with _workflow(args, console, needs_machines=step not in (*LOCAL_STEPS, "try")) as workflow:
         try:
-            receipt = carry_out(workflow, step, _options(args, step), console, leave_at)
+            receipt = carry_out(workflow, step, _options(args, step), console,
+                                *([_may_leave] if getattr(args, "leave", False) else []))
         except Detached:
             return _left(workflow.workspace, args, console)
         console.result({"step": step, **receipt.facts}, summary(workflow.workspace, receipt))
     return 0
+
+
+def _may_leave(event: Event) -> bool:
+    """A training: there is a model, or it waits for a GPU."""
+    return isinstance(event, Best) or (isinstance(event, Queued) and event.waits)
 
 
 def _left(workspace: Workspace, args: argparse.Namespace, console: Console) -> int:
@@ -138,6 +144,10 @@ def _left(workspace: Workspace, args: argparse.Namespace, console: Console) -> i
     best = trained.best_of(attempt) or {}
     facts = {"model": attempt.facts["model"], "run": attempt.facts["run"], "stage": best.get("stage")}
     right = best.get("val_accuracy")
+    if not best:
+        console.result({"step": "train", "left": True, "waiting": True, **facts, "val_accuracy": None},
+                       t("summary.train.left_waiting", workspace=args.workspace, **facts))
+        return 0
     console.result({"step": "train", "left": True, **facts, "val_accuracy": right},
                    t("summary.train.left", workspace=args.workspace, val_accuracy=percent(right), **facts))
     return 0

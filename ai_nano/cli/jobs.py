@@ -11,6 +11,7 @@ from ai_nano.core.errors import AiNanoError, Detached, MachineError, MissingPrer
 from ai_nano.core.events import Log, ignore
 from ai_nano.core.figures import duration
 from ai_nano.core.ports import Machine
+from ai_nano.core.room import training_queue
 from ai_nano.core.texts import t
 from ai_nano.lab import Lab
 from ai_nano.steps.train import STOP
@@ -33,7 +34,7 @@ def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
     else:
         told, listener = "run", console.emit
         if args.stop:
-            if run["state"] != "running" or run["step"] != "train":
+            if run["state"] != "running" or run["waiting"] or run["step"] != "train":
                 raise MissingPrerequisite("jobs.no_stop", run=wanted)
             # A command goes out with the following, which tells what has long been told.
             job.send(STOP)
@@ -94,5 +95,7 @@ def line(run: Mapping[str, Any]) -> str:
     """One run in a line, for a person."""
     age, student = duration(run["age_s"]), run.get("student")
     since = t("jobs.line", age=age, student=student) if student else t("jobs.line_anonymous", age=age)
+    if run.get("queue"):
+        since += f"  ·  {training_queue.read(run['queue'], run['step'], run['machine']).headline}"
     state = t(f"job.state.{'waiting' if run.get('waiting') else run.get('why') or run['state']}")
     return f"{run['machine']:<12} {run['id']:<40} {t('step.' + run['step']):<28} {state:<12} {since}"

@@ -225,9 +225,10 @@ class Machine(Protocol):
         """Fetch one file of the machine's root; it appears at `target` only when whole."""
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> RemoteJob:
+              on_id: Callable[[str], None] = lambda run: None, schedule: Mapping[str, Any] | None = None) -> RemoteJob:
         """Start a program of `remote/` detached. `on_id` is told the run's id before anything is sent: whoever notes it
-        finds the run again, however the laptop ends."""
+        finds the run again, however the laptop ends. With a `schedule` (core/room/scheduler.py) it waits there for a GPU,
+        by whichever scheduler the machine has, and whoever follows it hears `queue` meanwhile."""
 
     def warm_up(self) -> None:
         """A program will be wanted there soon: load what it needs ahead. Never waits and never fails; a hint, no more."""

@@ -10,9 +10,11 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
 from ai_nano.core.events import WIRE_VERSION, Best, Building, Event, Health, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
-from ai_nano.core.room import turns
+from ai_nano.core.room import training_queue, turns
 
-WHYS = ("rebooted", "vanished")
+# Why a run ended without a last word: the machine's own reasons, and those of a cluster.
+WHYS = ("rebooted", "vanished", "time_limit", "out_of_memory", "node_failed", "preempted", "ended_by_cluster",
+        "forgotten_by_cluster")
 MOST_EPOCHS = 1_000_000
 MOST_CLASSES = 1000
 MOST_PINS = 40
@@ -71,6 +73,8 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
                             optional(answers.count, raw, "swap_free_mb"), answers.text(raw, "line", LONGEST_LOG_LINE))
         case "turn":
             return turns.read(raw, step, machine)
+        case "queue":
+            return training_queue.read(raw, step, machine)
         case _:
             return None
 
@@ -123,10 +127,11 @@ def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, s
 
 
 def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
-    """A run of runner.py's list: id, program, student, state, why, waiting, started, age_s, params; None for one that makes
-    no sense.
+    """A run of runner.py's list: id, program, student, state, why, waiting, started, age_s, params, queue; None for one that
+    makes no sense.
 
-    `now` is that machine's time. `waiting`: it runs, and its turn has not come.
+    `now` is that machine's time. `waiting`: it runs, and its turn has not come; `queue` then tells, of a training, as the event
+    does, where it stands.
     """
     try:
         if not names.is_model_name(run := answers.text(raw, "id")):
@@ -135,7 +140,8 @@ def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
         return {"id": run, "program": answers.text(raw, "program"), "student": optional(answers.text, raw, "student"),
                 "state": answers.code(raw, "state"), "why": optional(answers.choice, raw, "why", words=WHYS),
                 "waiting": bool(optional(answers.flag, raw, "waiting")), "started": started,
-                "age_s": max(0.0, now - (started or now)), "params": answers.params(raw)}
+                "age_s": max(0.0, now - (started or now)), "params": answers.params(raw),
+                "queue": optional(_queue, raw, "queue")}
     except answers.Nonsense:
         return None
 
@@ -144,6 +150,11 @@ def owner_of(raw: Mapping[str, Any]) -> dict[str, str | None]:
     """student, project and workspace of something on a machine; all None where nobody knows. Raises Nonsense."""
     owner = optional(answers.mapping, raw, "owner") or {}
     return {key: optional(answers.text, owner, key) for key in ("student", "project", "workspace")}
+
+
+def _queue(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    told = training_queue.read(answers.mapping(raw, key), "train", "").to_json()
+    return {name: value for name, value in told.items() if name not in ("v", "type", "step", "machine")}
 
 
 def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
@@ -223,8 +234,8 @@ def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
         code, params = end.error
         return answers.told(code, params, machine, end.last_lines)
     signal = (end.exit or {}).get("signal")
-    if end.why == "rebooted":
-        return WorkFailed("job.rebooted", details=end.last_lines, step=step, machine=machine, run=run)
+    if end.why in WHYS and end.why != "vanished":
+        return WorkFailed(f"job.{end.why}", details=end.last_lines, step=step, machine=machine, run=run)
     if end.exit is None:
         return WorkFailed("job.vanished", details=end.last_lines, step=step, machine=machine, run=run)
     if signal is not None:

@@ -49,11 +49,11 @@ class ProgramMachine:
         return self._answer(self.runner(*words), stdin)
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> Job:
+              on_id: Callable[[str], None] = lambda run: None, schedule: Mapping[str, Any] | None = None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
         on_id(run_id)
         spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student,
-                "laptop": socket.gethostname()}
+                "laptop": socket.gethostname(), "schedule": None if schedule is None else dict(schedule)}
         self._start(json.dumps(spec, ensure_ascii=False).encode("utf-8"))
         return Job(self, run_id, leased=lease_s is not None)
 

@@ -223,6 +223,8 @@ class Job:
                 self._lines.extend(text.splitlines())
                 on_log(text)
                 self._log_at = end
+            case "queue":
+                on_event(message)
             case "skipped":
                 what, end = answers.choice(message, "what", ("events", "log")), answers.count(message, "end")
                 on_event({"v": 1, "type": "log", "level": "warning", "code": f"job.skipped.{what}",

@@ -14,6 +14,7 @@ from ai_nano.core.project import ident, trained
 from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
 from ai_nano.core.recipes import ARCHITECTURES, RECIPES, SETTINGS
 from ai_nano.core.report.fetch import ReportFetch
+from ai_nano.core.room import scheduler
 
 MOST_EPOCHS = 1000
 LARGEST_BATCH = 1024
@@ -72,7 +73,8 @@ class TrainStep:
             job = server.start("train", "gpu_server/train.py",
                                {"model": model, **asked, "weights": context.lab.server_config.weights,
                                 "workspaces": list(ident.all_of(workspace))},
-                               on_id=lambda run: note({**facts, "run": run}))
+                               on_id=lambda run: note({**facts, "run": run}),
+                               schedule=scheduler.schedule(context.lab.server_config, workspace.name))
         model, facts = str(facts["model"]), {**facts, "run": job.id}
         context.commands.connect(job.send)
         with ReportFetch(workspace, server, model, context.emit) as reports:

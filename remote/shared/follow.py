@@ -11,6 +11,7 @@ from typing import Any, Dict, Optional
 from shared.bounds import read_piece
 from shared.console import say
 from shared.runs import RunFolder
+from shared.waiting import Waiting
 from shared.wire import Appender, decode, encode
 
 POLL_S = 0.05
@@ -168,14 +169,17 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
     Raises BrokenPipeError when nobody reads standard output any more.
     """
     tails = (EventTail(folder.events, events_offset), LogTail(folder.output, log_offset))
-    inbox = Inbox(folder)
+    inbox, waiting = Inbox(folder), Waiting(folder)
     looked = last_said = time.monotonic()
     ended = _end(folder)
     listening = True
     while True:
         sent = [tail.send(final=ended is not None) for tail in tails]
         now = time.monotonic()
-        if any(sent):
+        queue = waiting.news(now) if ended is None else None
+        if queue is not None:
+            say("queue", **queue)
+        if any(sent) or queue is not None:
             last_said = now
         elif ended is not None:
             say("end", **ended)

@@ -23,10 +23,10 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import ahead, console, follow, supervisor, versions  # noqa: E402
+from shared import ahead, cluster, console, follow, gpus, slurm, supervisor, versions, waiting  # noqa: E402
 from shared.relay import Relay  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
-from shared.wire import Failure, decode  # noqa: E402
+from shared.wire import VERSION, Appender, Failure, decode, encode  # noqa: E402
 
 PROGRAM = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*\.py\Z")
 START_S = 10.0
@@ -38,12 +38,26 @@ def start(runs: Runs, data: bytes) -> None:
     """Raises Failure run.bad_spec, run.bad_id, run.exists, run.not_started."""
     spec = check_spec(data)
     spec.update(root=str(runs.root), started=time.time(), programs=str(PROGRAMS))
+    schedule = spec["schedule"]
+    by_cluster = schedule is not None and slurm.choose(schedule) == "slurm"
     runs.prune()
     versions.prune(PROGRAMS, runs)
     folder = runs.create(spec)
-    if not ahead.launch(folder, PROGRAMS):
+    if by_cluster:
+        submit(folder)
+    # Who waits does so without the libraries.
+    elif (schedule is not None and gpus.somebody_trains(runs.root, spec)) or not ahead.launch(folder, PROGRAMS):
         supervisor.launch(folder, PROGRAMS)
     console.say("started", id=folder.id, pid=folder.process().get("pid"))
+
+
+def submit(folder: RunFolder) -> None:
+    """To the cluster. What it refuses is the run's end, told like every other: who asks again finds it."""
+    try:
+        slurm.submit(folder, PROGRAMS)
+    except Failure as failure:
+        Appender(folder.events).append(encode({"v": VERSION, "type": "error", "code": failure.code, "params": failure.params}))
+        folder.write_exit(supervisor.EXIT_NOT_STARTED, None, False, None)
 
 
 def check_spec(data: bytes) -> Dict[str, Any]:
@@ -63,11 +77,18 @@ def check_spec(data: bytes) -> Dict[str, Any]:
     student = spec.setdefault("student", None)
     if student is not None and not isinstance(student, str):
         raise Failure("run.bad_spec", key="student")
+    schedule = spec.setdefault("schedule", None)
+    if schedule is not None and not isinstance(schedule, dict):
+        raise Failure("run.bad_spec", key="schedule")
     return spec
 
 
 def cancel(folder: RunFolder, grace_s: float) -> None:
-    """TERM, the grace period, KILL; says `gone` only when the process table does."""
+    """TERM, the grace period, KILL; says `gone` only when the process table does, of a cluster's job when the cluster does."""
+    if folder.clustered and folder.exit() is None:
+        gone = cluster.cancel(folder)
+        console.say("cancelled", id=folder.id, gone=gone, state=folder.state())
+        return
     if folder.state() == "running" or folder.members():
         folder.ask_to_cancel()
         wait_until(lambda: folder.process().get("pid") is not None or folder.state() != "running", START_S)
@@ -116,7 +137,7 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
     if options.verb == "start":
         start(runs, sys.stdin.buffer.read())
     elif options.verb == "list":
-        console.say("runs", now=time.time(), runs=runs.listing())
+        console.say("runs", now=time.time(), runs=runs.listing(waiting.place))
     else:
         folder = runs.existing(options.id)
         if options.verb == "follow":

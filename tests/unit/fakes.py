@@ -184,7 +184,8 @@ class FakeMachine:
         shutil.copy2(self.root / source, target)
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> FakeJob:
+              on_id: Callable[[str], None] = lambda run: None,
+              schedule: Mapping[str, Any] | None = None) -> FakeJob:
         self.started.append((program, params))
         on_id(f"run-{len(self.started)}")
         return self._job(f"run-{len(self.started)}", program)

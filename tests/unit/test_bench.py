@@ -159,7 +159,7 @@ def test_a_nano_that_is_away_comes_back(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("error", [
-    MachineError("machine.auth", machine="nano1", login="n"), ConfigError("config.not_yet", what="container"),
+    MachineError("machine.auth", machine="nano1", login="n"), ConfigError("config.no_nano", file=None),
     HostKeyError("machine.host_key_changed", machine="nano1", fingerprint="f")], ids=["login", "config", "key"])
 def test_one_that_refuses_is_asked_again_only_when_somebody_wants_it(watched: Watched, error: Exception) -> None:
     asked: list[int] = []
