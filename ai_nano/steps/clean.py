@@ -109,8 +109,8 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
 
 
 def _kept(thing: Thing, scope: Scope) -> bool:
-    """A model that was to stay is no remainder."""
-    return scope.keep_models and thing.kind == "model" and not thing.used_by
+    """A model that was to stay is no remainder, nor is a cache that somebody's waiting has made anew."""
+    return thing.kind == "cache" or (scope.keep_models and thing.kind == "model" and not thing.used_by)
 
 
 def _end(machine: Machine, plan: Plan) -> list[str]:

@@ -84,7 +84,7 @@ class Laptop:
             colours.make_model(folder, list(self.workspace.classes))
             bundle = json.loads((folder / "bundle.json").read_text())
             (folder / "bundle.json").write_text(json.dumps({**bundle, "model": model}))
-            self.workspace.note(Receipt("export", "done", "x", facts={"model": model}))
+        self.workspace.note(Receipt("export", "done", "x", facts={"model": model}))
         self.do(DeployStep(), DeployOptions(force=force))
 
     @property

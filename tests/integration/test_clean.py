@@ -18,6 +18,7 @@ from ssh_servers import SshServer
 
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
+from ai_nano.core.nano import boards
 from ai_nano.core.room.cleaning import Receipt, Scope
 from ai_nano.steps import clean as step
 from ai_nano.steps.clean import scope_of
@@ -150,6 +151,20 @@ def test_what_is_used_stays_and_is_named_or_is_ended_first(room: Room) -> None:
     assert not (room.server / ".ai_nano" / "runs" / job.id).exists()
 
 
+@pytest.mark.parametrize("ssh_server", ["embedded"], indirect=True)
+def test_what_starts_at_boot_stays_unless_it_is_ended(room: Room) -> None:
+    """The embedded server only writes down what is to start at boot."""
+    nano, model = room.ann.lab.nano("nano1"), room.models["ann"]
+    folder = room.nano / "models" / model
+    boards.autostart_on(nano, model, {"model_dir": str(folder), "camera": "csi://0"}, "pupil@lab-pc")
+    done = room.clean(room.ann).machines[1]
+    assert {left.thing.kind: left.params["program"] for left in done.left} == {"model": "autostart", "autostart": "autostart"}
+    assert folder.is_dir()
+    done = room.clean(room.ann, end=True).machines[1]
+    assert done.clean and done.ended == ("autostart",)
+    assert not folder.exists() and not (room.nano / ".ai_nano" / "autostart").exists()
+
+
 @REAL
 def test_the_whole_room(room: Room) -> None:
     (room.server / ".ai_nano" / "slurm.json").write_text('{"waiting": ["pupil@lab-pc"]}')
@@ -213,4 +228,5 @@ def test_the_scope_of_a_laptop_that_knows_nothing_is_empty(room: Room) -> None:
     scope = Scope("pupil@lab-pc", "another", frozenset())
     plans = step.look(step.machines(room.ann.lab), scope)
     assert [plan.things for plan in plans] == [(), ()]
-    assert {thing.name for plan in plans for thing in plan.namesakes} == {room.models["ann"], room.models["clone"]}
+    alike = {thing.name for plan in plans for thing in plan.namesakes}
+    assert {room.models["ann"], room.models["clone"]} <= alike and room.models["bob"] not in alike
