@@ -6,6 +6,7 @@ written, and changes nothing. What it says is hostile input like all answers.
 
 import json
 import re
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -98,7 +99,8 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
 
 def _run(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool) -> None:
     role = "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano"
-    asked = json.dumps(document(config, deep)).encode("utf-8")
+    who = {"student": machine.student, "laptop": socket.gethostname()} if deep else {}
+    asked = json.dumps({**document(config, deep), **who}).encode("utf-8")
     channel = machine.exec_in_memory(f"{role}.doctor", asked)
     try:
         with answers.reading(config.name):

@@ -1,9 +1,10 @@
-"""The deep checks of a Nano, while nobody uses it: they take its camera and its memory."""
+"""The deep checks of a Nano, while nobody uses it: they take its camera and its memory, and so a turn (turns.py)."""
 
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple
 
 from jetson_nano import doctor_devices
 from jetson_nano.turn_queue import entries
@@ -63,6 +64,8 @@ assert ok, "no frame"
 print(frame.shape[1], "x", frame.shape[0])
 """
 CAMERA_S = 30.0
+# As the laptops of those who wait name it.
+PROGRAM = "jetson_nano/doctor.py"
 
 
 def users(root: Path) -> List[str]:
@@ -72,8 +75,33 @@ def users(root: Path) -> List[str]:
     return sorted({str(one["student"] or one["run"]) for one in queue} | {str(run["student"] or run["id"]) for run in runs})
 
 
+class Visit(NamedTuple):
+    """What the queue asks of a run."""
+
+    path: Path
+    spec: Dict[str, Any]
+
+
+def take_turn(root: Path, asked: Asked) -> bool:
+    """The turn is this process's until it ends; False where somebody was quicker. Where nothing can be written, nobody
+    queues."""
+    spec = {"program": PROGRAM, "student": asked.get("student"), "laptop": asked.get("laptop")}
+    queue = Queue(root)
+    try:
+        place = queue.join(Visit(Path(f"doctor-{os.getpid()}"), spec), None)  # type: ignore[arg-type]
+    except OSError:
+        return True
+    if (queue.tickets() or [place.ticket])[0].number != place.ticket.number:
+        place.leave()
+        return False
+    place.begin()
+    return True
+
+
 def checks(root: Path, asked: Asked) -> Dict[str, Check]:
     using = users(root)
+    if not using and not take_turn(root, asked):
+        using = users(root)
     if using:
         return {"deep": lambda findings: _in_use(findings, using)}
     camera = asked.get("camera", "csi://0")

@@ -260,3 +260,22 @@ def test_deep_on_a_nano_that_is_used_is_not_done(nano_python: str, tmp_path: Pat
                                                              "camera": "/dev/video77"})
     found = {line["check"]: line["code"] for line in lines if line["type"] == "finding"}
     assert found == {"deep_onnxruntime": None, "deep_camera": "doctor.deep_camera"}
+
+
+def test_a_deep_look_takes_a_turn_that_ends_with_it(nano_python: str, tmp_path: Path) -> None:
+    """Who comes meanwhile waits; who was quicker goes on."""
+    code = ("import sys; from pathlib import Path; from jetson_nano import doctor_deep as deep; root = Path(sys.argv[1]); "
+            "print(deep.users(root), deep.take_turn(root, {'student': 'ada@lab1'}), deep.users(root), flush=True); "
+            "sys.stdin.read()")
+    words = [nano_python, "-B", "-c", code, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          env={"PYTHONPATH": str(REMOTE), "LC_ALL": "C.UTF-8"}) as first:
+        assert first.stdin is not None and first.stdout is not None
+        assert first.stdout.readline() == "[] True ['ada@lab1']\n"
+        second = subprocess.run(words, input="", stdout=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=True,
+                                env={"PYTHONPATH": str(REMOTE), "LC_ALL": "C.UTF-8"})
+        assert second.stdout == "['ada@lab1'] False ['ada@lab1']\n"
+        first.stdin.close()
+    third = subprocess.run(words, input="", stdout=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=True,
+                           env={"PYTHONPATH": str(REMOTE), "LC_ALL": "C.UTF-8"})
+    assert third.stdout.startswith("[] True")
