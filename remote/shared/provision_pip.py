@@ -57,11 +57,6 @@ class Pip:
         finally:
             shutil.rmtree(str(self._work), ignore_errors=True)
 
-    def bootstrap(self, python: Interpreter, wheel: str) -> None:
-        """pip into an environment that has none: a wheel is a zip file, and Python runs what is in it. Raises as `install`."""
-        self._carry_out([python.command, os.path.join(wheel, "pip"), "install", "--no-index", "--no-deps", "--ignore-installed",
-                         wheel], python)
-
     def renew_itself(self, python: Interpreter, wheels: Optional[Path]) -> None:
         """One that is too old does not know the wheels of today. Raises as `install`."""
         seen = look(python.command)
@@ -192,6 +187,13 @@ class _Counted:
             return sum(name.endswith(".dist-info") for name in os.listdir(str(self._folder)))
         except OSError:
             return 0
+
+
+def bootstrap(python: Interpreter, wheel: str) -> None:
+    """pip into an environment that has none: its wheel is a zip file of nothing but Python. Raises OSError."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith(("pip/", "pip-")) and ".." not in name.split("/")]
+        archive.extractall(python.purelib, names)
 
 
 def has_pip(python: Interpreter) -> bool:

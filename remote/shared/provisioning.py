@@ -18,7 +18,7 @@ from shared.files import take_lock
 from shared.provision_packages import Plan, Requirement
 from shared.provision_python import Interpreter
 from shared.provision_venv import Environments
-from shared.wire import Failure, Run
+from shared.wire import FULL, Failure, Run
 
 STEPS = ("folders", "look", "packages", "environment", "proof", "rest")
 LOCK_LOOK_S = 0.5
@@ -121,7 +121,15 @@ class Provisioning:
     # ---- the environment ---------------------------------------------------------------------------------------------
 
     def environment(self) -> Outcome:
-        """Raises Failure provision.no_python {oldest, found}, provision.no_venv, provision.does_not_load, and pip's."""
+        """Raises Failure provision.no_python {oldest}, provision.no_venv, provision.does_not_load, and pip's."""
+        try:
+            return self._environment()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise Failure("provision.disk_full", path=str(self._root)) from error
+
+    def _environment(self) -> Outcome:
         self.step("look")
         current = self._environments.current()
         if current is not None and current.version[:2] < self._wishes.oldest:
@@ -162,8 +170,11 @@ class Provisioning:
             return self._outcome(None, wants)
         self.step("environment")
         made = self._environments.make(base, inherits)
-        plan = packages.plan(self._wishes.requirements, made)
-        outcome = self._install(made, plan, "installed")
+        try:
+            outcome = self._install(made, packages.plan(self._wishes.requirements, made), "installed")
+        except BaseException:
+            self._environments.sweep()  # a full disk has room again
+            raise
         self._environments.show(made)
         self.did("environment", python=made.short, path=str(self._environments.link))
         self._environments.sweep()
@@ -217,7 +228,7 @@ class Provisioning:
             wheel = pips.wheel_of_pip(python, self._wishes.wheels)
             if wheel is None:
                 raise Failure("provision.no_venv", package=f"python{python.short}-venv", python=python.command)
-            pip.bootstrap(python, wheel)
+            pips.bootstrap(python, wheel)
         pip.renew_itself(python, self._wishes.wheels)
         for package in plan.remains:
             # pip would take it for installed, and could not remove it.

@@ -24,7 +24,8 @@ from ai_nano.steps.provision import ProvisionOptions
 WANTS = {"pip": False, "wheels": True, "groups": [{"lines": ["torch==2.13.0", "torchvision==0.28.*"], "deps": True}],
          "constraints": ["numpy==2.1.0"], "python": "3.11", "abi": "cp311", "machine": "x86_64", "glibc": [2, 36]}
 RESULT = {"v": 1, "type": "result", "done": [{"code": "installed", "params": {"packages": ["torch"]}}], "needs": [],
-          "wants": None, "dry_run": False, "python": "3.11.2", "environment": "/home/nano/ai_nano/venv", "packages": {"torch": "2.13.0"}}
+          "wants": None, "dry_run": False, "python": "3.11.2", "environment": "/home/nano/ai_nano/venv",
+          "packages": {"torch": "2.13.0"}}
 NEEDS = [{"code": "groups", "params": {"groups": ["video", "gpio"], "unknown": ["gpio"]}},
          {"code": "udev", "params": {"brought": False}}, {"code": "udev", "params": {"brought": True}},
          {"code": "swap", "params": {"have_mb": 0}}, {"code": "power", "params": {"systemctl": "/bin/systemctl"}},
