@@ -263,7 +263,8 @@ def _number(job: Job) -> int:
 def queue(root: Path) -> Dict[str, Any]:
     """{"t", "error", "jobs", "training"}: as Slurm told it about LOOK_S ago, `t` in unix time.
 
-    One of those who ask refreshes it, and the others do not wait for that; `error` is why the newest attempt failed, `jobs` then the last that were told.
+    One of those who ask refreshes it, and the others do not wait for that; `error` is why the newest attempt failed, `jobs`
+    then the last that were told.
     """
     path = root / ".ai_nano" / "slurm.json"
     known = _known(path)
