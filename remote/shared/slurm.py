@@ -123,8 +123,13 @@ def _settings(schedule: Dict[str, Any]) -> Dict[str, str]:
 def job_name(spec: Dict[str, Any]) -> str:
     """Says that it is ours, whose it is, and which project it is of."""
     schedule = spec.get("schedule") or {}
-    parts = [JOB_NAME] + [re.sub(r"[^\w.@-]+", "_", str(one)) for one in (spec.get("student"), schedule.get("project")) if one]
+    parts = [JOB_NAME] + [word(str(one)) for one in (spec.get("student"), schedule.get("project")) if one]
     return ":".join(parts)[:LONGEST_NAME]
+
+
+def word(text: str) -> str:
+    """As a part of a job's name."""
+    return re.sub(r"[^\w.@-]+", "_", text)
 
 
 def sbatch_words(spec: Dict[str, Any], folder: Path) -> List[str]:
