@@ -13,7 +13,9 @@ import pytest
 from fakes import FakeLab, FakeMachine
 
 from ai_nano.cli import overview
+from ai_nano.cli.console import make_console
 from ai_nano.core import asking, texts
+from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import EndedByOther, MachineError, WorkFailed
 from ai_nano.core.overview import room, sight, stepping_in, watch
 from ai_nano.core.overview.sight import Sight
@@ -177,3 +179,26 @@ def test_the_words_to_the_student_in_both_languages() -> None:
         assert error.what == "Ton enseignant (eve@desk) a arrêté ceci à 10:42."
     finally:
         texts.set_language(None)
+
+
+# ---- on the terminal -------------------------------------------------------------------------------------------------
+
+
+def test_watching_goes_on_until_it_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    lab, cancel, drawn = FakeLab(tmp_path), CancelToken(), overview._draw
+    lab.server.works = [ADA]
+    seen: list[room.Room] = []
+
+    def draw(told: room.Room, console: Any, as_json: bool) -> None:
+        drawn(told, console, as_json)
+        seen.append(told)
+        if len(seen) == 2:
+            cancel.cancel()
+
+    monkeypatch.setattr(overview, "_draw", draw)
+    monkeypatch.setattr(overview, "EVERY_S", 0.01)
+    monkeypatch.setattr(overview, "wait", lambda look: look(cancel))
+    assert overview._watch(lab, make_console(True, False), True) == 0  # type: ignore[arg-type]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["working"][0]["student"] for line in lines] == ["ada@lab1", "ada@lab1"] and all(one.asked for one in seen)

@@ -94,6 +94,7 @@ def test_of_a_workspace_its_classes_and_its_target(tmp_path: Path) -> None:
     with workspace.writing():
         workspace.settings["recording"] = {"target": 70}
     made, settings = starter.gather(tmp_path / "w", IMAGES)
+    assert made.name == "w" and starter.gather(pictures(tmp_path / "a (1).b", "x", "y"), IMAGES)[0].name == "a-1-b"
     assert made.classes == ("zebra", "ant") and len(made.files) == 2 and starter.target_of(settings) == 70
 
 

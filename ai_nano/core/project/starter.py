@@ -19,6 +19,7 @@ from ai_nano.core.ports import Images
 from ai_nano.core.project.pack import free_folder
 from ai_nano.core.project.workspace import STATE_FILE, Receipt, Workspace
 from ai_nano.core.room import pack
+from ai_nano.core.room.config import Config
 from ai_nano.core.room.pack import Pack, Starter
 from ai_nano.core.room.pack_zip import PackZip, is_picture_name
 
@@ -33,9 +34,11 @@ def gather(folder: Path, images: Images) -> tuple[Starter, dict[str, Any]]:
     BadInput where there are none, or one that is no picture: its instructor can still take it out.
     """
     settings: dict[str, Any] = {}
+    called = folder.resolve().name
     if (folder / STATE_FILE).exists():
         workspace = Workspace.open(folder)
         root, classes, settings = folder / "images", list(workspace.classes), workspace.settings
+        called = workspace.name
     else:
         if not folder.is_dir():
             raise BadInput("room_pack.no_images", folder=folder)
@@ -48,7 +51,15 @@ def gather(folder: Path, images: Images) -> tuple[Starter, dict[str, Any]]:
         raise BadInput("room_pack.no_images", folder=folder)
     for _, path in files:
         _look(path, path.read_bytes(), images)
-    return Starter(names.class_name(folder.resolve().name.replace(".", " ")), tuple(classes), files), settings
+    return Starter(_project_name(called), tuple(classes), files), settings
+
+
+def _project_name(called: str) -> str:
+    """As it is, where every computer can have it so."""
+    try:
+        return names.class_name(called)
+    except BadInput:
+        return names.slug(called, "project")
 
 
 def make(file: Path, found: Pack, folder: Path | None, parent: Path, images: Images,
@@ -91,7 +102,7 @@ def _look(path: Path, data: bytes, images: Images) -> None:
 
 
 def open_all(file: Path, user_folder: Path, images: Images, folder: Path | None = None, parent: Path | None = None,
-             tell: Tell = lambda done, total: None) -> tuple[Any, Path | None]:
+             tell: Tell = lambda done, total: None) -> tuple[Config, Path | None]:
     """The room as it is saved, and the project that was made of the pack's pictures, if it has any. All of it, or nothing."""
     found = pack.check(file, user_folder)
     if not found.pictures and folder is not None:

@@ -182,7 +182,7 @@ def _working(work: Work) -> Row:
 
 def _waiting(work: Work, place: int) -> Row:
     soon = work.reason if work.wait_s is None else t("room.in", time=in_minutes(work.wait_s))
-    return Row(work.run, f"{place}  {work.who}", t("room.since", age=in_minutes(work.age_s)), soon or "", tip=_in_full(work))
+    return Row(work.run, f"{place}  {work.who}", "", soon or "", tip=_in_full(work))
 
 
 def _nano(nano: Nano) -> Row:

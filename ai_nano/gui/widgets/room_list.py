@@ -12,7 +12,6 @@ from PyQt5.QtWidgets import (
     QMenu,
     QProgressBar,
     QScrollArea,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -26,7 +25,7 @@ from ai_nano.gui.widgets.nano_tile import Line
 AIR = 14
 GAP = 4
 DOT = 14
-NAME = 150
+NAME, NARROW, WIDE = 150, 100, 1000
 SCALE = 1000
 
 
@@ -50,6 +49,7 @@ class RoomRow(QWidget):
     def __init__(self, tall: bool) -> None:
         super().__init__()
         self._shown: Row | None = None
+        self._tall = tall
         self._dot, self._name, self._words, self._extra = QLabel(), Line("figure"), Line("note"), QLabel()
         self._extra.setTextFormat(Qt.PlainText)
         style.set_role(self._extra, "note")
@@ -75,10 +75,9 @@ class RoomRow(QWidget):
             lines.addWidget(self._bar)
             row.addLayout(lines, 1)
         else:
-            self._name.setSizePolicy(QSizePolicy.Fixed, QSizePolicy.Fixed)
-            self._name.setFixedWidth(NAME)
-            row.addWidget(self._name)
-            row.addWidget(self._words, 1)
+            self._name.setMinimumWidth(NARROW)
+            row.addWidget(self._name, 2)
+            row.addWidget(self._words, 3)
             row.addWidget(self._extra)
             self._bar.hide()
         row.addWidget(self.more)
@@ -94,8 +93,11 @@ class RoomRow(QWidget):
             self._dot.setPixmap(style.pixmap("dot", colour, DOT, self.devicePixelRatioF()))
         self._name.say(told.name)
         self._words.say(told.words)
+        self._words.setVisible(bool(told.words))
+        self._name.setMaximumWidth(NAME if told.words and not self._tall else WIDE)
         if told.tip:
-            self._words.setToolTip(style.plain(told.tip))
+            for line in (self._name, self._words):
+                line.setToolTip(style.plain(told.tip))
         style.set_role(self._words, "trouble" if told.trouble else "note")
         self._extra.setText(told.extra)
         self._extra.setVisible(bool(told.extra))
