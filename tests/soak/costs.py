@@ -53,8 +53,8 @@ class Step:
 
 @dataclass
 class Held:
-    """Most memory, in bytes: of one connection that follows a run (sshd's processes, and our program that tells), of the process
-    that waits with the libraries loaded, of the training."""
+    """Most memory, in bytes: of one connection that follows a run (sshd's processes, and our program that tells), of what
+    waits with the libraries loaded, of the training."""
 
     connection: int = 0
     follower: int = 0
@@ -154,8 +154,8 @@ class Costs:
         self.loading_s = float(json.loads(report.read_text(encoding="utf-8"))["seconds"]["start"])
 
     def two_who_wait(self, other: Lesson) -> None:
-        """Two laptops follow: the one's training has been stopped by us, the other's waits for it. By the second and laptop, what
-        the server needs for that."""
+        """Two laptops follow: the one's training has been stopped by us, the other's waits for it. What the server needs for
+        that, by second and laptop."""
         for name in ("new", "import", "split", "upload"):
             must(other.laptop.run(*other.words(name)))
         runs = self._room.server.root / ".ai_nano" / "runs"
