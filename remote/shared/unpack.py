@@ -25,7 +25,7 @@ from typing import Any, Dict, Iterator
 
 MAX_BYTES = 16 << 20
 ATTEMPTS = 10
-LOCK = ".lock"
+LOCK = ".lock"  # behind the name of the folder of all programs
 LOOK_S, ALIVE_S = 0.1, 1.0
 # Who unpacks for so long has been stopped, or the file system keeps the locks of the dead.
 TURN_S = 60.0
@@ -112,7 +112,7 @@ def appear(aside: str, folder: str) -> None:
 def turn(folder: str) -> Iterator[None]:
     """One laptop's turn to unpack beside `folder`; it ends with the process, however that ends. It has come at once where the
     folder is whole meanwhile, where the file system knows no locks, and when it has been waited for long enough."""
-    lock = os.open(os.path.join(os.path.dirname(folder), LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    lock = os.open(os.path.dirname(folder) + LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     try:
         began = said = time.monotonic()
         while not is_whole(folder) and time.monotonic() - began < TURN_S:

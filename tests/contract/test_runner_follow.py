@@ -53,7 +53,7 @@ def looks(pid: int) -> int:
 
 
 def test_a_run_that_says_nothing_is_looked_at_seldom(machine: Machine, borrowed: Path) -> None:
-    """A whole class follows runs that wait: 20 looks a second of each kept a processor busy. What comes is heard all the same."""
+    """A class follows runs that wait: 20 looks a second of each would cost a processor. What comes is heard all the same."""
     follower = machine.follow("borrowed")
     for _ in range(4):
         assert follower.read_any()["type"] == "alive"

@@ -158,7 +158,6 @@ def test_what_runs_from_elsewhere_removes_nothing(machine: Machine) -> None:
 # ---- how they get there ----------------------------------------------------------------------------------------------
 
 TEXT = (REMOTE / "shared" / "unpack.py").read_bytes()
-LOCK = ".lock"
 
 
 class Sender:
@@ -183,8 +182,7 @@ class Sender:
 
     @property
     def left(self) -> list[str]:
-        names = os.listdir(self.folder.parent) if self.folder.parent.exists() else []
-        return sorted(name for name in names if name != LOCK)
+        return sorted(os.listdir(self.folder.parent)) if self.folder.parent.exists() else []
 
 
 @pytest.fixture
@@ -294,7 +292,7 @@ class Waiting:
 def other_turn(sender: Sender) -> Iterator[int]:
     """The descriptor by which another laptop has the turn."""
     sender.folder.parent.mkdir(parents=True)
-    lock = os.open(sender.folder.parent / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(f"{sender.folder.parent}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     fcntl.flock(lock, fcntl.LOCK_EX)
     yield lock
     os.close(lock)

@@ -53,8 +53,8 @@ class Step:
 
 @dataclass
 class Held:
-    """Most memory, in bytes: of one connection that follows a run (sshd's processes, and our program that tells), of the process
-    that waits with the libraries loaded, of the training."""
+    """Most memory, in bytes: of one connection that follows a run (sshd's processes, and our program that tells), of what
+    waits with the libraries loaded, of the training."""
 
     connection: int = 0
     follower: int = 0
@@ -104,6 +104,7 @@ class Costs:
         self.held = Held()
         self.steps: list[Step] = []
         self.bytes_there = self.files_there = 0
+        self.training_s = self.loading_s = 0.0
         self.follower_s = 0.0
 
     def carry_out(self) -> None:
@@ -144,9 +145,17 @@ class Costs:
         work = sum(pss(pid) for pid in children(os.getpid()) for pid in (pid, *children(pid)) if root in command(pid))
         held.work = max(held.work, work)
 
+    def look_at_training(self) -> None:
+        """For how long it had its turn, and how much of that went by before its libraries and its network were there."""
+        root = self._room.server.root
+        (run,) = (root / ".ai_nano" / "runs").glob("*-train-*")
+        self.training_s = (run / "exit.json").stat().st_mtime - (run / "pid.json").stat().st_mtime
+        report = root / "models" / str(receipt(self._lesson.laptop, "train")["model"]) / "report.json"
+        self.loading_s = float(json.loads(report.read_text(encoding="utf-8"))["seconds"]["start"])
+
     def two_who_wait(self, other: Lesson) -> None:
-        """Two laptops follow: the one's training has been stopped by us, the other's waits for it. By the second and laptop, what
-        the server needs for that."""
+        """Two laptops follow: the one's training has been stopped by us, the other's waits for it. What the server needs for
+        that, by second and laptop."""
         for name in ("new", "import", "split", "upload"):
             must(other.laptop.run(*other.words(name)))
         runs = self._room.server.root / ".ai_nano" / "runs"
@@ -231,6 +240,7 @@ def measure(images: int, width: int) -> tuple[Costs, tuple[float, float]]:
         login = costs.login_s()
         costs.carry_out()
         costs.bytes_there, costs.files_there = costs.disk()
+        costs.look_at_training()
         costs.two_who_wait(Lesson(owners(2)[1], room, room.folder / "laptop-01", 8, width, hosts=False))
         return costs, login
 
@@ -244,22 +254,24 @@ def one_laptop(costs: Costs, login: tuple[float, float]) -> list[tuple[str, str]
         ("a login", f"server {1000 * login[0]:.0f} ms of a processor, {1000 * login[1]:.0f} ms for the laptop"), *rows,
         ("who waits for his training, by the second", f"server {1000 * costs.follower_s:.1f} ms of a processor"),
         ("memory there of who follows", f"{_size(held.connection)} sshd, {_size(held.follower)} our program"),
-        ("memory of a training", _size(held.work)), ("memory of what waits with the libraries loaded", _size(held.ahead)),
+        ("a training has the GPU for", f"{costs.training_s:.1f} s, of which it loads for {costs.loading_s:.1f} s"),
+        ("memory of a training", _size(held.work)),
+        ("memory of what waits with the libraries loaded", _size(held.ahead)),
         ("kept on the server's disk", f"{_size(costs.bytes_there)} in {costs.files_there} files and folders")]
 
 
 def many(costs: Costs, login: tuple[float, float], laptops: Sequence[int], nanos: int) -> list[tuple[str, ...]]:
     """Rows of what so many laptops need, one server with one GPU among them, and `nanos` laptops to a Nano."""
     by_name = {step.name: step for step in costs.steps}
-    held, upload, train, export = costs.held, by_name["upload"], by_name["train"], by_name["export"]
+    held, upload, export = costs.held, by_name["upload"], by_name["export"]
     processor_s = sum(step.server_s for step in costs.steps)
     turn_min = NanoConfig("nano1", "", "").turn
     return [
         ("all press Upload at once: on a link of 1 Gbit/s", *(_duration(n * upload.sent * 8 / 1e9) for n in laptops)),
         ("the same on Wi-Fi with 100 Mbit/s", *(_duration(n * upload.sent * 8 / 1e8) for n in laptops)),
         ("all log in at once: time of one processor", *(_duration(n * login[0]) for n in laptops)),
-        ("the last training begins after, one GPU", *(_duration((n - 1) * train.seconds) for n in laptops)),
-        ("GPUs for a wait of 5 min at most", *(str(max(1, -int(-(n * train.seconds) // 300))) for n in laptops)),
+        ("the last training begins after, one GPU", *(_duration((n - 1) * costs.training_s) for n in laptops)),
+        ("GPUs for a wait of 5 min at most", *(str(max(1, -int(-(n * costs.training_s) // 300))) for n in laptops)),
         ("exports: time of one processor", *(_duration(n * export.server_s) for n in laptops)),
         ("all of a lesson: time of one processor", *(_duration(n * processor_s) for n in laptops)),
         ("all wait for their trainings: processors busy", *(f"{n * costs.follower_s:.2g}" for n in laptops)),

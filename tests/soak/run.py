@@ -36,8 +36,12 @@ class Plan:
     max_startups: str = MAX_STARTUPS
 
 
-def soak(plan: Plan, say: Callable[[str], None]) -> Soak:
-    """Never raises what is a laptop's: that is in the outcome. KeyboardInterrupt passes through, with everything ended."""
+def soak(plan: Plan, say: Callable[[str], None],
+         afterwards: Callable[[list[Lesson], Room], None] = lambda lessons, room: None) -> Soak:
+    """Never raises what is a laptop's: that is in the outcome. KeyboardInterrupt passes through, with everything ended.
+
+    `afterwards` sees the room once all has been looked at.
+    """
     hosts = can_name_hosts()
     with Room(plan.scheduler, plan.nanos, hosts, plan.max_startups) as room:
         say(f"{plan.laptops} laptops get their pictures")
@@ -61,6 +65,7 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Soak:
         except (Broken, OSError, KeyError) as error:
             problems = [f"{type(error).__name__}: {error}"]
         kept = keep(failed or (lessons if problems else []), room)
+        afterwards(lessons, room)
         again = sum(count_again(lesson) for lesson in lessons)
         return Soak(plan.scheduler, plan.images, plan.spread_s, lessons, seconds, memory.peaks, room.server.counts(), again,
                     problems, kept)
