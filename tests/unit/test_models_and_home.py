@@ -144,7 +144,7 @@ def test_home_and_back_by_command(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize(("words", "code", "error"), [
     (("open", "nothing.zip"), 2, "project_pack.missing"), (("open", "w/images/cat/1.jpg"), 2, "room_pack.not_a_pack"),
-    (("open", "w/images/cat/1.jpg", "folder"), 2, "room_pack.no_folder"), (("runs", "nowhere"), 2, "workspace.missing"),
+    (("open", "w/images/cat/1.jpg", "folder"), 2, "room_pack.not_a_pack"), (("runs", "nowhere"), 2, "workspace.missing"),
     (("save", "w", "no/folder/home.zip"), 2, "project_pack.no_folder"),
     (("deploy", "w", "--model", "other"), 4, "deploy.no_model"), (("train", "w", "--recipe", "slow"), 4, "train.no_upload"),
 ])
