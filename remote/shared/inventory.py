@@ -20,8 +20,8 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
 
 from shared import console, owner, tree, versions  # noqa: E402
 from shared.files import take_lock  # noqa: E402
-from shared.models import DELETED, REPLACED  # noqa: E402
 from shared.json_files import read  # noqa: E402
+from shared.models import DELETED, REPLACED  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
 from shared.store import OLDER_MODELS, describe  # noqa: E402
 
