@@ -34,7 +34,7 @@ def jobs(args: argparse.Namespace, lab: Lab, console: Console) -> int:
     else:
         told, listener = "run", console.emit
         if args.stop:
-            if run["state"] != "running" or run["step"] != "train":
+            if run["state"] != "running" or run["waiting"] or run["step"] != "train":
                 raise MissingPrerequisite("jobs.no_stop", run=wanted)
             # A command goes out with the following, which tells what has long been told.
             job.send(STOP)

@@ -70,7 +70,8 @@ class Watch:
 
     def __init__(self, folder: "RunFolder") -> None:
         self._folder = folder
-        self._student = (folder.spec() or {}).get("student")
+        student = (folder.spec() or {}).get("student")
+        self._student = slurm.word(student) if isinstance(student, str) else None
 
     def look(self) -> Dict[str, Any]:
         """The fields of the message `queue`: `waiting`, or `running` with its node."""

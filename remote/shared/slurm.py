@@ -123,8 +123,13 @@ def _settings(schedule: Dict[str, Any]) -> Dict[str, str]:
 def job_name(spec: Dict[str, Any]) -> str:
     """Says that it is ours, whose it is, and which project it is of."""
     schedule = spec.get("schedule") or {}
-    parts = [JOB_NAME] + [re.sub(r"[^\w.@-]+", "_", str(one)) for one in (spec.get("student"), schedule.get("project")) if one]
+    parts = [JOB_NAME] + [word(str(one)) for one in (spec.get("student"), schedule.get("project")) if one]
     return ":".join(parts)[:LONGEST_NAME]
+
+
+def word(text: str) -> str:
+    """As a part of a job's name."""
+    return re.sub(r"[^\w.@-]+", "_", text)
 
 
 def sbatch_words(spec: Dict[str, Any], folder: Path) -> List[str]:
@@ -263,7 +268,8 @@ def _number(job: Job) -> int:
 def queue(root: Path) -> Dict[str, Any]:
     """{"t", "error", "jobs", "training"}: as Slurm told it about LOOK_S ago, `t` in unix time.
 
-    One of those who ask refreshes it, and the others do not wait for that; `error` is why the newest attempt failed, `jobs` then the last that were told.
+    One of those who ask refreshes it, and the others do not wait for that; `error` is why the newest attempt failed, `jobs`
+    then the last that were told.
     """
     path = root / ".ai_nano" / "slurm.json"
     known = _known(path)

@@ -103,7 +103,8 @@ class SlurmRoom:
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
         (self.folder / "state").mkdir()
-        paths = [f"--{name}={self.folder}/munge.{name.partition('-')[0]}" for name in ("socket", "pid-file", "log-file", "seed-file")]
+        paths = [f"--{name}={self.folder}/munge.{name.partition('-')[0]}"
+                 for name in ("socket", "pid-file", "log-file", "seed-file")]
         self._begin("munged", "--foreground", "--force", f"--key-file={key}", *paths)
         self._wait(lambda: (self.folder / "munge.socket").exists(), "munged")
         self._begin("slurmctld", "-D")
@@ -180,7 +181,8 @@ def running_slurm() -> Iterator[SlurmRoom]:
     folder.chmod(0o755)
     ports = _free_ports(3)
     conf = folder / "slurm.conf"
-    conf.write_text(_CONF.format(folder=folder, controller=ports[0], gpu=ports[1], cpu=ports[2], gpu_node=GPU_NODE, cpu_node=CPU_NODE))
+    conf.write_text(_CONF.format(folder=folder, controller=ports[0], gpu=ports[1], cpu=ports[2], gpu_node=GPU_NODE,
+                                 cpu_node=CPU_NODE))
     (folder / "gres.conf").write_text(f"AutoDetect=off\nNodeName={GPU_NODE} Name=gpu Count=1 File=/dev/null\n")
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
     room = SlurmRoom(folder, conf)

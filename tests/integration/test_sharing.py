@@ -1,5 +1,5 @@
-"""One server for a class: the same tests with `direct` on a real sshd and with a real Slurm behind it. `scheduler: auto` in both:
-which of the two a server has, it finds out."""
+"""One server for a class: the same tests with `direct` on a real sshd and with a real Slurm behind it. `scheduler: auto` in
+both: which of the two a server has, it finds out."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from far_jobs import wait_until
 from slurm_room import GPU_NODE, SlurmRoom
 from ssh_machines import config_for, connect
 from ssh_servers import SshServer, start_server
+from test_jobs_terminal import Terminal
 
 from ai_nano.core import wire
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, Detached, WorkFailed
 from ai_nano.core.events import Event, Log, Progress
 from ai_nano.core.ports import Machine
+from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import scheduler
 from ai_nano.core.room.config import ServerConfig
 from ai_nano.core.room.training_queue import Queued
+from ai_nano.steps.train import TrainOptions
 
 pytestmark = pytest.mark.root
 SECONDS = 60.0
+Far = tuple[SshServer, SlurmRoom | None]
 
 
 class Following:
@@ -105,7 +109,7 @@ class Room:
 
 
 @pytest.fixture(scope="module", params=["direct", "slurm"])
-def far(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SshServer, SlurmRoom | None]]:
+def far(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     slurm = request.getfixturevalue("slurm_room") if request.param == "slurm" else None
     lines = [slurm.sshd_line] if slurm is not None else []
     with start_server("openssh-key", tmp_path_factory.mktemp(request.param), True, lambda: None, *lines) as server:  # type: ignore
@@ -113,7 +117,7 @@ def far(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def room(far: tuple[SshServer, SlurmRoom | None], tmp_path: Path) -> Iterator[Room]:
+def room(far: Far, tmp_path: Path) -> Iterator[Room]:
     made = Room(*far, tmp_path)
     try:
         yield made
@@ -179,7 +183,8 @@ def test_cancelled_while_it_waits_and_while_it_runs(room: Room) -> None:
 def test_a_failing_one_says_why_and_makes_room(room: Room) -> None:
     ada = room.laptop("ada@lab1")
     failing = room.train(ada, do="crash").end()
-    assert isinstance(failing, WorkFailed) and failing.code == "program.crashed" and "JSONDecodeError" in failing.what + failing.why
+    assert isinstance(failing, WorkFailed) and failing.code == "program.crashed"
+    assert "JSONDecodeError" in failing.what + failing.why
     assert of(ada, room.followed[0].job.id)["state"] == "failed"
     assert room.train(ada, do="finish").end()["ok"] is True
 
@@ -211,6 +216,37 @@ def test_one_that_outlives_its_laptop_is_taken_up_again(room: Room) -> None:
     assert [event.done for event in last.events if isinstance(event, Progress)] == list(range(200))
 
 
+def test_a_terminal_leaves_it_waiting_and_finds_it_again(room: Room, tmp_path: Path) -> None:
+    """`train --leave` comes back at once; `jobs` tells the place, follows and cancels; the project takes its own run up."""
+    machine = room.laptop("ada@lab1")
+    first = room.train(machine)
+    first.wait_for(lambda: first.said("probe.waiting"), "the first training")
+    home = tmp_path / "bob"
+    home.mkdir()
+    workspace = Workspace.create(home / "w", ["red", "green"])
+    workspace.note(Receipt("upload", "done", "", facts={"model": "photos"}))
+    bob = Terminal(room.server, machine, home)  # type: ignore[arg-type]
+    left = bob.run("train", "w", "--leave")[-1]
+    assert (left["ok"], left["left"], left["waiting"], left["model"]) == (True, True, True, "photos")
+    listed = next(one for one in bob.run("jobs")[-1]["jobs"] if one["id"] == left["run"])
+    assert listed["waiting"] and listed["student"] == "ada@lab"
+
+    def placed() -> str:
+        with bob.start("jobs") as process:
+            return process.communicate(timeout=60)[0]
+
+    wait_until(lambda: "You are next of 1 waiting for DL" in placed(), "the place", SECONDS)
+    with bob.start("--json", "train", "w") as process:
+        assert process.stdout is not None
+        lines = (json.loads(line) for line in process.stdout)
+        told = next(line for line in lines if line["type"] == "queue")
+        assert told["state"] == "waiting" and told["v"] == 1
+        process.send_signal(signal.SIGINT)
+        last = list(lines)[-1]
+    assert last["ok"] is False and process.wait(30) == 130
+    assert of(machine, left["run"])["state"] == "cancelled"
+
+
 def test_the_real_training(room: Room) -> None:
     ada = room.laptop("ada@lab1")
     model = room.root / "models" / "photos"
@@ -218,8 +254,7 @@ def test_the_real_training(room: Room) -> None:
         for colour in ("red", "green"):
             make_images(model / part / colour, [colour] * count)
     (model / "labels.txt").write_text("green\nred")
-    asked = {"model": "photos", "recipe": "quick", "arch": "efficientnet_lite0", "epochs": None, "seed": 7, "lr": None, "batch": None,
-             "minutes": None, "weights": None}
+    asked = {"model": "photos", **TrainOptions().params(), "weights": None}
     trained = room.follow(ada.start("train", "gpu_server/train.py", asked, schedule=room.schedule())).end()
     assert not isinstance(trained, AiNanoError), (trained, getattr(trained, "details", ""))
     assert trained["model"] == "photos" and (model / "checkpoint.pth").is_file()
@@ -275,7 +310,7 @@ def test_a_silent_slurm_loses_no_training(room: Room) -> None:
     first.wait_for(lambda: first.said("probe.waiting"), "the training")
     with room.slurm.silent():
         bob = room.laptop("bob@lab3")
-        wait_until(lambda: (of(bob, first.job.id)["state"], read(room.root / ".ai_nano" / "slurm.json")["error"] is not None) == (
-            "running", True), "noticing", SECONDS)
+        wait_until(lambda: of(bob, first.job.id) and read(room.root / ".ai_nano" / "slurm.json")["error"], "noticing", SECONDS)
+        assert of(bob, first.job.id)["state"] == "running"
     first.job.send({"type": "stop"})
     assert not isinstance(first.end(), AiNanoError)

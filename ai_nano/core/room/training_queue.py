@@ -18,7 +18,7 @@ MOST_AHEAD = 100
 LONGEST_QUEUE = 1_000_000
 LONGEST_WORD = 200
 # Slurm has a reason for each of many limits; whose limit it is says enough: the QOS's, the account's, one's own.
-FAMILIES = ("QOSMax", "QOSGrp", "QOS", "AssocMax", "AssocGrp", "Assoc", "Partition", "Node", "Job")
+FAMILIES = ("QOSMax", "QOSGrp", "QOS", "AssocMax", "AssocGrp", "Assoc", "Partition", "Node")
 # From here on a clock's time says more than a duration.
 FAR_S = 3600
 
