@@ -7,7 +7,6 @@ import hashlib
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -129,8 +128,3 @@ class _Fetched:
 
     def done(self) -> None:
         self._emit(Progress("provision", self._count, self._count, "packages", None, "provision.downloading"))
-
-
-def forget(cache: Path) -> None:
-    """The laptop's wheels, all of them."""
-    shutil.rmtree(cache, ignore_errors=True)

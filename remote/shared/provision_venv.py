@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from shared.files import files_below
 from shared.json_files import read, write_whole
 from shared.provision_python import ASK_S, Interpreter, environment, look
 from shared.wire import VERSION, Failure
@@ -117,7 +116,3 @@ class Environments:
             for path in self._home.iterdir():
                 if path != shown and path.is_dir() and not path.is_symlink():
                     shutil.rmtree(str(path), ignore_errors=True)
-
-    def size(self) -> int:
-        """Bytes of the one that is shown."""
-        return sum(status.st_size for _, status in files_below(self.folder()))
