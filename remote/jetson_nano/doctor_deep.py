@@ -4,15 +4,14 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List
 
 from jetson_nano import doctor_devices
-from jetson_nano.turn_queue import entries
+from jetson_nano.turn_queue import entries, queue_of
 from shared.deep import check
 from shared.doctor import Asked
 from shared.findings import Check, Findings
 from shared.runs import Runs
-from shared.tickets import Queue
 
 INFERENCE = """
 import os
@@ -70,25 +69,18 @@ PROGRAM = "jetson_nano/doctor.py"
 
 def users(root: Path) -> List[str]:
     """Who uses the board now: who has the turn or waits for it, and runs that need none."""
-    queue: List[Dict[str, Any]] = entries(Queue(root).tickets() or [], time.monotonic())
+    queue: List[Dict[str, Any]] = entries(queue_of(root).tickets() or [], time.monotonic())
     runs = [run for run in Runs(root).listing() if run["state"] == "running"] if (root / ".ai_nano").is_dir() else []
     return sorted({str(one["student"] or one["run"]) for one in queue} | {str(run["student"] or run["id"]) for run in runs})
-
-
-class Visit(NamedTuple):
-    """What the queue asks of a run."""
-
-    path: Path
-    spec: Dict[str, Any]
 
 
 def take_turn(root: Path, asked: Asked) -> bool:
     """The turn is this process's until it ends; False where somebody was quicker. Where nothing can be written, nobody
     queues."""
     spec = {"program": PROGRAM, "student": asked.get("student"), "laptop": asked.get("laptop")}
-    queue = Queue(root)
+    queue = queue_of(root)
     try:
-        place = queue.join(Visit(Path(f"doctor-{os.getpid()}"), spec), None)  # type: ignore[arg-type]
+        place = queue.join(f"doctor-{os.getpid()}", spec)
     except OSError:
         return True
     if (queue.tickets() or [place.ticket])[0].number != place.ticket.number:
