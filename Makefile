@@ -1,6 +1,6 @@
 # Everything that a newcomer types; the work is done by the scripts in .make/.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint wheel bench soak screenshots download-size clean
+.PHONY: help setup setup-test demo test lint wheel bench faults soak screenshots download-size clean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
@@ -38,8 +38,11 @@ bench: setup-test ## figures for doc/results.md (not a test: machines are noisy)
 	@$(PYTHON) -m tests.bench.nano --frames 240 --seconds 5
 	@$(PYTHON) -m tests.bench.training --per-class 30 --seeds 1 --recipes quick || test $$? -eq 4
 
-soak: setup-test ## 20 seeds of real faults, about 10 min: cut links, killed processes, full disks (ARGS="--seeds 3")
+faults: setup-test ## 20 seeds of real faults, about 10 min: cut links, killed processes, full disks (ARGS="--seeds 3")
 	@$(PYTHON) -m tests.faults $(ARGS)
+
+soak: setup-test ## a class of 30 laptops against one sshd and Slurm (ARGS="--laptops 8 --scheduler direct")
+	@$(PYTHON) -m tests.soak $(ARGS)
 
 screenshots: setup-test ## doc/screenshots/: all pages from a real run, light and dark, English and French, two sizes
 	@$(PYTHON) tests/gui/screenshots.py

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def open_window(args: argparse.Namespace) -> int | None:
-    """The exit code of the window; None where `demo` finds no display and the terminal is to show it.
+    """The exit code of the window; None where `demo`, or a room pack, finds no display and the terminal is to show it.
 
     Raises BadInput where a window is asked for and cannot be opened.
     """
@@ -35,7 +35,7 @@ def open_window(args: argparse.Namespace) -> int | None:
         from ai_nano.core.errors import BadInput
 
         raise BadInput("window.library", library=error.name or str(error)) from error
-    if args.command == "demo" and not app.has_display():
+    if (args.command == "demo" or args.pack is not None) and not app.has_display():
         return None
     return app.run(_opening(args))
 
@@ -67,7 +67,8 @@ def _opening(args: argparse.Namespace) -> Opening:
     return Opening(
         find_config=lambda: config.find(args.config, folder), practice=practice, user_folder=folder,
         cache=Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)),
-        practice_folder=Path(platformdirs.user_data_dir("ai_nano", appauthor=False)) / "classroom", demo=demo, lesson=lesson)
+        practice_folder=Path(platformdirs.user_data_dir("ai_nano", appauthor=False)) / "classroom", demo=demo, lesson=lesson,
+        pack=args.pack)
 
 
 if __name__ == "__main__":

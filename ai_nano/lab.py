@@ -1,6 +1,7 @@
 """The composition root: the one place where config, machines, cameras and steps meet."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,15 @@ import platformdirs
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import BadInput, ConfigError
+from ai_nano.core.doctor import laptop, mends
+from ai_nano.core.doctor.findings import LAPTOP, Tell
+from ai_nano.core.errors import BadInput
+from ai_nano.core.events import Listener
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Camera, CameraOptions, Machine, MachineFacts, MachineReport, MachineState, Questions
 from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.room import config as configuration
-from ai_nano.core.room import known_hosts
+from ai_nano.core.room import known_hosts, own_projects
 from ai_nano.core.room.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.workflow import BatchStep, Workflow
 from ai_nano.machines.keyring_store import KeyringStore
@@ -24,6 +28,7 @@ from ai_nano.steps.export import ExportStep
 from ai_nano.steps.import_images import ImportStep
 from ai_nano.steps.infer import InferStep, TryStep
 from ai_nano.steps.nano_test import NanoTestStep
+from ai_nano.steps.provision import Outcome, ProvisionOptions, provision
 from ai_nano.steps.record import RecordStep
 from ai_nano.steps.split import SplitStep
 from ai_nano.steps.train import TrainStep
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_S = 20.0
+SYSTEM_PYTHON = "python3"
 
 
 def user_folder() -> Path:
@@ -53,6 +59,8 @@ class Lab:
         self.images = ImageFiles()
         self._ask = ask
         self._folder = folder
+        # What this program keeps for the person: receipts, and which projects are theirs.
+        self.data_folder = Path(platformdirs.user_data_dir("ai_nano", appauthor=False))
         self._keyring = keyring or KeyringStore()
         self._cameras: SharedCameras | None = None
         self._making = threading.Lock()
@@ -63,7 +71,6 @@ class Lab:
 
     @property
     def server_config(self) -> ServerConfig:
-        _refuse_not_yet(self.config.server)
         return self.config.server
 
     def nano_config(self, name: str | None) -> NanoConfig:
@@ -75,6 +82,13 @@ class Lab:
 
     def nano(self, name: str | None) -> Machine:
         return self._machine(self.nano_config(name), "jetson_nano")
+
+    def bare(self, name: str) -> Machine:
+        """A machine whose programs run under the Python of its system: the environment that `provision` mends may be broken."""
+        with self._making:
+            config = next(one for one in self.config.machines if one.name == name)
+            role = "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano"
+            return self._made(replace(config, python=SYSTEM_PYTHON), role, f"{name} bare")
 
     def machine_reports(self) -> list[MachineReport]:
         """The server and the Nanos that are filled in, in order, as far as it is known: asks nobody, waits for nothing."""
@@ -97,12 +111,31 @@ class Lab:
         connected = [name for name, state in states.items() if state is MachineState.CONNECTED]
         self._around.look(asked, cancel or CancelToken(), connected)
 
+    def examine(self, name: str, tell: Tell, deep: bool = False) -> None:
+        """What is wrong with a machine of the room, or with this computer (LAPTOP): findings with mends, as they come."""
+        if name == LAPTOP:
+            _examine_laptop(self.config, self._folder, tell)
+            return
+        from ai_nano.machines.examination import examine
+
+        config = next(one for one in self.config.machines if one.name == name)
+        machine = self._machine(config, "gpu_server" if isinstance(config, ServerConfig) else "jetson_nano")
+        examine(machine, config, _with_mends(tell, self.config, config, self._folder), deep)
+
     def here(self) -> Machine:
         from ai_nano.machines.local_machine import LocalMachine
 
         machine = LocalMachine(Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "here")
         machine.student = self.config.student
         return machine
+
+    def note_project(self, ident: str, name: str) -> None:
+        own_projects.note(self.data_folder, ident, name)
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        """The ids of what this person has sent to machines from here."""
+        return own_projects.known(self.data_folder)
 
     def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
         """The camera, shared with whoever has it open already."""
@@ -133,18 +166,19 @@ class Lab:
         with self._making:
             return self._made(config, role)
 
-    def _made(self, config: MachineConfig, role: str) -> "SshMachine":
+    def _made(self, config: MachineConfig, role: str, key: str | None = None) -> "SshMachine":
         """`_making` is held."""
         # paramiko costs 0.16 s to import: not before a machine is needed.
         from ai_nano.machines.programs import Programs
         from ai_nano.machines.ssh_machine import SshMachine
 
-        if config.name not in self._machines:
+        key = key or config.name
+        if key not in self._machines:
             jump = self._jump(config)
             machine = SshMachine(config, Programs(role), self._host_keys(), self._ask, self._keyring, jump)
             machine.student, machine.patience_s = self.config.student, self._patience_s
-            self._machines[config.name] = machine
-        return self._machines[config.name]
+            self._machines[key] = machine
+        return self._machines[key]
 
     def _jump(self, config: MachineConfig) -> "Connection | None":
         """The connection to its jump host, which is the one of that machine, if it is one of the room's."""
@@ -166,10 +200,17 @@ class Lab:
         return HostKeys(self._folder / known_hosts.FILE_NAME)
 
 
-def _refuse_not_yet(config: ServerConfig | NanoConfig) -> None:
-    """What the contract allows in config.json and this version cannot carry out. ConfigError."""
-    if isinstance(config, ServerConfig) and config.scheduler == "slurm":
-        raise ConfigError("config.not_yet", what="scheduler: slurm")
+def _with_mends(tell: Tell, room: Config, machine: MachineConfig | None, folder: Path) -> Tell:
+    return lambda finding: tell(finding.with_mends(mends.mends(finding, room, machine, folder)))
+
+
+def _examine_laptop(room: Config, folder: Path, tell: Tell) -> None:
+    from ai_nano.cameras import devices
+    from ai_nano.cameras.listing import list_cameras
+
+    cameras = [(devices.device_path(one.uri) or one.uri, one.name) for one in list_cameras()]
+    holders = {path: devices.holder(path) for path, _ in cameras}
+    laptop.examine(room, folder, cameras, holders, _with_mends(tell, room, None, folder))
 
 
 def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, folder: Path | None = None,
@@ -179,10 +220,19 @@ def test_machine(config: ServerConfig | NanoConfig, role: str, ask: Questions, f
     `role` is gpu_server or jetson_nano; `folder` the user's config folder, `room` where a jump host is looked up. Raises the
     project's errors. A host key is remembered only when `ask` trusts it.
     """
-    _refuse_not_yet(config)
     lab = Lab(room or configuration.nowhere(), ask, folder or user_folder())
     try:
         return lab._machine(config, role).facts()
+    finally:
+        lab.close()
+
+
+def prepare_machines(config: Config, options: ProvisionOptions, ask: Questions, emit: Listener, cancel: CancelToken,
+                     folder: Path | None = None) -> Outcome:
+    """`ai-nano provision` with exactly this configuration, saved or not, over connections of its own."""
+    lab = Lab(config, ask, folder or user_folder())
+    try:
+        return provision(config, lab.bare, wheels_folder(), options, emit, cancel)
     finally:
         lab.close()
 
@@ -201,6 +251,11 @@ def steps() -> dict[str, BatchStep]:
     made: list[BatchStep] = [RecordStep(), ImportStep(), SplitStep(), UploadStep(), TrainStep(), ExportStep(), DeployStep(),
                              InferStep(), TryStep(), NanoTestStep()]
     return {step.name: step for step in made}
+
+
+def wheels_folder() -> Path:
+    """Where wheels for machines without a registry are kept on this computer."""
+    return Path(platformdirs.user_cache_dir("ai_nano", appauthor=False)) / "wheels"
 
 
 def build_workflow(workspace: Workspace, lab: Lab, lanes: Lanes) -> Workflow:

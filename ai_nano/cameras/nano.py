@@ -121,6 +121,8 @@ class NanoCamera:
         if end.state == "failed" and end.error is not None and end.error[0] == "infer.camera_missing":
             return CameraError("camera.nano_missing", uri=self.uri, machine=self._machine.name, camera=self._camera,
                                reason=end.error[1].get("error", ""))
+        if end.ended_by is not None:
+            return end.ended_by.error(self._machine.name, run)
         return self._lost() if end.state == "cancelled" else wire.job_error(end, "record", self._machine.name, run)
 
     def _lost(self) -> CameraError:

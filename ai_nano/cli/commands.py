@@ -18,6 +18,8 @@ from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.room import config as configuration
+from ai_nano.core.room import defaults, own_projects
+from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.texts import t
 from ai_nano.core.workflow import Workflow
 from ai_nano.lab import Lab, build_lab, build_workflow, steps, user_folder
@@ -78,7 +80,8 @@ def _workflow(args: argparse.Namespace, console: Console, needs_machines: bool =
 
 
 def _new(args: argparse.Namespace, console: Console) -> int:
-    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera)
+    options = project.ProjectOptions(tuple(args.classes.split(",")), args.name, args.camera,
+                                     settings=defaults.load(user_folder()).for_project())
     workspace = project.create(args.workspace, options)
     console.result({"step": "project", "workspace": str(workspace.path.resolve()), "classes": workspace.classes},
                    t("project.created", folder=workspace.path, classes=workspace.classes))
@@ -103,7 +106,7 @@ def _options(args: argparse.Namespace, step: str) -> Any:
             return TryOptions(args.camera, args.frames, args.seconds, args.threshold, args.hysteresis, args.smoothing,
                               **_keeping(args))
         case "deploy":
-            return DeployOptions(tuple(args.nano), getattr(args, "model", None))
+            return DeployOptions(tuple(args.nano), getattr(args, "model", None), getattr(args, "force", False))
         case "infer":
             nano = args.nano[0] if isinstance(args.nano, list) and args.nano else args.nano or None
             return InferOptions(getattr(args, "model", None), nano, args.frames, args.seconds, args.threshold, args.hysteresis,
@@ -121,14 +124,19 @@ def _keeping(args: argparse.Namespace) -> dict[str, Any]:
 def _step(args: argparse.Namespace, console: Console) -> int:
     step = args.command
     _check(args, step)
-    leave_at = Best if getattr(args, "leave", False) else None
     with _workflow(args, console, needs_machines=step not in (*LOCAL_STEPS, "try")) as workflow:
         try:
-            receipt = carry_out(workflow, step, _options(args, step), console, leave_at)
+            receipt = carry_out(workflow, step, _options(args, step), console,
+                                *([_may_leave] if getattr(args, "leave", False) else []))
         except Detached:
             return _left(workflow.workspace, args, console)
         console.result({"step": step, **receipt.facts}, summary(workflow.workspace, receipt))
     return 0
+
+
+def _may_leave(event: Event) -> bool:
+    """A training: there is a model, or it waits for a GPU."""
+    return isinstance(event, Best) or (isinstance(event, Queued) and event.waits)
 
 
 def _left(workspace: Workspace, args: argparse.Namespace, console: Console) -> int:
@@ -137,6 +145,10 @@ def _left(workspace: Workspace, args: argparse.Namespace, console: Console) -> i
     best = trained.best_of(attempt) or {}
     facts = {"model": attempt.facts["model"], "run": attempt.facts["run"], "stage": best.get("stage")}
     right = best.get("val_accuracy")
+    if not best:
+        console.result({"step": "train", "left": True, "waiting": True, **facts, "val_accuracy": None},
+                       t("summary.train.left_waiting", workspace=args.workspace, **facts))
+        return 0
     console.result({"step": "train", "left": True, **facts, "val_accuracy": right},
                    t("summary.train.left", workspace=args.workspace, val_accuracy=percent(right), **facts))
     return 0
@@ -241,13 +253,16 @@ def _models(args: argparse.Namespace, console: Console) -> int:
                 raise BadInput("infer.model_name", model=args.delete)
             if not TerminalQuestions(console, args.yes).confirm(t("models.delete?", model=args.delete, machine=machine.name)):
                 raise Cancelled()
+            if not args.force:
+                own_projects.refuse_others(wire.to_models(machine.store("models"), machine.name), args.delete, machine.name,
+                                           lab.own_projects)
             machine.store("delete", args.delete)
             console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                            t("models.deleted", model=args.delete, machine=machine.name))
             return 0
         models = wire.to_models(machine.store("models"), machine.name)
         for model in models:
-            console.say(f"{model['model']:<40} {', '.join(model['classes'])}")
+            console.say(f"{model['model']:<40} {model['student'] or '–':<24} {', '.join(model['classes'])}")
         console.result({"step": "models", "machine": machine.name, "models": models},
                        "" if models else t("models.none", machine=machine.name))
     return 0
@@ -258,6 +273,35 @@ def _jobs(args: argparse.Namespace, console: Console) -> int:
 
     with _lab(args, console) as lab:
         return jobs(args, lab, console)
+
+
+def _clean(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.clean import clean
+
+    with _lab(args, console) as lab:
+        return clean(args, lab, console)
+
+
+def _doctor(args: argparse.Namespace, console: Console) -> int:
+    """Without a room, this computer alone: what is wrong with config.json is one of its findings."""
+    from ai_nano.cli.doctor import doctor
+
+    with _lab(args, console, needs_machines=False) as lab:
+        return doctor(args, lab, console)
+
+
+def _provision(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.provision import provision
+
+    with _lab(args, console) as lab:
+        return provision(args, lab, console)
+
+
+def _room(args: argparse.Namespace, console: Console) -> int:
+    from ai_nano.cli.overview import overview
+
+    with _lab(args, console) as lab:
+        return overview(args, lab, console)
 
 
 def _demo(args: argparse.Namespace, console: Console) -> int:
@@ -285,8 +329,8 @@ def _lesson(args: argparse.Namespace, console: Console) -> int:
 
 
 _COMMANDS: dict[str, Command] = {
-    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "demo": _demo,
-    "lesson": _lesson,
+    "new": _new, "infer": _infer, "run": _run, "status": _status, "models": _models, "jobs": _jobs, "doctor": _doctor,
+    "demo": _demo, "lesson": _lesson, "clean": _clean, "provision": _provision, "room": _room,
     **dict.fromkeys(("blink", "power", "autostart"), _of_nano),
     "classes": classes.classes, "images": classes.images, "hints": hints.hints,
     "pack": room.pack, "open": home.open_file, "runs": home.runs, "save": home.save,

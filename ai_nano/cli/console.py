@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
 from ai_nano.core.figures import amount, percent
+from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.room.turns import Turn
 from ai_nano.core.texts import known, t
 
@@ -49,6 +50,10 @@ class JsonConsole:
 
     def close(self) -> None:
         """Every line has been flushed."""
+
+    def line(self, document: Mapping[str, Any]) -> None:
+        """One of a kind that is no event of a step."""
+        self._line(document)
 
     def _line(self, document: Mapping[str, Any]) -> None:
         with self._lock:
@@ -103,6 +108,8 @@ class TextConsole:
                     self._show_health(event)
                 case Turn():
                     self._show_turn(event)
+                case Queued():
+                    self._show_queue(event)
                 case Log(level="output"):
                     # A program's own chatter: in the log file, and shown when the step fails.
                     pass
@@ -224,6 +231,14 @@ class TextConsole:
         if queue != before or now - at >= TURN_EVERY_S:
             self._last_turn[event.machine] = queue, now
             self._print(event.text, "yellow" if event.state == "ending" else None)
+
+    def _show_queue(self, event: Queued) -> None:
+        """As with turns."""
+        now = time.monotonic()
+        before, at = self._last_turn.get(event.machine, (None, 0.0))
+        if event.key != before or (event.waits and now - at >= TURN_EVERY_S):
+            self._last_turn[event.machine] = event.key, now
+            self._print(event.text)
 
 
 def make_console(as_json: bool, quiet: bool) -> Console:

@@ -53,10 +53,12 @@ def save(args: argparse.Namespace, console: Console) -> int:
 
 def open_file(args: argparse.Namespace, console: Console) -> int:
     """A project or a room pack: by what is in it, not by its name."""
+    if args.register:
+        return room.register(console)
+    if args.file is None:
+        raise BadInput("room_pack.what")
     file = user_path(str(args.file))
     if not opening.is_project(file) and file.suffix.lower() != pack.SUFFIX:
-        if args.folder is not None:
-            raise BadInput("room_pack.no_folder", file=file, folder=args.folder)
         return room.open_pack(args, console)
     folder = user_path(str(args.folder)) if args.folder is not None else None
     workspace = wait(lambda cancel: opening.open_project(file, folder, _told(console, "open"), cancel))

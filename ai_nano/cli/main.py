@@ -12,6 +12,7 @@ from types import FrameType
 from ai_nano.cli.console import Console, JsonConsole, make_console
 from ai_nano.cli.parser import get_parser
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled
+from ai_nano.core.files import user_path
 from ai_nano.core.unexpected import explained
 
 log = logging.getLogger("ai_nano")
@@ -23,6 +24,7 @@ log.addHandler(logging.NullHandler())
 OpenWindow = Callable[[argparse.Namespace], int | None]
 
 
+SUFFIX = ".ainano"
 # Of --log-file, and as much again of what was before: a session may run for days.
 LOG_BYTES = 16 << 20
 
@@ -61,7 +63,10 @@ def main(argv: Sequence[str] | None = None, open_window: OpenWindow | None = Non
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    args = get_parser().parse_args(words)
+    # A desktop starts the program with the file on which somebody clicked.
+    clicked = bool(words) and words[-1].lower().endswith(SUFFIX) and all(word.startswith("-") for word in words[:-1])
+    args = get_parser().parse_args(words[:-1] if clicked else words)
+    args.pack = user_path(words[-1]) if clicked and args.command is None else None
     for name, default in (("config", None), ("json", False), ("yes", False), ("quiet", False), ("log_file", None)):
         if not hasattr(args, name):
             setattr(args, name, default)
@@ -69,10 +74,13 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 
 def _dispatch(args: argparse.Namespace, console: Console, open_window: OpenWindow | None) -> int:
-    wants_window = args.command is None or (args.command == "demo" and not args.headless and not args.json)
+    wants_window = args.command is None and not (args.pack and args.json)
+    wants_window |= args.command == "demo" and not args.headless and not args.json
     code = open_window(args) if wants_window and open_window is not None else None
     if code is not None:
         return code
+    if args.pack is not None:
+        args.command, args.file, args.folder, args.register = "open", args.pack, None, False
     if args.command is None:
         raise BadInput("window.no_display")
     from ai_nano.cli import commands

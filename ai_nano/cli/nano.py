@@ -70,7 +70,7 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         question = t("models.delete?", model=args.delete, machine=machine.name)
         if not TerminalQuestions(console, args.yes).confirm(question):
             raise Cancelled()
-        boards.delete(machine, args.delete)
+        boards.delete(machine, args.delete, None if args.force else lab.own_projects)
         console.result({"step": "models", "machine": machine.name, "deleted": args.delete},
                        t("models.deleted", model=args.delete, machine=machine.name))
         return 0
@@ -89,4 +89,4 @@ def models(args: argparse.Namespace, lab: Lab, console: Console) -> int:
 
 def line(model: NanoModel) -> str:
     """One model in a line, for a person."""
-    return f"{model.model:<40} {', '.join(model.classes):<30} {model.text}".rstrip()
+    return f"{model.model:<40} {model.student or '–':<24} {', '.join(model.classes):<30} {model.text}".rstrip()

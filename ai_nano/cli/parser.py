@@ -86,6 +86,7 @@ def get_parser() -> Parser:
     deploy = command("deploy")
     deploy.add_argument("--nano", action="append", default=[], metavar="NAME", help=t("cli.deploy.nano"))
     deploy.add_argument("--model", metavar="NAME", help=t("cli.deploy.model"))
+    deploy.add_argument("--force", action="store_true", help=t("cli.deploy.force"))
 
     infer = command("infer")
     infer.add_argument("workspace", type=Path, nargs="?", metavar="WORKSPACE", help=t("cli.workspace"))
@@ -108,17 +109,38 @@ def get_parser() -> Parser:
     models = command("models")
     _add_nano(models, "cli.models.nano")
     models.add_argument("--delete", metavar="MODEL", help=t("cli.models.delete"))
+    models.add_argument("--force", action="store_true", help=t("cli.models.force"))
     jobs = command("jobs")
     which = jobs.add_mutually_exclusive_group()
     which.add_argument("--cancel", metavar="ID", help=t("cli.jobs.cancel"))
     which.add_argument("--follow", metavar="ID", help=t("cli.jobs.follow"))
     which.add_argument("--stop", metavar="ID", help=t("cli.jobs.stop"))
+    jobs.add_argument("--reason", metavar="TEXT", default="", help=t("cli.room.reason"))
+    room = command("room")
+    what = room.add_mutually_exclusive_group()
+    what.add_argument("--watch", action="store_true", help=t("cli.room.watch"))
+    what.add_argument("--end", metavar="ID", help=t("cli.room.end"))
+    what.add_argument("--take-over", metavar="NANO", help=t("cli.room.take_over"))
+    room.add_argument("--everybody", action="store_true", help=t("cli.room.everybody"))
+    room.add_argument("--reason", metavar="TEXT", default="", help=t("cli.room.reason"))
+    _add_clean(command("clean"))
+    _add_provision(command("provision"))
     command("runs")
     command("save").add_argument("file", type=Path, metavar="FILE.zip", help=t("cli.save.file"))
-    command("pack").add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
+    doctor = command("doctor")
+    doctor.add_argument("--machine", action="append", default=[], metavar="NAME", help=t("cli.doctor.machine"))
+    doctor.add_argument("--deep", action="store_true", help=t("cli.doctor.deep"))
+    packed = command("pack")
+    packed.add_argument("file", type=Path, metavar="FILE", help=t("cli.pack.file"))
+    packed.add_argument("--images", type=Path, metavar="FOLDER", help=t("cli.pack.images"))
+    packed.add_argument("--note", metavar="TEXT", default="", help=t("cli.pack.note"))
+    packed.add_argument("--target", type=int, metavar="N", help=t("cli.pack.target"))
+    packed.add_argument("--recipe", help=t("cli.pack.recipe"))
+    packed.add_argument("--language", help=t("cli.pack.language"))
     opened = command("open")
-    opened.add_argument("file", type=Path, metavar="FILE", help=t("cli.open.file"))
+    opened.add_argument("file", type=Path, nargs="?", metavar="FILE", help=t("cli.open.file"))
     opened.add_argument("folder", type=Path, nargs="?", metavar="FOLDER", help=t("cli.open.folder"))
+    opened.add_argument("--register", action="store_true", help=t("cli.open.register"))
     return parser
 
 
@@ -137,6 +159,25 @@ def _add_classes(command: Callable[[str], argparse.ArgumentParser]) -> None:
     what.add_argument("--remove", nargs="+", metavar="FILE", help=t("cli.images.remove"))
     what.add_argument("--remove-last-take", action="store_true", help=t("cli.images.remove_last_take"))
     what.add_argument("--undo", action="store_true", help=t("cli.images.undo"))
+
+
+def _add_clean(parser: argparse.ArgumentParser) -> None:
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--student", metavar="S", help=t("cli.clean.student"))
+    whose.add_argument("--room", action="store_true", help=t("cli.clean.room"))
+    parser.add_argument("--machine", action="append", default=[], metavar="NAME", help=t("cli.clean.machine"))
+    parser.add_argument("--older-than", type=float, metavar="DAYS", help=t("cli.clean.older_than"))
+    parser.add_argument("--keep-models", action="store_true", help=t("cli.clean.keep_models"))
+    parser.add_argument("--end", action="store_true", help=t("cli.clean.end"))
+    parser.add_argument("--dry-run", action="store_true", help=t("cli.clean.dry_run"))
+
+
+def _add_provision(provision: argparse.ArgumentParser) -> None:
+    provision.add_argument("--machine", action="append", default=[], metavar="NAME", help=t("cli.provision.machine"))
+    source = provision.add_mutually_exclusive_group()
+    source.add_argument("--wheels", type=Path, metavar="FOLDER", help=t("cli.provision.wheels"))
+    source.add_argument("--no-registry", action="store_true", help=t("cli.provision.no_registry"))
+    provision.add_argument("--dry-run", action="store_true", help=t("cli.provision.dry_run"))
 
 
 def _add_nano_commands(command: Callable[[str], argparse.ArgumentParser]) -> None:

@@ -19,13 +19,13 @@ SLICE_S = 0.2
 
 
 def carry_out(workflow: Workflow, step: str, options: Any, console: Console,
-              leave_at: type[Event] | None = None) -> Receipt:
-    """Start a step and wait for its receipt. At an event of the kind `leave_at` it is left to itself: raises Detached."""
+              leave_at: Callable[[Event], bool] = lambda event: False) -> Receipt:
+    """Start a step and wait for its receipt. At an event that is one to `leave_at` it is left to itself: raises Detached."""
     begun: Future[Running] = Future()
 
     def heard(event: Event) -> None:
         console.emit(event)
-        if leave_at is not None and isinstance(event, leave_at):
+        if leave_at(event):
             begun.result().detach()
 
     running = workflow.start(step, options, heard)

@@ -100,6 +100,17 @@ class Detached(AiNanoError):
         super().__init__("detached")
 
 
+class EndedByOther(AiNanoError):
+    """Somebody else ended this student's work: who, when, and with what words, if any (`reason`)."""
+
+    exit_code = 130
+
+    @property
+    def why(self) -> str:
+        said = super().why
+        return f"{texts.t('ended_by.reason', **self.params)} {said}" if self.params.get("reason") else said
+
+
 class Cancelled(AiNanoError):
     """The user cancelled."""
 

@@ -14,6 +14,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
+def in_minutes(seconds: float) -> str:
+    """Seconds in the first minute only: it is read from afar."""
+    return f"{int(seconds) // 60} min" if 60 <= seconds < 3600 else duration(int(seconds))
+
+
 def duration(seconds: float) -> str:
     """For example `8 s`, `2 min 5 s`, `1 h 4 min`."""
     whole = max(0, round(seconds))

@@ -41,6 +41,11 @@ def class_name(raw: str) -> str:
     return name
 
 
+def is_device(name: str) -> bool:
+    """Whether Windows takes a file of that name, with any suffix, for a device."""
+    return name.partition(".")[0].strip().casefold() in _DEVICES
+
+
 def is_one_folder(name: str) -> bool:
     """The least that a name must be, for classes that another program named."""
     return name not in ("", ".", "..") and not any(character in name for character in "/\\\0")

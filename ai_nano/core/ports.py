@@ -12,6 +12,7 @@ from ai_nano.core.errors import AiNanoError
 from ai_nano.core.events import Listener
 from ai_nano.core.importing.pictures import Brought, Glimpse
 from ai_nano.core.look import Look
+from ai_nano.core.room import ended
 from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.texts import t
 from ai_nano.core.watching import Watching
@@ -30,9 +31,10 @@ class Parcel:
     """Files for one model's folder on a machine, which appears there whole or not at all (doc/design/transfers.md).
 
     `model` None: the next free name of `stem`, told to `on_name` before the first byte. `owner` names laptop and workspace.
-    `like`: models there that may have some of the files. `replaces`: an older model of that name gives way. `compares`: by
-    content, not by size and modification time. `on_contact` is told False when the machine is lost and will be tried again,
-    and True once something arrives there again.
+    `like`: models there that may have some of the files. `replaces`: an older model of that name gives way, if it is of one of
+    these `workspaces` (their ids), of nobody's that is known, or with `force`. `spare_bytes`: what the machine needs beside the
+    files. `compares`: by content, not by size and modification time. `on_contact` is told False when the machine is lost and
+    will be tried again, and True once something arrives there again.
     """
 
     files: tuple[Upload, ...]
@@ -42,6 +44,9 @@ class Parcel:
     like: tuple[str, ...] = ()
     replaces: bool = False
     compares: bool = False
+    workspaces: tuple[str, ...] = ()
+    force: bool = False
+    spare_bytes: int = 0
     on_name: Callable[[str], None] = field(default=lambda name: None, compare=False)
     on_contact: Callable[[bool], None] = field(default=lambda there: None, compare=False)
 
@@ -79,7 +84,8 @@ class Delivery:
 class JobEnd:
     """How a job ended. `state` is done, failed or cancelled; `result` the program's last word, `error` its (code, params).
 
-    `why`, of a job that left no exit: `rebooted` when its machine was started anew, else `vanished`.
+    `why`, of a job that left no exit: `rebooted` when its machine was started anew, else `vanished`. `ended_by`: somebody else
+    cancelled it, and said so.
     """
 
     state: str
@@ -88,6 +94,7 @@ class JobEnd:
     exit: Mapping[str, Any] | None = None
     last_lines: tuple[str, ...] = ()
     why: str | None = None
+    ended_by: ended.EndedBy | None = None
 
 
 @dataclass(frozen=True)
@@ -182,8 +189,8 @@ class RemoteJob(Protocol):
         delay, else as the program has them by itself.
         """
 
-    def cancel(self) -> bool:
-        """End the whole process group; True when it is known to be gone."""
+    def cancel(self, by: ended.By | None = None) -> bool:
+        """End the whole process group; True when it is known to be gone. `by`: it is somebody else's, who is told."""
 
 
 class Onlooker(Protocol):
@@ -221,9 +228,10 @@ class Machine(Protocol):
         """Fetch one file of the machine's root; it appears at `target` only when whole."""
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> RemoteJob:
+              on_id: Callable[[str], None] = lambda run: None, schedule: Mapping[str, Any] | None = None) -> RemoteJob:
         """Start a program of `remote/` detached. `on_id` is told the run's id before anything is sent: whoever notes it
-        finds the run again, however the laptop ends."""
+        finds the run again, however the laptop ends. With a `schedule` (core/room/scheduler.py) it waits there for a GPU,
+        by whichever scheduler the machine has, and whoever follows it hears `queue` meanwhile."""
 
     def warm_up(self) -> None:
         """A program will be wanted there soon: load what it needs ahead. Never waits and never fails; a hint, no more."""
@@ -234,8 +242,19 @@ class Machine(Protocol):
     def look_on(self, run_id: str) -> Onlooker:
         """A job, whoever started it, to be looked at."""
 
+    def inventory(self) -> Mapping[str, Any]:
+        """What of whom lies there: shared/inventory.py (doc/design/wire.md)."""
+
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
+               cancel: CancelToken) -> Mapping[str, Any]:
+        """Remove these things of its inventory for good: shared/removal.py. `progress` is told files and bytes so far."""
+
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         """Runs on the machine, oldest first: `list` of runner.py (doc/design/wire.md), with `age_s` since their start."""
+
+    def room(self) -> Mapping[str, Any]:
+        """The answer to `room` of runner.py: the runs that go on, how far they are, and those that failed lately
+        (core/overview reads it)."""
 
     def close(self) -> None:
         """Close the connection; whatever runs there goes on."""
@@ -332,6 +351,13 @@ class Lab(Protocol):
 
     def here(self) -> Machine:
         """This computer as a machine, for the Nano's program as a local process."""
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        """The ids of what this person has sent to machines from here."""
+
+    def note_project(self, ident: str, name: str) -> None:
+        """This person's project of that id has something on the machines: `clean` and `models --delete` go by it."""
 
     def open_camera(self, uri: str, options: CameraOptions | None = None) -> Camera:
         """The camera, shared with whoever has it open: size and rate are then those of the first."""

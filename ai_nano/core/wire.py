@@ -10,9 +10,11 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Cancelled, WorkFailed
 from ai_nano.core.events import WIRE_VERSION, Best, Building, Event, Health, Listener, Log, Metric, Prediction, Progress, State
 from ai_nano.core.ports import JobEnd, RemoteJob
-from ai_nano.core.room import turns
+from ai_nano.core.room import ended, training_queue, turns
 
-WHYS = ("rebooted", "vanished")
+# Why a run ended without a last word: the machine's own reasons, and those of a cluster.
+WHYS = ("rebooted", "vanished", "time_limit", "out_of_memory", "node_failed", "preempted", "ended_by_cluster",
+        "forgotten_by_cluster")
 MOST_EPOCHS = 1_000_000
 MOST_CLASSES = 1000
 MOST_PINS = 40
@@ -71,6 +73,8 @@ def to_event(raw: Mapping[str, Any], step: str, machine: str) -> Event | None:
                             optional(answers.count, raw, "swap_free_mb"), answers.text(raw, "line", LONGEST_LOG_LINE))
         case "turn":
             return turns.read(raw, step, machine)
+        case "queue":
+            return training_queue.read(raw, step, machine)
         case _:
             return None
 
@@ -112,21 +116,28 @@ def to_log(message: Mapping[str, Any]) -> str:
     return lines + "\n" if text.endswith(("\n", "\r")) else lines
 
 
-def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, str | None]:
-    """State and exit of an `end` message, and why there is no exit. Raises Nonsense."""
+def to_end(message: Mapping[str, Any]) -> tuple[str, Mapping[str, Any] | None, str | None, ended.EndedBy | None]:
+    """State and exit of an `end` message, why there is no exit, and who ended it. Raises Nonsense."""
     state = answers.choice(message, "state", ("done", "failed", "cancelled"))
+    how, by = to_exit(message), ended.read(message)
+    return state, how, optional(answers.choice, message, "why", words=WHYS) if how is None else None, by
+
+
+def to_exit(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """exit.json under `exit`. Raises Nonsense."""
     how = optional(answers.mapping, message, "exit")
     if how is None:
-        return state, None, optional(answers.choice, message, "why", words=WHYS)
+        return None
     numbers = {key: optional(answers.number, how, key) for key in ("v", "code", "signal", "duration_s")}
-    return state, {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}, None
+    return {**numbers, "cancelled": bool(optional(answers.flag, how, "cancelled"))}
 
 
 def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
-    """A run of runner.py's list: id, program, student, state, why, waiting, started, age_s, params; None for one that makes
-    no sense.
+    """A run of runner.py's list: id, program, student, state, why, waiting, started, age_s, params, queue; None for one that
+    makes no sense.
 
-    `now` is that machine's time. `waiting`: it runs, and its turn has not come.
+    `now` is that machine's time. `waiting`: it runs, and its turn has not come; `queue` then tells, of a training, as the event
+    does, where it stands.
     """
     try:
         if not names.is_model_name(run := answers.text(raw, "id")):
@@ -135,13 +146,25 @@ def to_run(raw: Mapping[str, Any], now: float) -> Mapping[str, Any] | None:
         return {"id": run, "program": answers.text(raw, "program"), "student": optional(answers.text, raw, "student"),
                 "state": answers.code(raw, "state"), "why": optional(answers.choice, raw, "why", words=WHYS),
                 "waiting": bool(optional(answers.flag, raw, "waiting")), "started": started,
-                "age_s": max(0.0, now - (started or now)), "params": answers.params(raw)}
+                "age_s": max(0.0, now - (started or now)), "params": answers.params(raw),
+                "queue": optional(_queue, raw, "queue")}
     except answers.Nonsense:
         return None
 
 
+def _queue(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    told = training_queue.read(answers.mapping(raw, key), "train", "").to_json()
+    return {name: value for name, value in told.items() if name not in ("v", "type", "step", "machine")}
+
+
+def owner_of(raw: Mapping[str, Any]) -> dict[str, str | None]:
+    """student, project and workspace of something on a machine; all None where nobody knows. Raises Nonsense."""
+    owner = optional(answers.mapping, raw, "owner") or {}
+    return {key: optional(answers.text, owner, key) for key in ("student", "project", "workspace")}
+
+
 def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
-    """The models of `store.py models`: {model, path, classes, size, exported, modified}.
+    """The models of `store.py models`: {model, path, classes, size, exported, modified, student, project, workspace}.
 
     Those that no command of ours could name (older programs knew no rules) are left out. MachineError for nonsense.
     """
@@ -150,14 +173,15 @@ def to_models(answer: Mapping[str, Any], machine: str) -> list[dict[str, Any]]:
         for raw in answers.objects(answer, "models", MOST_MODELS):
             if names.is_model_name(model := answers.text(raw, "model", names.LONGEST_FILE_NAME)):
                 classes = optional(answers.texts, raw, "classes", most=MOST_CLASSES, longest=names.LONGEST_LABEL) or []
-                found.append({"model": model, "path": answers.path(raw, "path"), "classes": classes,
+                found.append({"model": model, **owner_of(raw), "path": answers.path(raw, "path"), "classes": classes,
                               "size": optional(answers.count, raw, "size"),
                               "exported": bool(optional(answers.flag, raw, "exported")),
                               "modified": optional(answers.number, raw, "modified")})
     return found
 # Which step a program is the work of; what another version started may be none of these.
 STEPS = {"gpu_server/train.py": "train", "gpu_server/export.py": "export", "jetson_nano/build_engine.py": "deploy",
-         "jetson_nano/classify.py": "infer", "jetson_nano/blink.py": "blink", "jetson_nano/look.py": "record"}
+         "jetson_nano/classify.py": "infer", "jetson_nano/blink.py": "blink", "jetson_nano/look.py": "record",
+         "gpu_server/provision.py": "provision", "jetson_nano/provision.py": "provision"}
 # Of a program that found no room even to say why it failed.
 EXIT_NO_ROOM = 124
 
@@ -169,9 +193,9 @@ def step_of(run: Mapping[str, Any]) -> str:
 
 def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: CancelToken,
            watch: Callable[[Event], None] | None = None, lost: str = "status.contact_lost") -> Mapping[str, Any]:
-    """Follow a job to its end and return its result. Raises Cancelled, or WorkFailed with the program's own error and
-    last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's State, in
-    the words of `lost`."""
+    """Follow a job to its end and return its result. Raises Cancelled, EndedByOther, or WorkFailed with the program's own
+    error and last lines; ContactLost comes through from the job. Whether the machine is out of reach is told as the step's
+    State, in the words of `lost`."""
     told = ""
 
     odd = 0
@@ -205,6 +229,8 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
 
     end = job.follow(on_event, on_log, cancel, on_contact)
     if end.state == "cancelled":
+        if end.ended_by is not None and not cancel.cancelled:
+            raise end.ended_by.error(machine, job.id)
         raise Cancelled()
     if end.state != "done":
         raise job_error(end, step, machine, job.id)
@@ -217,8 +243,8 @@ def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
         code, params = end.error
         return answers.told(code, params, machine, end.last_lines)
     signal = (end.exit or {}).get("signal")
-    if end.why == "rebooted":
-        return WorkFailed("job.rebooted", details=end.last_lines, step=step, machine=machine, run=run)
+    if end.why in WHYS and end.why != "vanished":
+        return WorkFailed(f"job.{end.why}", details=end.last_lines, step=step, machine=machine, run=run)
     if end.exit is None:
         return WorkFailed("job.vanished", details=end.last_lines, step=step, machine=machine, run=run)
     if signal is not None:

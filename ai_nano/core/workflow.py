@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ai_nano.core import bundle, names
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.commands import Commands
-from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, EndedByOther, MissingPrerequisite
 from ai_nano.core.events import Event, Listener, State
 from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
@@ -199,7 +199,8 @@ class Workflow:
             except Detached:
                 raise  # what was noted on the way stays: it is how the next start finds the run
             except AiNanoError as error:
-                outcome = {Cancelled: "cancelled", ContactLost: "lost"}.get(type(error), "failed")
+                kinds = {Cancelled: "cancelled", EndedByOther: "cancelled", ContactLost: "lost"}
+                outcome = kinds.get(type(error), "failed")
                 # What the step noted on its way (a reserved name, a run to follow again) stays beside the failure.
                 under_way = workspace.attempts.get(work.name) or Receipt(work.name, outcome, "")
                 workspace.note(Receipt(work.name, outcome, under_way.inputs,
@@ -236,7 +237,9 @@ class Workflow:
                 return StepStatus(step, Status.RUNNING, "status.running_elsewhere")
             left = "lost" if "run" in attempt.facts else "failed"
             return StepStatus(step, Status(left), f"status.broken_off.{left}")
-        return StepStatus(step, Status(attempt.outcome), f"status.{attempt.outcome}", {"what": attempt.facts.get("what", "")})
+        by_other = str(attempt.facts.get("error", "")).startswith("job.ended_by")
+        return StepStatus(step, Status(attempt.outcome), "status.ended_by" if by_other else f"status.{attempt.outcome}",
+                          {"what": attempt.facts.get("what", "")})
 
     def _project_status(self) -> StepStatus:
         return StepStatus("project", Status.DONE, "status.project.done",

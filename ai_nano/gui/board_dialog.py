@@ -134,7 +134,10 @@ class BoardDialog(QDialog):
                 self._carry_out(t("window.bench.working", machine=name), lambda: boards.delete(lab.nano(name), model),
                                 lambda _none: self._look("", t("models.deleted", model=model, machine=name)))
 
-        confirm(self, self.windowTitle(), t("models.delete?", model=model, machine=name), t("window.bench.delete.yes"), delete)
+        student = next((one.student for one in self._models if one.model == model), None)
+        told = {"model": model, "machine": name, "student": student}
+        confirm(self, self.windowTitle(), t("models.delete_of?" if student else "models.delete?", **told),
+                t("window.bench.delete.yes"), delete)
 
     def _on_boot(self, model: str) -> None:
         lab, name = self._session.lab, self._name

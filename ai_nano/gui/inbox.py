@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ai_nano.core.events import Best, Building, Event, Health, Log, Metric, Prediction, Progress, State
+from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.room.turns import Turn
 
 KEPT_LINES = 500
@@ -36,8 +37,8 @@ class Timing:
 
 @dataclass
 class Batch:
-    """All since the last fetch: of progress, predictions, health, builds and turns the newest, at most KEPT_LINES lines,
-    KEPT_METRICS metrics, KEPT_TIMINGS timings and, in `recent`, KEPT_PREDICTIONS predictions."""
+    """All since the last fetch: of progress, predictions, health, builds, turns and the queue the newest, at most KEPT_LINES
+    lines, KEPT_METRICS metrics, KEPT_TIMINGS timings and, in `recent`, KEPT_PREDICTIONS predictions."""
 
     lines: list[LogLine] = field(default_factory=list)
     dropped: int = 0
@@ -51,11 +52,12 @@ class Batch:
     health: dict[str, Health] = field(default_factory=dict)
     building: dict[str, Building] = field(default_factory=dict)
     turns: dict[tuple[str, str], Turn] = field(default_factory=dict)
+    queued: Queued | None = None
     states: int = 0
 
     def __bool__(self) -> bool:
         return bool(self.lines or self.progress or self.metrics or self.best or self.predictions or self.health
-                    or self.building or self.turns or self.states)
+                    or self.building or self.turns or self.queued or self.states)
 
 
 class Inbox:
@@ -94,6 +96,8 @@ class Inbox:
                     self._batch.building[event.machine] = event
                 case Turn():
                     self._batch.turns[event.step, event.machine] = event
+                case Queued():
+                    self._batch.queued = event
                 case State():
                     self._batch.states += 1
 

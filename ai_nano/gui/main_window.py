@@ -24,6 +24,7 @@ from ai_nano.gui.opening import Opening
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.pages.bench import BenchPage
 from ai_nano.gui.pages.deploy import DeployPage
+from ai_nano.gui.pages.doctor import DoctorPage
 from ai_nano.gui.pages.export import ExportPage
 from ai_nano.gui.pages.infer import InferPage
 from ai_nano.gui.pages.lesson import LessonPage
@@ -31,6 +32,7 @@ from ai_nano.gui.pages.machines import MachinesPage
 from ai_nano.gui.pages.project import ProjectPage, free_folder
 from ai_nano.gui.pages.record import RecordPage
 from ai_nano.gui.pages.report import ReportPage
+from ai_nano.gui.pages.room import RoomPage
 from ai_nano.gui.pages.runs import RunsPage
 from ai_nano.gui.pages.split import SplitPage
 from ai_nano.gui.pages.train import TrainPage
@@ -119,16 +121,21 @@ class MainWindow(QMainWindow):
             if error.code not in ("config.missing", "config.empty"):
                 self._page("welcome").show_problem(error)
         QTimer.singleShot(0, self._build_next)
+        if self.opening.pack is not None:
+            welcome = self._page("welcome")
+            assert isinstance(welcome, WelcomePage)
+            self.show_page("welcome")
+            welcome.open_pack(str(self.opening.pack))
 
-    def enter(self, config: Config) -> None:
-        """Into a real room; not while a step runs, which the page then says."""
+    def enter(self, config: Config, project: Path | None = None) -> None:
+        """Into a real room; not while a step runs, which the page then says. `project`: proposed there."""
         busy = self.session.busy()
         if busy is not None:
             self.page.show_problem(busy)
             return
         self.practice.leave(wait=False)
         self.session.enter(config)
-        self._propose(self.settings.last_project or free_folder(Path.home() / "ai_nano"), 3)
+        self._propose(project or self.settings.last_project or free_folder(Path.home() / "ai_nano"), 3)
 
     def start_practice(self, folder: Path, workspace: Path | None = None) -> None:
         """Into the embedded classroom; `workspace` proposed for the project (None: a new one in the home)."""
@@ -204,6 +211,11 @@ class MainWindow(QMainWindow):
                 return ExportPage(session, go, self._show_report)
             case "bench":
                 return BenchPage(session, self)
+            case "doctor":
+                return DoctorPage(session, self)
+            case "room":
+                return RoomPage(session, self, self._start_on, on_doctor=lambda: self.show_page("doctor"),
+                                on_clean=lambda: self.main_menu.clean_up())
             case "report":
                 return ReportPage(session, self)
             case "lesson":
@@ -237,6 +249,12 @@ class MainWindow(QMainWindow):
         assert isinstance(page, InferPage)
         self.show_page("infer")
         page.propose(nano, model, there)
+
+    def _start_on(self, nano: str) -> None:
+        page = self._page("infer")
+        assert isinstance(page, InferPage)
+        self.show_page("infer")
+        page.choose_nano(nano)
 
     def _show_report(self, model: str) -> None:
         page, came_from = self._page("report"), self._current

@@ -8,6 +8,7 @@ from ai_nano.core import texts
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 from ai_nano.gui.camera_dialog import CameraDialog
+from ai_nano.gui.clean_dialog import CleanDialog
 from ai_nano.gui.shell import Shell
 
 LANGUAGE_NAMES = {"en": "English", "fr": "Français"}
@@ -19,6 +20,7 @@ class MainMenu:
         self._button = button
         self._menu = QMenu(button)
         self._camera: CameraDialog | None = None
+        self._cleaning: CleanDialog | None = None
         button.setMenu(self._menu)
         self._menu.aboutToShow.connect(self._enable)
         self.retranslate()
@@ -40,9 +42,14 @@ class MainMenu:
         self._of_project.append(menu.addAction(t("window.menu.camera")))
         self._of_project[-1].triggered.connect(lambda: self.choose_camera())
         menu.addSeparator()
+        self._room = menu.addAction(t("window.menu.room"))
+        self._room.triggered.connect(lambda: window.show_page("room"))
         self._bench = menu.addAction(t("window.menu.bench"))
         self._bench.triggered.connect(lambda: window.show_page("bench"))
+        menu.addAction(t("window.menu.doctor")).triggered.connect(lambda: window.show_page("doctor"))
         menu.addAction(t("window.menu.machines")).triggered.connect(lambda: window.show_page("machines"))
+        self._clean = menu.addAction(t("window.menu.clean"))
+        self._clean.triggered.connect(lambda: self.clean_up())
         self._practice = menu.addAction(t("window.menu.practice"))
         self._practice.triggered.connect(lambda: window.start_practice(window.opening.practice_folder))
         menu.addSeparator()
@@ -65,6 +72,10 @@ class MainMenu:
         self._camera = self._camera or CameraDialog(self._window.session, self._button.window())
         self._camera.ask()
 
+    def clean_up(self) -> None:
+        self._cleaning = self._cleaning or CleanDialog(self._window.session, self._button.window())
+        self._cleaning.ask()
+
     def choose_theme(self, name: str) -> None:
         """Empty: as the desktop is."""
         app = cast(QApplication, QApplication.instance())
@@ -81,7 +92,9 @@ class MainMenu:
         in_room = self._window.session.lab is not None
         busy = bool(self._window.session.running_steps)
         self._project.setEnabled(in_room)
+        self._room.setEnabled(in_room)
         self._bench.setEnabled(in_room)
+        self._clean.setEnabled(in_room)
         self._open.setEnabled(in_room and not busy)
         for action in self._of_project:
             action.setEnabled(self._window.session.workspace is not None)

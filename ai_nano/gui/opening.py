@@ -41,8 +41,8 @@ class Practice(Protocol):
 class Opening:
     """`find_config` raises ConfigError where no room is known; `practice` makes the embedded classroom in a folder.
 
-    With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too. `lesson`: of step 3, None
-    where there is none.
+    With `demo` the window opens on an embedded classroom in that folder, whose workspace it is too; with `pack` on the question
+    about a room pack that somebody clicked. `lesson`: of step 3, None where there is none.
     """
 
     find_config: Callable[[], Config]
@@ -52,3 +52,4 @@ class Opening:
     practice_folder: Path
     demo: Path | None = None
     lesson: Lesson | None = None
+    pack: Path | None = None

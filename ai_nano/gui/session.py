@@ -6,19 +6,23 @@ Lives in the Qt thread. Whatever may take longer than a moment is done elsewhere
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from PyQt5.QtCore import QObject, QTimer, pyqtSignal
 
 from ai_nano.core import runs, wire
-from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite, WorkFailed
+from ai_nano.core.errors import AiNanoError, Cancelled, Detached, MissingPrerequisite
 from ai_nano.core.events import Log
 from ai_nano.core.lanes import Lanes
+from ai_nano.core.overview import stepping_in
 from ai_nano.core.ports import CameraOptions, Questions
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.recording import camera_options
+from ai_nano.core.room import defaults
 from ai_nano.core.room.config import Config
+from ai_nano.core.room.ended import whose
 from ai_nano.core.runs import Run
 from ai_nano.core.unexpected import explained
 from ai_nano.core.workflow import Running, Status, StepStatus, Workflow, start_alone
@@ -110,6 +114,8 @@ class Session(QObject):
         if busy is not None:
             failed(busy)
             return
+
+        options = replace(options, settings=defaults.load(self._folder).for_project())
 
         def work() -> tuple[Workflow, list[StepStatus], str]:
             workflow = build_workflow(open_or_create(path, options), lab, self._lanes)
@@ -300,17 +306,11 @@ class Session(QObject):
             self.look(ask, done, failed)
 
     def end_run(self, run: Run, done: Callable[[object], object], failed: Callable[[AiNanoError], object]) -> None:
-        """End a run of `runs`, whoever started it."""
-        lab, name = self.lab, run["machine"]
-
-        def end() -> None:
-            assert lab is not None
-            machine = next(one for one in runs.machines(lab) if one.name == name)
-            if not machine.attach(run["id"]).cancel():
-                raise WorkFailed("job.not_cancelled", machine=name, run=run["id"])
-
+        """End a run of `runs`, whoever started it; one without `student` is this laptop's own."""
+        lab = self.lab
         if lab is not None:
-            self.look(end, done, failed)
+            by = whose(lab.config.student, run.get("student", lab.config.student))
+            self.look(lambda: stepping_in.end(stepping_in.machine_of(lab, run["machine"]), run["id"], by), done, failed)
 
     def _thread(self, work: Callable[[], object], name: str) -> None:
         self._threads = [one for one in self._threads if one.is_alive()]

@@ -7,6 +7,7 @@ from pathlib import Path
 from PyQt5.QtCore import QByteArray, QSettings
 
 from ai_nano.core import texts
+from ai_nano.core.room import defaults
 
 MOST_RECENT = 12
 
@@ -15,6 +16,7 @@ class Settings:
     """In `window.ini` of the user's config folder."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._store = QSettings(str(folder / "window.ini"), QSettings.IniFormat)
 
     def _text(self, key: str) -> str:
@@ -32,8 +34,8 @@ class Settings:
 
     @property
     def language(self) -> str | None:
-        """None: as the environment says."""
-        chosen = self._text("language")
+        """The student's own choice, else the room's; None: as the environment says."""
+        chosen = self._text("language") or defaults.load(self._folder).language
         return chosen if chosen in texts.languages() else None
 
     @language.setter

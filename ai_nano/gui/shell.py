@@ -27,8 +27,8 @@ class Shell(Protocol):
 
     def show_page(self, name: str) -> None: ...
 
-    def enter(self, config: Config) -> None:
-        """Into a real room."""
+    def enter(self, config: Config, project: Path | None = None) -> None:
+        """Into a real room; `project` is proposed there."""
 
     def start_practice(self, folder: Path, workspace: Path | None = None) -> None:
         """Into the embedded classroom."""

@@ -9,13 +9,19 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ai_nano.core import answers, wire
+from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.machines.channel import Channel, first_line
 from ai_nano.machines.job import PATIENCE_S, Job
 from ai_nano.machines.onlooker import Onlooker
 
 ANSWER_TIMEOUT_S = 60.0
+# Of a machine that says meanwhile that it is alive.
+ALIVE_TIMEOUT_S = 300.0
+MOST_ALIVE = 1000
 LAST_WORDS_S = 2.0
+# Between two looks whether somebody has cancelled.
+SLICE_S = 0.5
 START_ATTEMPTS = 3
 START_RETRY_S = 1.0
 
@@ -46,11 +52,11 @@ class ProgramMachine:
         return self._answer(self.runner(*words), stdin)
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> Job:
+              on_id: Callable[[str], None] = lambda run: None, schedule: Mapping[str, Any] | None = None) -> Job:
         run_id = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{label}-{secrets.token_hex(2)}"
         on_id(run_id)
         spec = {"v": 1, "id": run_id, "program": program, "params": dict(params), "lease_s": lease_s, "student": self.student,
-                "laptop": socket.gethostname()}
+                "laptop": socket.gethostname(), "schedule": None if schedule is None else dict(schedule)}
         self._start(json.dumps(spec, ensure_ascii=False).encode("utf-8"))
         return Job(self, run_id, leased=lease_s is not None)
 
@@ -79,12 +85,25 @@ class ProgramMachine:
     def look_on(self, run_id: str) -> Onlooker:
         return Onlooker(self, run_id)
 
+    def inventory(self) -> Mapping[str, Any]:
+        channel = self.exec_program("shared/inventory.py")
+        return self._long_answer(channel, b"", CancelToken(), lambda files, size: None)
+
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
+               cancel: CancelToken) -> Mapping[str, Any]:
+        request = {"v": 1, "type": "remove", "things": list(things), "keep_models": keep_models}
+        data = json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        return self._long_answer(self.exec_program("shared/removal.py"), data, cancel, progress)
+
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         answer = self.runner_result("list")
         with answers.reading(self.name):
             # Ages by that machine's own clock, which may be an hour off.
             now = answers.number(answer, "now")
             return [run for raw in answers.objects(answer, "runs") if (run := wire.to_run(raw, now)) is not None]
+
+    def room(self) -> Mapping[str, Any]:
+        return self.runner_result("room")
 
     def doubt(self) -> None:
         """A channel has been silent for too long."""
@@ -100,7 +119,7 @@ class ProgramMachine:
             except MachineError as error:
                 unsent = error
             # What ended before it had read all may have said why.
-            line = first_line(channel, self.name, ANSWER_TIMEOUT_S if unsent is None else LAST_WORDS_S)
+            line = self._answer_line(channel, ANSWER_TIMEOUT_S if unsent is None else LAST_WORDS_S)
             if line is None:
                 raise unsent or MachineError("machine.silent", machine=self.name)
             status, errors = channel.finish()
@@ -120,6 +139,48 @@ class ProgramMachine:
             raise MachineError("machine.nonsense", machine=self.name) if whole else self._no_answer(status, errors) from error
         return answer
 
+    def _long_answer(self, channel: Channel, stdin: bytes, cancel: CancelToken,
+                     progress: Callable[[int, int], None]) -> Mapping[str, Any]:
+        """The last line of a program that says every second or so that it is alive. What is cancelled ends there by itself."""
+        try:
+            if stdin:
+                channel.write(stdin)
+            channel.close_stdin()
+            heard = time.monotonic()
+            while True:
+                cancel.check()
+                line = first_line(channel, self.name, SLICE_S)
+                if line is None:
+                    if time.monotonic() - heard > ANSWER_TIMEOUT_S:
+                        raise MachineError("machine.silent", machine=self.name)
+                    continue
+                if not line.endswith(b"\n"):
+                    raise self._no_answer(*channel.finish())
+                heard = time.monotonic()
+                with answers.reading(self.name):
+                    message = answers.decode(line)
+                    wire.check_version(message, self.name)
+                    match answers.text(message, "type"):
+                        case "removed":
+                            progress(answers.count(message, "files"), answers.count(message, "bytes"))
+                        case "error":
+                            raise answers.error(message, self.name)
+                        case "result":
+                            return message
+        finally:
+            channel.close()
+
+    def _answer_line(self, channel: Channel, timeout: float) -> bytes | None:
+        """None where none came in time; signs of life before it put the time off, within bounds."""
+        until = time.monotonic() + ALIVE_TIMEOUT_S
+        for _ in range(MOST_ALIVE):
+            line = first_line(channel, self.name, timeout)
+            if not line or not _is_alive(line):
+                return line
+            if time.monotonic() > until:
+                break
+        return None
+
     def _no_answer(self, status: int, errors: str) -> MachineError:
         details = [answers.shown(one) for one in errors.strip().splitlines()[-10:]]
         if status in (126, 127):
@@ -128,3 +189,9 @@ class ProgramMachine:
             return MachineError("machine.lost", machine=self.name)
         return MachineError("machine.no_answer", machine=self.name, status=status, details=details)
 
+
+def _is_alive(line: bytes) -> bool:
+    try:
+        return answers.decode(line).get("type") == "alive"
+    except answers.Nonsense:
+        return False

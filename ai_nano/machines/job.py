@@ -14,6 +14,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import ContactLost, Detached, HostKeyError, MachineError, WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.ports import JobEnd, Picture
+from ai_nano.core.room.ended import By
 from ai_nano.core.watching import Watching
 from ai_nano.core.wire import check_version
 from ai_nano.machines import frames
@@ -78,9 +79,9 @@ class Job:
     def send(self, command: Mapping[str, Any]) -> None:
         self._commands.put(command)
 
-    def cancel(self) -> bool:
+    def cancel(self, by: By | None = None) -> bool:
         with answers.reading(self._runner.name):
-            return answers.flag(self._runner.runner_result("cancel", self.id), "gone")
+            return answers.flag(self._runner.runner_result("cancel", self.id, *(by.words() if by else ())), "gone")
 
     def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken, watching: Watching | None = None,
               adaptive: bool = True) -> None:
@@ -223,6 +224,8 @@ class Job:
                 self._lines.extend(text.splitlines())
                 on_log(text)
                 self._log_at = end
+            case "queue":
+                on_event(message)
             case "skipped":
                 what, end = answers.choice(message, "what", ("events", "log")), answers.count(message, "end")
                 on_event({"v": 1, "type": "log", "level": "warning", "code": f"job.skipped.{what}",
@@ -234,8 +237,8 @@ class Job:
             case "error":
                 raise answers.error(message, self._runner.name)
             case "end":
-                state, how, why = wire.to_end(message)
-                return JobEnd(state, self._result, self._error, how, tuple(self._lines), why)
+                state, how, why, by = wire.to_end(message)
+                return JobEnd(state, self._result, self._error, how, tuple(self._lines), why, by)
         return None
 
 

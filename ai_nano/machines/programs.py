@@ -1,5 +1,6 @@
 """The programs of `remote/` as they travel: the files for one role, named by the hash of their content."""
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -50,6 +51,10 @@ class Programs:
                 member.size, member.mode = len(data), 0o644
                 archive.addfile(member, io.BytesIO(data))
         return packed.getvalue()
+
+    def zipped(self) -> bytes:
+        """`archive`, small: for remote/shared/in_memory.py."""
+        return gzip.compress(self.archive(), mtime=0)
 
     def folder(self, root: str) -> PurePosixPath:
         return PurePosixPath(root) / ".ai_nano" / "programs" / self.name

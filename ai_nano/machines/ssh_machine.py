@@ -33,6 +33,7 @@ FOUND = b"ai_nano: found"
 SAY_FOUND = f"echo; echo '{FOUND.decode()}'"
 # The exit status where they are not there.
 MISSING = 97
+READ_AND_RUN = "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))"
 # A login that prepares much (conda), a home on a slow network.
 SHELL_TIMEOUT_S = 30.0
 # After which it is asked whether there is a shell at all.
@@ -159,6 +160,51 @@ class SshMachine(ProgramMachine):
             self._send_programs()
         raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
 
+    def exec_in_memory(self, module: str, asked: bytes) -> SshChannel:
+        """Run a module of the programs without a file of it there: nothing is written on the machine. `asked` is its input.
+
+        MachineError as those of `exec_program`.
+        """
+        text = (resources.remote_folder() / "shared" / "in_memory.py").read_bytes()
+        archive = self._programs.zipped()
+        command = ["-c", READ_AND_RUN, str(len(text)), module, "--root", self._config.root]
+        # Python 3.6 takes file names for ASCII under the locale that many logins have.
+        line = f"export LC_ALL=C.UTF-8; {self._python_line(shlex.join(command))}"
+        channel = self._exec(shlex.join(["sh", "-c", line]))
+        if not self._found(channel):
+            raise MachineError("machine.no_answer", machine=self.name, status=MISSING)
+        try:
+            channel.write(text + b"%d\n" % len(archive) + archive + asked)
+            channel.close_stdin()
+        except MachineError as unsent:
+            # What ended before it had read all may have said why: most often that there is no Python.
+            status, errors = channel.finish()
+            channel.close()
+            raise (unsent if status == -1 else self._no_answer(status, errors)) from unsent
+        return channel
+
+    def ask_shell(self, line: str, seconds: float) -> list[str]:
+        """What plain commands say, line by line, where no program of ours can run."""
+        channel = self._exec(shlex.join(["sh", "-c", line]))
+        try:
+            channel.close_stdin()
+            said = channel.read(DOUBTED_BYTES, seconds)
+            return [answers.shown(one) for one in (said or b"").decode("utf-8", "replace").splitlines()]
+        finally:
+            channel.close()
+
+    def round_trip_s(self) -> float:
+        """The shortest of a few requests and their answers. Connects first, and raises what that raises."""
+        transport = self._connection.transport()
+        try:
+            return min(self._round_trip_s(transport) for _ in range(ROUND_TRIPS))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise MachineError("machine.lost", machine=self.name) from error
+
+    def fingerprint(self) -> str:
+        """Of the connection that is open."""
+        return fingerprint(self._connection.transport().get_remote_server_key())
+
     def _python_line(self, command: str) -> str:
         """Shell words that say where a login's own greeting ends, and become `PYTHON command`."""
         if self._config.python:
@@ -213,7 +259,7 @@ class SshMachine(ProgramMachine):
         """One exec: the text that unpacks, then the programs. Another laptop may do the same at the same time."""
         text = (resources.remote_folder() / "shared" / "unpack.py").read_bytes()
         archive, folder = self._programs.archive(), self._programs.folder(self._config.root)
-        command = ["-c", "import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))", str(len(text)), str(folder),
+        command = ["-c", READ_AND_RUN, str(len(text)), str(folder),
                    hashlib.sha256(archive).hexdigest()]
         channel = self._exec(shlex.join(["sh", "-c", self._python_line(shlex.join(command))]))
         if not self._found(channel):

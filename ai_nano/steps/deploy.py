@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ai_nano.core import bundle
-from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, Cancelled, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Event, Log, Progress, State
 from ai_nano.core.ports import Machine, Parcel, Sent, StepContext, Upload
+from ai_nano.core.project import ident
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.workflow import exported_models, newest_bundle, where_deployed
-from ai_nano.steps import engine
-from ai_nano.steps.upload import contact, progress, sender_of
+from ai_nano.steps import engine, space
+from ai_nano.steps.upload import contact, owned_by, progress, sender_of
 
 # How a transfer that waits for its machine is told of (steps/upload.py).
 SENDING = "status.contact_lost.sending"
@@ -22,10 +23,14 @@ SENDING = "status.contact_lost.sending"
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """Names of Nanos; none: the first of the config. `model`: an earlier one of the workspace; None: the last export."""
+    """Names of Nanos; none: the first of the config. `model`: an earlier one of the workspace; None: the last export.
+
+    `force`: also in place of somebody else's model of that name.
+    """
 
     nanos: tuple[str, ...] = ()
     model: str | None = None
+    force: bool = False
 
 
 class DeployStep:
@@ -50,7 +55,8 @@ class DeployStep:
         if without_pin:
             context.emit(Log("deploy.without_pin", {"classes": without_pin}))
         files = tuple(Upload(checked.folder / name, PurePosixPath(name)) for name in bundle.FILES)
-        parcel = Parcel(files, sender_of(workspace), checked.model, replaces=True, compares=True)
+        parcel = Parcel((owned_by(workspace, context), *files), sender_of(workspace), checked.model, replaces=True,
+                        compares=True, workspaces=ident.all_of(workspace), force=options.force)
         asked, reached = [nano.name for nano in nanos], list[str]()
         inputs = checked.sha256["model.onnx"]
         before = where_deployed(workspace)
@@ -126,7 +132,12 @@ def push(nanos: Sequence[Machine], parcel: Parcel, context: StepContext, built_t
             # A Nano that has two names in the room is sent to twice, and neither takes the other for its own ghost.
             owner = hashlib.sha256(f"{parcel.owner} {nano.name}".encode()).hexdigest()[:16]
             mine = replace(parcel, owner=owner, on_contact=lambda there: together.tell_contact(nano.name, there))
-            nano.upload(mine, lambda sent: together.tell(nano.name, sent), context.cancel)
+            if nano.name in built_there:
+                mine = replace(mine, spare_bytes=space.ENGINES * sum(file.source.stat().st_size for file in mine.files))
+            try:
+                nano.upload(mine, lambda sent: together.tell(nano.name, sent), context.cancel)
+            except WorkFailed as error:
+                raise space.explained(error, nano) from error
             delivered = True
             together.arrived(nano.name)
             context.emit(Log("deploy.verified", {"model": model}, machine=nano.name))

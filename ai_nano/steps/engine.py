@@ -7,7 +7,7 @@ from typing import Any
 from ai_nano.core import answers, wire
 from ai_nano.core.answers import optional
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import Cancelled, MissingPrerequisite, WorkFailed
+from ai_nano.core.errors import Cancelled, EndedByOther, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Building, Event, Listener, Progress
 from ai_nano.core.ports import Machine, RemoteJob
 
@@ -70,7 +70,7 @@ def _wait_for(job: RemoteJob, name: str, emit: Listener, cancel: CancelToken) ->
         wire.follow(job, LABEL, name, _Estimating(emit), cancel)
     except WorkFailed:
         pass
-    except Cancelled:
+    except (Cancelled, EndedByOther):
         cancel.check()  # somebody else may have ended it
 
 

@@ -14,7 +14,7 @@ from ai_nano.core.events import Log
 from ai_nano.core.files import is_image_name, storage_errors, write_atomically
 from ai_nano.core.nano import nano_test
 from ai_nano.core.ports import Images, StepContext
-from ai_nano.core.project import trained
+from ai_nano.core.project import ident, trained
 from ai_nano.core.project.workspace import Receipt, Workspace
 
 # In the workspace's models/, while a model comes.
@@ -40,7 +40,7 @@ class ExportStep:
         chosen = trained.newest(workspace)
         assert chosen is not None, "check() looked"
         model, server = chosen.model, context.lab.server
-        job = server.start("export", "gpu_server/export.py", {"model": model})
+        job = server.start("export", "gpu_server/export.py", {"model": model, "workspaces": list(ident.all_of(workspace))})
         try:
             result = wire.follow(job, self.name, server.name, context.emit, context.cancel)
         except WorkFailed as error:

@@ -16,6 +16,7 @@ from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, M
 from ai_nano.core.events import Event, Log, Prediction
 from ai_nano.core.nano import deciding
 from ai_nano.core.ports import Machine, Picture, RemoteJob, StepContext
+from ai_nano.core.project import ident
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.recording import camera_options
 from ai_nano.core.room.config import DEFAULT_THRESHOLD, NanoConfig
@@ -111,6 +112,8 @@ class InferStep:
         machine = context.lab.nano(nano.name)
         model = options.model or self._deployed(workspace)
         params = classify_params(machine, nano, model, options)
+        if workspace is not None:
+            params["workspaces"] = list(ident.all_of(workspace))
         tally = Tally()
         with keeping.keeping(workspace, model, f"nano://{nano.name}", options, context) as (options, context):
             run_session(machine, nano.name, self.name, params, context, tally, options.on_picture, options.watching)

@@ -20,6 +20,7 @@ from ai_nano.core.files import is_image_name
 from ai_nano.core.nano import boards, deciding, nano_test
 from ai_nano.core.nano.nano_test import Seen
 from ai_nano.core.ports import Delivery, Machine, Parcel, Sent, StepContext, Upload
+from ai_nano.core.project import ident
 from ai_nano.core.project.workspace import Receipt, Workspace
 from ai_nano.core.report.figures import Report
 from ai_nano.core.room import turns
@@ -27,7 +28,7 @@ from ai_nano.core.room.config import NanoConfig
 from ai_nano.core.workflow import exported_models, where_deployed
 from ai_nano.steps.engine import container_param, find_model
 from ai_nano.steps.infer import LEASE_S
-from ai_nano.steps.upload import contact, progress, sender_of
+from ai_nano.steps.upload import contact, owned_by, progress, sender_of
 
 NAME = "test-nano"
 PROGRAM = "jetson_nano/classify.py"
@@ -71,7 +72,7 @@ class NanoTestStep:
         truth = {answers.shown(f"{PART}/{name}/{path.name}"): name for name, path in images}
         delivery = _send(workspace, machine, images, context)
         try:
-            seen, engine = _classify(machine, nano, str(there["path"]), delivery, truth, context)
+            seen, engine = _classify(machine, nano, str(there["path"]), delivery, truth, context, ident.all_of(workspace))
         except MachineError:
             raise  # out of reach: the images there are the next test's
         except BaseException:
@@ -124,7 +125,7 @@ def _refuse_older(workspace: Workspace, nano: str, model: str, sha256: str) -> N
 def _send(workspace: Workspace, machine: Machine, images: Sequence[tuple[str, Path]], context: StepContext) -> Delivery:
     sender = sender_of(workspace)
     place = f"{PART}-{sender}"
-    files = tuple(Upload(path, PurePosixPath(PART, name, path.name)) for name, path in images)
+    files = (owned_by(workspace, context), *(Upload(path, PurePosixPath(PART, name, path.name)) for name, path in images))
     parcel = Parcel(files, sender, place, like=(place,), replaces=True, on_contact=lambda there: context.emit(
         contact(NAME, () if there else (machine.name,), machine.name)))
 
@@ -132,12 +133,13 @@ def _send(workspace: Workspace, machine: Machine, images: Sequence[tuple[str, Pa
         context.emit(progress(NAME, sent))
 
     delivery = machine.upload(parcel, tell, context.cancel)
-    context.emit(Log("test_nano.sent", {"total": delivery.files, "sent": delivery.sent}, machine=machine.name))
+    # Of images; beside them goes the file that says whose they are.
+    context.emit(Log("test_nano.sent", {"total": len(images), "sent": min(delivery.sent, len(images))}, machine=machine.name))
     return delivery
 
 
 def _classify(machine: Machine, nano: NanoConfig, model_dir: str, delivery: Delivery, truth: Mapping[str, str],
-              context: StepContext) -> tuple[dict[str, Seen], str]:
+              context: StepContext, workspaces: Sequence[str]) -> tuple[dict[str, Seen], str]:
     """What the Nano saw in each image, by file, and the name of its engine. Each image stands for itself: no threshold, nothing
     smoothed, no LED."""
     if delivery.path is None:
@@ -147,6 +149,7 @@ def _classify(machine: Machine, nano: NanoConfig, model_dir: str, delivery: Deli
         "model_dir": model_dir, "camera": f"{delivery.path}/{PART}", "flip": None, "engine": nano.engine, "leds": "none",
         "pins": [], "leds_file": None, "threshold": 0.0, "frames": None, "seconds": None,
         "hysteresis": steady.hysteresis, "smoothing_s": steady.smoothing_s, "turn_s": None,
+        "workspaces": list(workspaces),
         **container_param(nano.container if nano.engine == "tensorrt" else None)}
     heard = _Heard(truth, nano, context.emit)
     job = machine.start(NAME, PROGRAM, params, lease_s=LEASE_S)

@@ -10,10 +10,11 @@ from ai_nano.core.answers import optional
 from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
 from ai_nano.core.events import Best, Event, Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
-from ai_nano.core.project import trained
+from ai_nano.core.project import ident, trained
 from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
 from ai_nano.core.recipes import ARCHITECTURES, RECIPES, SETTINGS
 from ai_nano.core.report.fetch import ReportFetch
+from ai_nano.core.room import scheduler
 
 MOST_EPOCHS = 1000
 LARGEST_BATCH = 1024
@@ -70,8 +71,10 @@ class TrainStep:
             self._say_unused(options, context)
             # Noted before it starts: a laptop that goes away at any moment finds its training again.
             job = server.start("train", "gpu_server/train.py",
-                               {"model": model, **asked, "weights": context.lab.server_config.weights},
-                               on_id=lambda run: note({**facts, "run": run}))
+                               {"model": model, **asked, "weights": context.lab.server_config.weights,
+                                "workspaces": list(ident.all_of(workspace))},
+                               on_id=lambda run: note({**facts, "run": run}),
+                               schedule=scheduler.schedule(context.lab.server_config, workspace.name))
         model, facts = str(facts["model"]), {**facts, "run": job.id}
         context.commands.connect(job.send)
         with ReportFetch(workspace, server, model, context.emit) as reports:
@@ -125,7 +128,7 @@ class TrainStep:
                 return str(unfinished.facts["model"])
         elif done is None or done.inputs != upload.inputs:
             return uploaded
-        clone = server.store("clone", uploaded, names.model_stem(student, workspace.name))
+        clone = server.store("clone", uploaded, names.model_stem(student, workspace.name), *ident.all_of(workspace))
         with answers.reading(server.name):
             return answers.model(clone, "model")
 

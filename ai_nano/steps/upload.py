@@ -1,9 +1,6 @@
 """Step 4: the upload of train/, val/, test/ and labels.txt to the GPU server."""
 
-import getpass
 import hashlib
-import socket
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -13,7 +10,9 @@ from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log, Progress, State
 from ai_nano.core.files import is_image_name
 from ai_nano.core.ports import Delivery, Parcel, Sent, StepContext, Upload
+from ai_nano.core.project import ident
 from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
+from ai_nano.steps import space
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,9 @@ class UploadStep:
         files = tuple(Upload(path, PurePosixPath(part, name, path.name))
                       for part in PARTS for name in workspace.classes for path in _images(workspace, part, name))
         labels = Upload(workspace.labels_file, PurePosixPath("labels.txt"))
-        parcel = Parcel((*files, labels), sender_of(workspace), self._model(workspace, inputs),
+        parcel = Parcel((owned_by(workspace, context), *files, labels), sender_of(workspace), self._model(workspace, inputs),
                         names.model_stem(context.lab.config.student, workspace.name), self._earlier(workspace), on_name=note,
+                        spare_bytes=space.TRAINING_BYTES,
                         on_contact=lambda there: context.emit(contact(self.name, () if there else (server.name,), server.name)))
         if parcel.model is not None:
             note(parcel.model)
@@ -58,7 +58,7 @@ class UploadStep:
             delivery = server.upload(parcel, tell, context.cancel)
         except WorkFailed as error:
             if error.code != "store.exists" or parcel.model is None:
-                raise
+                raise space.explained(error, server) from error
             # Another laptop had a copy of this workspace and was first, or somebody changed the folder there.
             delivery = server.upload(replace(parcel, model=None, like=(parcel.model, *parcel.like)), tell, context.cancel)
         context.emit(Log("upload.done", {"model": delivery.model, "total": delivery.files, "sent": delivery.sent,
@@ -78,6 +78,12 @@ class UploadStep:
         return tuple(dict.fromkeys(str(receipt.facts["model"]) for receipt in noted if receipt is not None))
 
 
+def owned_by(workspace: Workspace, context: StepContext) -> Upload:
+    """The file that says whose it is: first of all, so that also what is broken off is known to be somebody's."""
+    context.lab.note_project(ident.of(workspace), workspace.name)
+    return Upload(ident.owner_file(workspace, context.lab.config.student), PurePosixPath(ident.FILE))
+
+
 def progress(step: str, sent: Sent) -> Progress:
     return Progress(step, sent.done_bytes, sent.total_bytes, "bytes", sent.eta_s,
                     files=(sent.done_files, sent.total_files), rate=sent.bytes_per_s)
@@ -92,13 +98,7 @@ def contact(step: str, lost: Sequence[str], machine: str) -> State:
 
 def sender_of(workspace: Workspace) -> str:
     """Names this laptop and this workspace, the same in each start: what one of them sends is no other's to go on with."""
-    try:
-        login = getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        login = ""
-    node = uuid.getnode()
-    hardware = "" if node >> 40 & 1 else f"{node:x}"  # made up anew in each start where no address was found (RFC 4122)
-    words = (login, socket.gethostname(), hardware, str(workspace.path.resolve()))
+    words = (*ident.here(), str(workspace.path.resolve()), ident.of(workspace))
     return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, TypeVar
 import cv2
 import numpy as np
 
+from shared import owner
 from shared.wire import Failure, Run
 
 SPLITS = ("train", "val", "test")
@@ -42,11 +43,13 @@ class Dataset(NamedTuple):
 
 
 def model_folder(run: Run) -> Path:
-    """ROOT/models/<model> of the run's parameters; Failure `model.missing` {model, folder} when there is none."""
+    """ROOT/models/<model> of the run's parameters; Failure `model.missing` {model, folder} when there is none, and
+    `store.others` {model, student} when it is another workspace's: numbers begin again where a room was cleaned."""
     model = str(run.params.get("model"))
     folder = run.root / "models" / model
     if not _MODEL_NAME.fullmatch(model) or not folder.is_dir():
         raise Failure("model.missing", model=model, folder=str(folder))
+    owner.check(folder, run.params.get("workspaces") or ())
     return folder
 
 

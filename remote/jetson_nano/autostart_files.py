@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, Optional
 
 from jetson_nano import host
 from shared import processes
-from shared.runs import read, write_whole
+from shared.json_files import read, write_whole
 from shared.wire import VERSION, encode
 
 # Of the log, and as much again of what was before.

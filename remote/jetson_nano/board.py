@@ -22,7 +22,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
 from jetson_nano import at_boot, system  # noqa: E402
 from jetson_nano.autostart_files import Files  # noqa: E402
 from jetson_nano.power import power  # noqa: E402
-from jetson_nano.turn_queue import Queue, entries  # noqa: E402
+from jetson_nano.turn_queue import entries, queue_of  # noqa: E402
 from shared import console, versions  # noqa: E402
 from shared.runs import Runs  # noqa: E402
 from shared.store import Store  # noqa: E402
@@ -59,7 +59,7 @@ class Board:
                              for run in running if _uses(run["params"], model["path"])]
             model["autostart"] = _uses(wanted.get("params"), model["path"])
         state = self._files.state()["state"] if wanted else None
-        queue = entries(Queue(self._root).tickets() or [], time.monotonic())
+        queue = entries(queue_of(self._root).tickets() or [], time.monotonic())
         return {"models": found, "autostart_state": state, "queue": queue, "now": time.time()}
 
     def delete(self, model: str) -> Reply:

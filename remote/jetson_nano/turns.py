@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
-from jetson_nano.turn_queue import NOTICE_S, Place, Queue, Ticket, ends_at, entries, wait_s
+from jetson_nano.turn_queue import NOTICE_S, ends_at, entries, queue_of, wait_s
 from shared.runs import RunFolder, Runs
+from shared.tickets import Place, Ticket
 from shared.wire import Commands, Failure, Lease, Run
 
 POLL_S = 0.2
@@ -91,7 +92,7 @@ def take_turn(run: Run) -> Iterator[Optional[Turn]]:
     if not _queues(run):
         yield Turn()
         return
-    place = Queue(run.root).join(run, turn_s)
+    place = queue_of(run.root).join(run.path.name, run.spec, turn_s)
     try:
         yield _wait(run, place)
     finally:

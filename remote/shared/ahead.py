@@ -23,7 +23,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 PROGRAMS = Path(os.path.abspath(__file__)).parent.parent
 if not __package__:  # run as a file: the folder with shared/ is not on the path, and it is immutable
@@ -180,7 +180,7 @@ def _reap() -> None:
 class _Fork(supervisor.Started):
     """The program in a copy of this process, as nearly as possible as if Python had been started for it."""
 
-    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int) -> None:
+    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> None:
         reader, writer = os.pipe()
         self._code: Optional[int] = None
         self.pid = os.fork()
@@ -188,7 +188,7 @@ class _Fork(supervisor.Started):
             os.setsid()
             os.close(reader)
             os.close(writer)  # says that the session is its own
-            os._exit(_run(path, folder, environment, output))
+            os._exit(_run(path, folder, environment, output, kept))
         os.close(writer)
         os.read(reader, 1)
         os.close(reader)
@@ -200,7 +200,7 @@ class _Fork(supervisor.Started):
         return self._code
 
 
-def _run(path: Path, folder: RunFolder, environment: Dict[str, str], output: int) -> int:
+def _run(path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> int:
     """The program's exit code."""
     import runpy  # not needed by runner.py, which reads this module at each command
 
@@ -212,7 +212,12 @@ def _run(path: Path, folder: RunFolder, environment: Dict[str, str], output: int
         null = os.open(os.devnull, os.O_RDONLY)
         for stream, source in ((0, null), (1, output), (2, output)):
             os.dup2(source, stream)
-        os.closerange(3, 65536)
+        first = 3
+        for descriptor in sorted(one for one in kept if one >= first):
+            os.closerange(first, descriptor)
+            os.set_inheritable(descriptor, True)
+            first = descriptor + 1
+        os.closerange(first, 65536)
         sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False))
         sys.stdout = _unbuffered(1, "strict")
         sys.stderr = _unbuffered(2, "backslashreplace")

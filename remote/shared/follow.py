@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from shared import ended_by
 from shared.bounds import read_piece
 from shared.console import say
 from shared.runs import RunFolder
+from shared.waiting import Waiting
 from shared.wire import Appender, decode, encode
 
-POLL_S = 0.05
+# How often is looked: after a silence seldom, for a whole class follows runs that say nothing while they wait.
+POLL_S, POLL_MOST_S = 0.05, 0.25
 ALIVE_S = 1.0
 LOG_BYTES = 64 * 1024
 EVENTS_BYTES = 256 * 1024
@@ -162,28 +165,36 @@ class Inbox:
             os.close(descriptor)
 
 
+def pause_s(silent_s: float) -> float:
+    """Until the next look: what comes is late by a tenth of the silence before it at most."""
+    return min(POLL_MOST_S, max(POLL_S, silent_s / 10))
+
+
 def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
     """Returns when the run has ended and all was sent, or, while it runs, at the end of standard input.
 
     Raises BrokenPipeError when nobody reads standard output any more.
     """
     tails = (EventTail(folder.events, events_offset), LogTail(folder.output, log_offset))
-    inbox = Inbox(folder)
-    looked = last_said = time.monotonic()
+    inbox, waiting = Inbox(folder), Waiting(folder)
+    looked = last_said = moved = time.monotonic()
     ended = _end(folder)
     listening = True
     while True:
         sent = [tail.send(final=ended is not None) for tail in tails]
         now = time.monotonic()
-        if any(sent):
-            last_said = now
+        queue = waiting.news(now) if ended is None else None
+        if queue is not None:
+            say("queue", **queue)
+        if any(sent) or queue is not None:
+            last_said = moved = now
         elif ended is not None:
             say("end", **ended)
             return
         elif now - last_said >= ALIVE_S:
             say("alive")
             last_said = now
-        listening = listening and inbox.read(0 if any(sent) else POLL_S)
+        listening = listening and inbox.read(0 if any(sent) else pause_s(now - moved))
         if not listening and ended is None:
             return
         if ended is None and (folder.exit() is not None or now - looked >= ALIVE_S):
@@ -193,4 +204,6 @@ def follow(folder: RunFolder, events_offset: int, log_offset: int) -> None:
 def _end(folder: RunFolder) -> Optional[Dict[str, Any]]:
     """How the run ended; None while it runs."""
     state = folder.state()
-    return None if state == "running" else {"state": state, "exit": folder.exit(), "why": folder.why()}
+    if state == "running":
+        return None
+    return {"state": state, "exit": folder.exit(), "why": folder.why(), "ended_by": ended_by.told(folder, state)}

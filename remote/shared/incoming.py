@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from shared import processes
+from shared import owner, processes, space
 from shared.files import files_below, link_or_copy, same_time, sha256, take_lock
 from shared.models import MODEL, Models
 from shared.wire import Failure
@@ -26,6 +26,8 @@ DEEPEST = 8
 LARGEST_FILE = 1 << 40
 KEPT_S = 7 * 24 * 3600.0
 GHOST_S = 5.0
+# Of a training: its run's folder, checkpoints, report, and what is written beside each before it is renamed.
+SPARE_FILES = 40
 
 Tick = Callable[[], None]
 
@@ -63,6 +65,10 @@ class Parcel:
         self.owner = owner
         self.like: List[str] = [name for name in map(_name, like) if name is not None]
         self.replaces = message.get("replaces") is True
+        workspaces, spare = message.get("workspaces"), message.get("spare")
+        self.workspaces = [one for one in workspaces if isinstance(one, str)] if isinstance(workspaces, list) else []
+        self.force = message.get("force") is True
+        self.spare = min(spare, LARGEST_FILE) if isinstance(spare, int) and spare > 0 else 0
         files = message.get("files")
         if not isinstance(files, list) or not files:
             raise Failure("transfer.bad_parcel", key="files")
@@ -210,7 +216,13 @@ class Incoming:
             return False
 
     def missing(self) -> List[Tuple[Entry, int]]:
-        """What is to be sent, each from the offset on; takes over what other models have. Failure `transfer.no_space`."""
+        """What is to be sent, each from the offset on; takes over what other models have.
+
+        Failure `transfer.no_space`, `transfer.no_files`, `store.exists`, and `store.others` {model, student} for another
+        workspace's model.
+        """
+        if self._parcel.replaces and not self._parcel.force:
+            owner.check(self.target, self._parcel.workspaces)
         if not self._parcel.replaces and self.target.is_dir() and os.listdir(str(self.target)):
             raise Failure("store.exists", model=self.model)
         os.makedirs(str(self.folder), exist_ok=True)
@@ -232,7 +244,7 @@ class Incoming:
                 self.linked += 1
                 continue
             missing.append((entry, self._offset(entry)))
-        self._check_space(sum(entry.size - offset for entry, offset in missing))
+        self._check_space(sum(entry.size - offset for entry, offset in missing), [entry for entry, _ in missing])
         return missing
 
     def _is(self, entry: Entry, path: Path) -> bool:
@@ -273,10 +285,16 @@ class Incoming:
         _remove(part)
         return 0
 
-    def _check_space(self, needed: int) -> None:
-        free = shutil.disk_usage(str(self.folder)).free
-        if needed > free:
-            raise Failure("transfer.no_space", needed_bytes=needed, free_bytes=free)
+    def _check_space(self, sending: int, missing: List[Entry]) -> None:
+        """What is sent, and what is made of it here; a folder counts as a file."""
+        room, spare = space.look(str(self.folder)), self._parcel.spare
+        needed = sending + spare
+        by = "quota" if room.by_quota else "disk"
+        if needed > room.free_bytes:
+            raise Failure("transfer.no_space", needed_bytes=needed, free_bytes=room.free_bytes, spare_bytes=spare, by=by)
+        files = len(missing) + len({os.path.dirname(entry.path) for entry in missing}) + (SPARE_FILES if spare else 0)
+        if missing and room.free_files is not None and files > room.free_files:
+            raise Failure("transfer.no_files", needed=files, free=room.free_files, by=by)
 
     # ---- what comes --------------------------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
     python PROGRAMS/shared/runner.py --root ROOT start < spec.json
     python PROGRAMS/shared/runner.py --root ROOT follow ID [--events WHERE] [--log WHERE]
     python PROGRAMS/shared/runner.py --root ROOT frames ID
-    python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS]
+    python PROGRAMS/shared/runner.py --root ROOT cancel ID [--grace SECONDS] [--by NAME [--role instructor] [--reason TEXT]]
     python PROGRAMS/shared/runner.py --root ROOT list
+    python PROGRAMS/shared/runner.py --root ROOT room
 
 doc/design/wire.md says what goes in and out.
 """
@@ -23,10 +24,10 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import ahead, console, follow, supervisor, versions  # noqa: E402
+from shared import ahead, cluster, console, ended_by, follow, gpus, overview, slurm, supervisor, versions, waiting  # noqa: E402
 from shared.relay import Relay  # noqa: E402
 from shared.runs import RunFolder, Runs  # noqa: E402
-from shared.wire import Failure, decode  # noqa: E402
+from shared.wire import VERSION, Appender, Failure, decode, encode  # noqa: E402
 
 PROGRAM = re.compile(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*\.py\Z")
 START_S = 10.0
@@ -38,12 +39,26 @@ def start(runs: Runs, data: bytes) -> None:
     """Raises Failure run.bad_spec, run.bad_id, run.exists, run.not_started."""
     spec = check_spec(data)
     spec.update(root=str(runs.root), started=time.time(), programs=str(PROGRAMS))
+    schedule = spec["schedule"]
+    by_cluster = schedule is not None and slurm.choose(schedule) == "slurm"
     runs.prune()
     versions.prune(PROGRAMS, runs)
     folder = runs.create(spec)
-    if not ahead.launch(folder, PROGRAMS):
+    if by_cluster:
+        submit(folder)
+    # Who waits does so without the libraries.
+    elif (schedule is not None and gpus.somebody_trains(runs.root, spec)) or not ahead.launch(folder, PROGRAMS):
         supervisor.launch(folder, PROGRAMS)
     console.say("started", id=folder.id, pid=folder.process().get("pid"))
+
+
+def submit(folder: RunFolder) -> None:
+    """To the cluster. What it refuses is the run's end, told like every other: who asks again finds it."""
+    try:
+        slurm.submit(folder, PROGRAMS)
+    except Failure as failure:
+        Appender(folder.events).append(encode({"v": VERSION, "type": "error", "code": failure.code, "params": failure.params}))
+        folder.write_exit(supervisor.EXIT_NOT_STARTED, None, False, None)
 
 
 def check_spec(data: bytes) -> Dict[str, Any]:
@@ -63,11 +78,18 @@ def check_spec(data: bytes) -> Dict[str, Any]:
     student = spec.setdefault("student", None)
     if student is not None and not isinstance(student, str):
         raise Failure("run.bad_spec", key="student")
+    schedule = spec.setdefault("schedule", None)
+    if schedule is not None and not isinstance(schedule, dict):
+        raise Failure("run.bad_spec", key="schedule")
     return spec
 
 
 def cancel(folder: RunFolder, grace_s: float) -> None:
-    """TERM, the grace period, KILL; says `gone` only when the process table does."""
+    """TERM, the grace period, KILL; says `gone` only when the process table does, of a cluster's job when the cluster does."""
+    if folder.clustered and folder.exit() is None:
+        gone = cluster.cancel(folder)
+        console.say("cancelled", id=folder.id, gone=gone, state=folder.state())
+        return
     if folder.state() == "running" or folder.members():
         folder.ask_to_cancel()
         wait_until(lambda: folder.process().get("pid") is not None or folder.state() != "running", START_S)
@@ -108,7 +130,11 @@ def get_parser() -> argparse.ArgumentParser:
     cancelling = verbs.add_parser("cancel", help="stop a job")
     cancelling.add_argument("id")
     cancelling.add_argument("--grace", type=float, default=5.0, help="seconds between TERM and KILL")
+    cancelling.add_argument("--by", help="who ends somebody else's job")
+    cancelling.add_argument("--role", choices=(ended_by.INSTRUCTOR,), help="what he is in this room")
+    cancelling.add_argument("--reason", help="his words to its student")
     verbs.add_parser("list", help="list the jobs")
+    verbs.add_parser("room", help="list what runs or waits and how far it is, and what failed lately")
     return parser
 
 
@@ -116,7 +142,9 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
     if options.verb == "start":
         start(runs, sys.stdin.buffer.read())
     elif options.verb == "list":
-        console.say("runs", now=time.time(), runs=runs.listing())
+        console.say("runs", now=time.time(), runs=runs.listing(waiting.place))
+    elif options.verb == "room":
+        console.say("room", now=time.time(), runs=overview.look(runs))
     else:
         folder = runs.existing(options.id)
         if options.verb == "follow":
@@ -126,11 +154,15 @@ def carry_out(options: argparse.Namespace, runs: Runs) -> None:
                                                   "--events", str(events), "--log", str(log)])
             follow.follow(folder, events, log)
             return
-        versions.hand_over(PROGRAMS, folder, sys.argv[1:])
         if options.verb == "frames":
+            versions.hand_over(PROGRAMS, folder, sys.argv[1:])
             Relay(folder).go()
-        else:
-            cancel(folder, options.grace)
+            return
+        if folder.state() == "running":
+            ended_by.note(folder, options.by, options.role, options.reason)
+        # Who ends it is nothing that older programs have a word for.
+        versions.hand_over(PROGRAMS, folder, ["--root", options.root, "cancel", folder.id, "--grace", str(options.grace)])
+        cancel(folder, options.grace)
 
 
 def main(argv: List[str]) -> int:

@@ -1,14 +1,14 @@
 """The folders of runs: ROOT/.ai_nano/runs/<run id>/, what is in them and what it says about the run."""
 
-import json
 import os
 import re
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-from shared import processes
+from shared import cluster, processes
+from shared.json_files import read, write_whole
 from shared.wire import VERSION, Failure, encode
 
 KEPT_RUNS = 20
@@ -23,37 +23,21 @@ GIVEN_UP_S = 3600
 RESERVED_BYTES = 256
 
 
-def write_whole(path: Path, message: Dict[str, Any], durable: bool = False) -> None:
-    """Writes one JSON file so that a reader sees all of it or nothing; `durable`: also after the machine lost its power."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(str(partial), "wb") as stream:
-        stream.write(encode(message))
-        if durable:
-            stream.flush()
-            os.fsync(stream.fileno())
-    os.replace(str(partial), str(path))
-
-
-def read(path: Path) -> Optional[Dict[str, Any]]:
-    """The JSON object in a file; None where there is no such file or it is damaged."""
-    try:
-        message = json.loads(path.read_bytes().decode("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return message if isinstance(message, dict) else None
-
-
 class RunFolder:
     """One run's folder. Several processes read it at once; each of its files has one writer."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.id = path.name
+        # ROOT/.ai_nano/runs/<run id>
+        self.root = path.parent.parent.parent
         self.events = path / "events.jsonl"
         self.output = path / "output.log"
         self.commands = path / "commands.jsonl"
         self.lease = path / "lease"
         self.waiting = path / "waiting"
+        # Of a run that is a job of a cluster.
+        self.job_file = path / "job.json"
         self._reserved = path / "exit.json.part"
 
     def create(self, spec: Dict[str, Any]) -> None:
@@ -72,6 +56,20 @@ class RunFolder:
 
     def process(self) -> Dict[str, Any]:
         return read(self.path / "pid.json") or {}
+
+    def job(self) -> Dict[str, Any]:
+        """{"job": Slurm's number, "submitted", "node"}; empty for a run of this machine's own."""
+        return read(self.job_file) or {}
+
+    @property
+    def clustered(self) -> bool:
+        return self.job_file.exists()
+
+    def read_note(self, name: str) -> Optional[Dict[str, Any]]:
+        return read(self.path / name)
+
+    def note(self, name: str, told: Dict[str, Any]) -> None:
+        write_whole(self.path / name, told)
 
     def note_process(self, pid: Optional[int]) -> None:
         """Writes pid.json with the caller as supervisor; `pid` is None until the program runs."""
@@ -109,7 +107,7 @@ class RunFolder:
     def members(self) -> List[int]:
         """Ids of the program's living processes, itself and those it started in its group."""
         note = self.process()
-        if note.get("pid") is None or note.get("boot_id") != processes.boot_id():
+        if self.clustered or note.get("pid") is None or note.get("boot_id") != processes.boot_id():
             return []
         return processes.group_members(note["pgid"], note["start_time"])
 
@@ -123,20 +121,26 @@ class RunFolder:
 
     def state(self) -> str:
         """`running`, `done`, `failed` or `cancelled`."""
-        if self.exit() is None and (self.supervised() or self._program_alive()):
+        if self.exit() is None and self._lives():
             return "running"
         ended = self.exit()  # read again: the supervisor may have written it and gone since
         if ended is None:
-            return "failed"
+            return "cancelled" if self.clustered and self.asked_to_cancel() else "failed"
         if ended.get("cancelled"):
             return "cancelled"
         return "done" if ended.get("code") == 0 else "failed"
 
     def why(self) -> Optional[str]:
-        """Of a run that left no last word: `rebooted` where the machine was started anew since, else `vanished`."""
+        """Of a run that left no last word: `rebooted` where the machine was started anew since, else `vanished`; of a cluster's
+        job what the cluster says."""
         if self.exit() is not None or self.state() != "failed":
             return None
+        if self.clustered:
+            return str((cluster.end(self) or {}).get("why") or "vanished")
         return "vanished" if self.process().get("boot_id") == processes.boot_id() else "rebooted"
+
+    def _lives(self) -> bool:
+        return cluster.lives(self) if self.clustered else self.supervised() or self._program_alive()
 
     def _program_alive(self) -> bool:
         note = self.process()
@@ -172,16 +176,19 @@ class Runs:
             raise
         return folder
 
-    def listing(self) -> List[Dict[str, Any]]:
-        """Every run, the oldest first; `started` is this machine's unix time."""
+    def listing(self, place: Callable[[RunFolder], Optional[Dict[str, Any]]] = lambda folder: None) -> List[Dict[str, Any]]:
+        """Every run, the oldest first; `started` is this machine's unix time, `place` tells where one that waits for a GPU
+        stands in the queue."""
         found = []
         for folder in self._folders():
             spec = folder.spec()
             if spec is not None and not folder.id.startswith("."):
                 state = folder.state()
+                queue = place(folder) if state == "running" else None
+                waits = state == "running" and (folder.waiting.exists() or queue is not None)
                 found.append({"id": folder.id, "program": spec.get("program"), "state": state, "why": folder.why(),
-                              "waiting": state == "running" and folder.waiting.exists(), "started": spec.get("started"),
-                              "student": spec.get("student"), "params": spec.get("params")})
+                              "waiting": waits, "started": spec.get("started"), "student": spec.get("student"),
+                              "params": spec.get("params"), "queue": queue})
         return sorted(found, key=lambda run: (run["started"] or 0, run["id"]))
 
     def prune(self) -> None:

@@ -12,18 +12,18 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 PROGRAMS = Path(os.path.abspath(__file__)).parent.parent
 if not __package__:  # run as a file: the folder with shared/ is not on the path, and it is immutable
     sys.dont_write_bytecode = True
     sys.path[0] = str(PROGRAMS)
 
-from shared import console, versions  # noqa: E402
+from shared import console, owner, space, versions  # noqa: E402
 from shared.files import files_below, link_or_copy  # noqa: E402
 from shared.models import Models  # noqa: E402
 
-DATASET = ("train", "val", "test", "labels.txt")
+DATASET = ("train", "val", "test", "labels.txt", owner.FILE)
 OLDER_MODELS = "models"
 CLONE = "clone."
 Reply = Dict[str, Any]
@@ -48,7 +48,7 @@ def describe(folder: Path) -> Optional[Reply]:
     exported = any(name.endswith(".onnx") and "/" not in name for name in files)
     if not exported and "labels.txt" not in files:
         return None
-    return {"model": folder.name, "classes": classes, "exported": exported,
+    return {"model": folder.name, "classes": classes, "exported": exported, "owner": owner.told(folder),
             "size": sum(stat.st_size for stat in files.values()),
             "modified": max(int(stat.st_mtime) for stat in files.values())}
 
@@ -61,9 +61,13 @@ class Store:
         self._models = Models(root)
         self._models.heal()
 
-    def clone(self, model: str, stem: str) -> Reply:
-        """The dataset alone, whole under a new name: what training and export made stays behind."""
+    def clone(self, model: str, stem: str, workspaces: Sequence[str] = ()) -> Reply:
+        """The dataset alone, whole under a new name: what training and export made stays behind.
+
+        Failure `store.others` for a model of another workspace than these, where some are given.
+        """
         source = self._models.existing(model)
+        owner.check(source, workspaces)
         incoming = self.root / ".ai_nano" / "incoming"
         os.makedirs(str(incoming), exist_ok=True)
         self._models.check_disk(incoming)
@@ -96,12 +100,9 @@ class Store:
         return {"model": model}
 
     def free(self) -> Reply:
-        """Of the file system that ROOT lies on or will lie on."""
-        path = self.root
-        while not path.exists():
-            path = path.parent
-        usage = shutil.disk_usage(str(path))
-        return {"free_bytes": usage.free, "total_bytes": usage.total, "python": platform.python_version()}
+        """Of the file system that ROOT lies on or will lie on, as far as the login's quota goes."""
+        room = space.look(str(self.root))
+        return {"free_bytes": room.free_bytes, "total_bytes": room.total_bytes, "python": platform.python_version()}
 
     def _models_in(self, folder: Path) -> List[Reply]:
         try:
@@ -120,6 +121,7 @@ def get_parser() -> argparse.ArgumentParser:
     cloning = operations.add_parser("clone", help="make a new model with the same dataset")
     cloning.add_argument("model")
     cloning.add_argument("stem", help="its name without the number")
+    cloning.add_argument("workspaces", nargs="*", help="the ids of the workspace that it has to be of")
     operations.add_parser("delete", help="delete a model").add_argument("model")
     operations.add_parser("models", help="list the models")
     operations.add_parser("free", help="tell how much space is left, and which Python this is")
@@ -128,7 +130,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def carry_out(options: argparse.Namespace, store: Store) -> Reply:
     if options.operation == "clone":
-        return store.clone(options.model, options.stem)
+        return store.clone(options.model, options.stem, options.workspaces)
     if options.operation == "delete":
         return store.delete(options.model)
     return store.models() if options.operation == "models" else store.free()

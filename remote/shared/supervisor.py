@@ -7,9 +7,9 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from shared import processes
+from shared import gpus, processes
 from shared.bounds import Bounds
 from shared.runs import RunFolder
 from shared.wire import VERSION, Appender, Failure, encode
@@ -19,6 +19,8 @@ EXIT_NOT_STARTED = 126
 EXIT_MISSING = 127
 # The exit of a run is worth some patience: a disk may be full for a moment only.
 EXIT_ATTEMPTS = 30
+# TERM, a program of ours that ended on TERM, and KILL.
+ENDED_BY_OTHERS = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGKILL)
 
 
 class Started:
@@ -31,15 +33,17 @@ class Started:
         raise NotImplementedError
 
 
-# Starts the program at that path for a run, with that environment and its output into that open file, in a session of its own.
-Spawn = Callable[[Path, RunFolder, Dict[str, str], int], Started]
+# Starts the program at that path for a run, with that environment and its output into that open file, in a session of its own;
+# the last are open files that it keeps.
+Spawn = Callable[[Path, RunFolder, Dict[str, str], int, Tuple[int, ...]], Started]
 
 
 class _Popen(Started):
-    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int) -> None:
+    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(path), "--run", str(folder.path)], cwd=str(folder.path), env=environment,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            pass_fds=kept)
         self.pid = self._process.pid
 
     def wait(self) -> int:
@@ -84,34 +88,82 @@ def _detach(kept: int) -> None:
                 pass  # the descriptor that listed the folder
 
 
-def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn) -> None:
+def supervise(folder: RunFolder, programs: Path) -> int:
+    """As a job of a cluster, which has detached it already. The program's exit code."""
+    return _supervise(folder, programs, -1, _Popen, by_cluster=True)
+
+
+def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_cluster: bool = False) -> int:
     running: List[int] = []
+    told: List[int] = []
 
     def forward(number: int, frame: Any) -> None:
         """Who stops the supervisor (a shutdown) means the program. The program inherits no handler, unlike SIG_IGN."""
-        if number == signal.SIGTERM and running:
-            os.killpg(running[0], signal.SIGTERM)
+        if number == signal.SIGTERM:
+            told.append(number)
+            if running:
+                os.killpg(running[0], signal.SIGTERM)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, forward)
     began = time.monotonic()
     code = EXIT_NOT_STARTED
+    turn: Optional[gpus.Turn] = None
     try:
         folder.note_process(None)
-        code = _run(folder, programs, running, noted, spawn)
+        turn = None if by_cluster else _join(folder)
+        if turn is None or _wait(turn, folder, told, noted):
+            began = time.monotonic()
+            code = _run(folder, programs, running, noted, spawn, turn)
+        elif told:
+            code = -signal.SIGTERM
     except Failure as failure:
         code = EXIT_MISSING if failure.code == "program.missing" else EXIT_NOT_STARTED
         _tell(folder.events, encode({"v": VERSION, "type": "error", "code": failure.code, "params": failure.params}))
     except Exception:
         _tell(folder.output, traceback.format_exc().encode("utf-8", "replace"))
     finally:
-        _write_exit(folder, code, time.monotonic() - began)
+        # What its cluster ends (time, memory, a more important job) is for the cluster to tell, and may begin again.
+        if not (by_cluster and code in ENDED_BY_OTHERS and not folder.asked_to_cancel()):
+            _write_exit(folder, code, time.monotonic() - began)
+        if turn is not None:
+            turn.leave(well=code == 0)
+        _release(noted)
+    return code
+
+
+def _join(folder: RunFolder) -> Optional[gpus.Turn]:
+    """The run's place among the trainings; None for a run that needs no GPU. Raises Failure program.not_started."""
+    spec = folder.spec() or {}
+    if not isinstance(spec.get("schedule"), dict):
+        return None
+    try:
+        return gpus.Turn(folder.root, folder.id, spec)
+    except OSError as error:
+        raise Failure("program.not_started", program=spec.get("program"), error=str(error)) from error
+
+
+def _wait(turn: gpus.Turn, folder: RunFolder, told: List[int], noted: int) -> bool:
+    """Whether the run's turn has come; else it was cancelled, or told to end."""
+
+    def waits() -> None:
+        try:
+            folder.waiting.write_bytes(b"")
+        except OSError:
+            pass  # a full disk: it waits all the same
         _release(noted)
 
+    came = turn.wait(waits, lambda: bool(told) or folder.asked_to_cancel())
+    try:
+        folder.waiting.unlink()
+    except OSError:
+        pass
+    return came
 
-def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn) -> int:
+
+def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:
     """The program's exit code, negative for the signal that ended it."""
-    program = _start(folder, programs, spawn)
+    program = _start(folder, programs, spawn, turn)
     if program is None:
         return EXIT_NOT_STARTED
     started = processes.look(program.pid)
@@ -148,7 +200,7 @@ def _tell(path: Path, line: bytes) -> None:
         pass  # a full disk: exit.json, whose space is reserved, must still be written
 
 
-def _start(folder: RunFolder, programs: Path, spawn: Spawn) -> Optional[Started]:
+def _start(folder: RunFolder, programs: Path, spawn: Spawn, turn: Optional[gpus.Turn]) -> Optional[Started]:
     """The running program; None when cancelled before. Raises Failure program.missing, program.not_started."""
     spec = folder.spec()
     assert spec is not None
@@ -158,9 +210,12 @@ def _start(folder: RunFolder, programs: Path, spawn: Spawn) -> Optional[Started]
         raise Failure("program.missing", program=name)
     if folder.asked_to_cancel():
         return None
+    environment, kept = _environment(programs), () if turn is None else (turn.descriptor,)
+    if turn is not None and turn.device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = turn.device
     with open(str(folder.output), "ab") as output:
         try:
-            return spawn(path, folder, _environment(programs), output.fileno())
+            return spawn(path, folder, environment, output.fileno(), kept)
         except OSError as error:
             raise Failure("program.not_started", program=name, error=error.strerror or str(error)) from error
 

@@ -2,11 +2,15 @@
 
 Run as `python -c 'import sys; exec(sys.stdin.buffer.read(int(sys.argv[1])))' BYTES FOLDER SHA256` with this text (BYTES long)
 and then a tar archive on standard input. FOLDER appears when the archive is whole, unpacked and on the disk (a Nano is switched
-off by its plug), or not at all; several laptops may do it at the same time. One whose shared/runner.py is missing or empty is
-what an older version left at such a moment, and gives way. Prints one JSON line, as the programs do (doc/design/wire.md).
+off by its plug), or not at all. Several laptops may do it at the same time: one unpacks, and the others of a class, who bring
+the same, wait for it and find it done; thirty that compile and sync at once would keep each other from answering at all. One
+whose shared/runner.py is missing or empty is what an older version left at such a moment, and gives way. Prints JSON lines, as
+the programs do (doc/design/wire.md): a sign of life each second while it waits, and the result.
 """
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -16,9 +20,15 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import time
+from typing import Any, Dict, Iterator
 
 MAX_BYTES = 16 << 20
 ATTEMPTS = 10
+LOCK = ".lock"  # behind the name of the folder of all programs
+LOOK_S, ALIVE_S = 0.1, 1.0
+# Who unpacks for so long has been stopped, or the file system keeps the locks of the dead.
+TURN_S = 60.0
 
 
 class Refused(Exception):
@@ -98,6 +108,38 @@ def appear(aside: str, folder: str) -> None:
         shutil.rmtree(broken, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def turn(folder: str) -> Iterator[None]:
+    """One laptop's turn to unpack beside `folder`; it ends with the process, however that ends. It has come at once where the
+    folder is whole meanwhile, where the file system knows no locks, and when it has been waited for long enough."""
+    lock = os.open(os.path.dirname(folder) + LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        began = said = time.monotonic()
+        while not is_whole(folder) and time.monotonic() - began < TURN_S:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    break
+            if time.monotonic() - said >= ALIVE_S:
+                said = time.monotonic()
+                say({"v": 1, "type": "alive"})
+            time.sleep(LOOK_S)
+        yield
+    finally:
+        os.close(lock)
+
+
+def say(message: Dict[str, Any]) -> None:
+    """Ends with a laptop that has gone."""
+    try:
+        print(json.dumps(message))
+        sys.stdout.flush()
+    except OSError:
+        os._exit(1)
+
+
 def receive(folder: str, digest: str) -> None:
     """Raises Refused, OSError."""
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -105,6 +147,14 @@ def receive(folder: str, digest: str) -> None:
         raise Refused("archive")
     parent = os.path.dirname(folder)
     os.makedirs(parent, exist_ok=True)
+    with turn(folder):
+        if not is_whole(folder):
+            put(data, folder)
+
+
+def put(data: bytes, folder: str) -> None:
+    """Raises Refused, OSError."""
+    parent = os.path.dirname(folder)
     aside = tempfile.mkdtemp(prefix=".new-", dir=parent)
     try:
         unpack(data, aside)
@@ -118,7 +168,7 @@ def receive(folder: str, digest: str) -> None:
 
 def main(folder: str, digest: str) -> None:
     """Prints the result, or an error with a code of the catalogue."""
-    message = {"v": 1, "type": "result"}
+    message: Dict[str, Any] = {"v": 1, "type": "result"}
     try:
         receive(folder, digest)
     except Refused as refused:
@@ -131,7 +181,7 @@ def main(folder: str, digest: str) -> None:
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             code, params = "machine.no_permission", {"path": path}
         message.update(type="error", code=code, params=params)
-    print(json.dumps(message))
+    say(message)
 
 
 if __name__ == "__main__":

@@ -198,12 +198,15 @@ class Machine:
     def store(self, *words: str, code: int = 0) -> Message:
         return self.call("store.py", *words, code=code)
 
-    def spec(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, **params: Any) -> bytes:
-        message = {"v": 1, "id": id, "program": program, "params": params, "lease_s": lease_s, "student": None}
+    def spec(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, schedule: Message | None = None,
+             **params: Any) -> bytes:
+        message = {"v": 1, "id": id, "program": program, "params": params, "lease_s": lease_s, "student": None,
+                   "schedule": schedule}
         return json.dumps(message).encode()
 
-    def start(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, **params: Any) -> Message:
-        return self.call("runner.py", "start", stdin=self.spec(id, program, lease_s, **params))
+    def start(self, id: str, program: str = "probe/probe.py", lease_s: float | None = None, schedule: Message | None = None,
+              **params: Any) -> Message:
+        return self.call("runner.py", "start", stdin=self.spec(id, program, lease_s, schedule, **params))
 
     def follow(self, id: str, *words: str) -> Follower:
         process = subprocess.Popen(self.command("runner.py", "follow", id, *words), stdin=subprocess.PIPE,

@@ -86,7 +86,7 @@ class Receiver:
         self.files = dict(contents)
         files = [[path, len(data), MTIME, None] for path, data in contents.items()]
         message = {"v": 1, "type": "parcel", "model": None, "stem": "ada-animals", "owner": OWNER, "like": [],
-                   "replaces": False, "files": files, **more}
+                   "replaces": False, "workspaces": [], "force": False, "spare": 0, "files": files, **more}
         self.write(json.dumps(message).encode() + b"\n")
         return message
 

@@ -46,6 +46,24 @@ def test_the_end_of_now_is_where_new_events_come(machine: Machine, borrowed: Pat
     assert follower.close() == 0
 
 
+def looks(pid: int) -> int:
+    """How often a process has begun to wait for something."""
+    status = Path("/proc", str(pid), "status").read_text()
+    return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
+
+
+def test_a_run_that_says_nothing_is_looked_at_seldom(machine: Machine, borrowed: Path) -> None:
+    """A class follows runs that wait: 20 looks a second of each would cost a processor. What comes is heard all the same."""
+    follower = machine.follow("borrowed")
+    for _ in range(4):
+        assert follower.read_any()["type"] == "alive"
+    before = looks(follower.process.pid)
+    assert follower.read_any()["type"] == follower.read_any()["type"] == "alive"
+    assert looks(follower.process.pid) - before < 25
+    (borrowed / "output.log").write_text("here\n")
+    assert follower.read()["text"] == "here\n" and follower.close() == 0
+
+
 @pytest.mark.parametrize("words", ["start", "end-", "9" * 19])
 def test_other_words_say_nothing(machine: Machine, words: str) -> None:
     done = subprocess.run(machine.command("runner.py", "follow", "a", "--events", words), capture_output=True, cwd="/",

@@ -77,6 +77,8 @@ def test_each_of_many_clones_at_once_gets_a_name_of_its_own(machine: Machine) ->
 def test_models_lists_this_program_s_and_the_older_one_s(machine: Machine) -> None:
     make_model(machine, "b", {**DATASET, "labels.txt": "café\ndog\n\n".encode()})
     make_model(machine, "a", {"labels.txt": b"x\ny", "model.onnx": b"12345"})
+    whose = {"student": "Zoë", "project": "tiere", "workspace": "0" * 16}
+    (machine.root / "models" / "a" / "owner.json").write_text(json.dumps({"v": 1, **whose, "when": ""}))
     make_model(machine, "reserved", {})
     older = machine.home / "models" / "OlD7xq"
     older.mkdir(parents=True)
@@ -87,10 +89,11 @@ def test_models_lists_this_program_s_and_the_older_one_s(machine: Machine) -> No
         assert isinstance(model.pop("modified"), int)
     size = sum(map(len, DATASET.values())) - len(b"cat\ndog") + len("café\ndog\n\n".encode())
     own = machine.root / "models"
+    size_of_a = 8 + (own / "a" / "owner.json").stat().st_size
     assert models == [
-        {"model": "a", "classes": ["x", "y"], "size": 8, "exported": True, "path": str(own / "a")},
-        {"model": "b", "classes": ["café", "dog"], "size": size, "exported": False, "path": str(own / "b")},
-        {"model": "OlD7xq", "classes": [], "size": 7, "exported": True, "path": str(older)}]
+        {"model": "a", "classes": ["x", "y"], "owner": whose, "size": size_of_a, "exported": True, "path": str(own / "a")},
+        {"model": "b", "classes": ["café", "dog"], "owner": None, "size": size, "exported": False, "path": str(own / "b")},
+        {"model": "OlD7xq", "classes": [], "owner": None, "size": 7, "exported": True, "path": str(older)}]
 
 
 def test_delete(machine: Machine) -> None:

@@ -3,7 +3,8 @@
 import nano_programs  # noqa: F401
 import pytest
 
-from jetson_nano.turn_queue import NOTICE_S, Ticket, ends_at, entries, wait_s
+from jetson_nano.turn_queue import NOTICE_S, ends_at, entries, wait_s
+from shared.tickets import Ticket
 
 
 def ticket(number: int, asked: float, since: float | None = None, turn_s: float | None = 300.0) -> Ticket:

@@ -1,5 +1,6 @@
 """Programs of several versions on one machine, and how they get there."""
 
+import fcntl
 import hashlib
 import io
 import json
@@ -259,6 +260,74 @@ def test_several_laptops_at_the_same_time(sender: Sender) -> None:
         each.stdin.write(TEXT + archive)
     assert [json.loads(each.communicate(timeout=DEADLINE_S)[0])["type"] for each in senders] == ["result"] * 4
     assert sender.left == [A] and len(list((sender.folder / "shared").glob("*.py"))) == 300
+
+
+class Waiting:
+    """A laptop that sends its programs while another one has the turn."""
+
+    def __init__(self, sender: Sender, archive: bytes, spy: bytes = b"") -> None:
+        command = sender.command(archive)
+        command[3] = str(len(spy) + len(TEXT))
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=sender._machine.home,
+                                        env=sender._machine.environment)
+        assert self.process.stdin is not None
+        self.process.stdin.write(spy + TEXT + archive)
+        self.process.stdin.close()
+
+    def line(self) -> Message:
+        assert self.process.stdout is not None
+        message: Message = json.loads(self.process.stdout.readline())
+        return message
+
+    def end(self) -> list[str]:
+        """What it says until it ends."""
+        assert self.process.stdout is not None
+        with self.process.stdout as out:
+            said = [json.loads(line)["type"] for line in out]
+        assert self.process.wait(DEADLINE_S) == 0
+        return said
+
+
+@pytest.fixture
+def other_turn(sender: Sender) -> Iterator[int]:
+    """The descriptor by which another laptop has the turn."""
+    sender.folder.parent.mkdir(parents=True)
+    lock = os.open(f"{sender.folder.parent}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield lock
+    os.close(lock)
+
+
+def test_only_one_of_a_class_unpacks_and_the_others_say_that_they_live(sender: Sender, other_turn: int) -> None:
+    waiting = Waiting(sender, packed(("shared/runner.py", b"mine")))
+    assert waiting.line() == waiting.line() == {"v": 1, "type": "alive"}
+    assert sender.left == [], "it has not begun"
+    fcntl.flock(other_turn, fcntl.LOCK_UN)
+    assert waiting.end()[-1] == "result" and (sender.folder / "shared/runner.py").read_bytes() == b"mine"
+
+
+def test_what_another_one_has_unpacked_is_not_unpacked_again(sender: Sender, other_turn: int) -> None:
+    waiting = Waiting(sender, packed(("shared/runner.py", b"mine")))
+    waiting.line()
+    (sender.folder / "shared").mkdir(parents=True)
+    (sender.folder / "shared/runner.py").write_bytes(b"theirs")
+    assert waiting.end()[-1] == "result", "though the other one still has the turn"
+    assert (sender.folder / "shared/runner.py").read_bytes() == b"theirs" and sender.left == [A]
+
+
+def test_who_never_ends_his_turn_is_not_waited_for_without_end(sender: Sender, other_turn: int) -> None:
+    """Its minute goes by in two seconds."""
+    spy = b"import time\nnow = time.monotonic\ntime.monotonic = lambda: 30 * now()\n"
+    waiting = Waiting(sender, packed(("shared/runner.py", b"mine")), spy)
+    assert waiting.end()[-1] == "result" and (sender.folder / "shared/runner.py").read_bytes() == b"mine"
+
+
+def test_a_laptop_that_goes_while_it_waits_leaves_nobody_behind(sender: Sender, other_turn: int) -> None:
+    waiting = Waiting(sender, packed(("shared/runner.py", b"mine")))
+    waiting.line()
+    assert waiting.process.stdout is not None
+    waiting.process.stdout.close()
+    assert waiting.process.wait(DEADLINE_S) == 1 and sender.left == []
 
 
 def test_programs_come_compiled(sender: Sender) -> None:

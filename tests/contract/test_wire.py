@@ -12,7 +12,7 @@ from receiver import Receiver
 
 EXAMPLES = read_lines(Path(__file__).resolve().parents[1] / "data" / "wire_v1.jsonl")
 # Objects whose keys are names, not part of the format: only the kind of their values is.
-MAPS = {"sha256", "probabilities"}
+MAPS = {"sha256", "probabilities", "packages"}
 FREE = {"params", "event"}
 
 
@@ -106,6 +106,10 @@ def test_runner(machine: Machine) -> None:
     check("runner.alive", message)
     check("runner.cancelled", machine.cancel("c"))
     check("runner.list", machine.call("runner.py", "list"))
+    machine.start("e", do="wait")
+    machine.call("runner.py", "cancel", "e", "--by=-eve é", "--role=instructor", "--reason=The lesson is over.")
+    check("runner.end", machine.follow_all("e")[-1])
+    check("runner.room", machine.call("runner.py", "room"))
     check("runner.error", machine.call("runner.py", "cancel", "nowhere", code=1))
     machine.start("d", do="flood", megabytes=20)
     skipped = [message for message in machine.follow_all("d", "--log", "2000000") if message["type"] == "skipped"]

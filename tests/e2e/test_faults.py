@@ -1,4 +1,4 @@
-"""A few seeds of the soak: real faults strike while the commands run (tests/faults; `make soak` has more)."""
+"""A few seeds of `make faults`: real faults strike while the commands run."""
 
 import os
 import sys
@@ -35,7 +35,7 @@ def test_the_next_try_finishes_and_nothing_is_lost(template: Template, tmp_path:
     assert outcome.exits[0][0] == "-9" and outcome.struck == len(outcome.seeds), outcome.text
 
 
-def test_a_soak_has_all_kinds_and_is_the_same_each_time() -> None:
+def test_a_run_of_seeds_has_all_kinds_and_is_the_same_each_time() -> None:
     plans = [plan(seed) for seed in range(1, 21)]
     drawn = {(one.make, one.step) for one in plans}
     assert len(plans) == len(kinds.CYCLE)

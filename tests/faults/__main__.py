@@ -1,4 +1,4 @@
-"""The soak: many seeds, one line each, and the totals last.
+"""Real faults: many seeds, one line each, and the totals last.
 
     python -m tests.faults [--seeds 20] [--first 1] [--transfer auto|tar|sftp]
 

@@ -1,6 +1,6 @@
 """One seed, one room, one fault: the commands from split to infer, and what must hold after them.
 
-The kind and the step go round with the seed, so that a soak has them all; the moment is drawn. A fault counts only when
+The kind and the step go round with the seed, so that twenty have them all; the moment is drawn. A fault counts only when
 the command was still at work when it struck. One that came too late is missed: the same seed draws an earlier moment and
 tries again in a new room, at most four times. The command that was hit is run again, at most three times, until it
 succeeds. Then the images are all there, server and Nano hold byte by byte what was sent, no half model is listed, nothing
@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from laptops import Broken, Laptop
+
 from tests.faults.kinds import CYCLE, ON_LAPTOP, PACE, Fault, Plan
 from tests.faults.machines import NotHere
 from tests.faults.moments import PREDICTIONS
-from tests.faults.room import CLASSES, WORKSPACE, Broken, Laptop, Room, Template
+from tests.faults.room import CLASSES, WORKSPACE, Room, Template
 
 STEPS = ("split", "upload", "train", "export", "deploy", "infer")
 RETRIES = 3

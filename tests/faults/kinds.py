@@ -5,9 +5,11 @@ import random
 import time
 from dataclasses import dataclass
 
+from laptops import Broken, Laptop, Running, Try
+
 from tests.faults import moments
 from tests.faults.machines import Machine
-from tests.faults.room import Broken, Laptop, Room, Running, Try
+from tests.faults.room import Room
 
 ON_SERVER = ("upload", "train", "export")
 ON_LAPTOP = ("import", "split")

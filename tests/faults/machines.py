@@ -64,8 +64,8 @@ class Machine:
         self.python = python
         self.root.mkdir(parents=True)
         self._keys = {True: folder / "host_key", False: folder / "other_key"}
-        for file in self._keys.values():
-            make_key(file)
+        self.host_key = make_key(self._keys[True])
+        make_key(self._keys[False])
         self._process: subprocess.Popen[bytes] | None = None
         self._disk, self._link = contextlib.ExitStack(), contextlib.ExitStack()
         with socket.socket() as probe:

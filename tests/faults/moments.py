@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults.room import Running
+from laptops import Running
 
 # Some steps have little to count: the time of their work, from its first line on a quiet machine.
 SECONDS = {"train": 4.5, "export": 7.0}

@@ -1,28 +1,21 @@
 """A room for one run: a laptop, a GPU server and a Nano, each machine behind a link, and what must hold at the end."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import cv2
+from laptops import Broken, Laptop, dataset, hashes, must, names, pictures, receipt, sha256
 from processes import command
-from ssh_servers import REPOSITORY, make_key
+from ssh_servers import make_key
 
 from ai_nano.demo.classroom import nano_python
-from ai_nano.demo.stage_scene import Scene
 from tests.faults.machines import Embedded, Machine, OpenSsh, end_all, processes_of
 
-COMMAND_S = 150.0
 # What a run leaves on the machines has ended by then: a lease is 5 s, a receiver ends with its connection.
 LEFT_S = 25.0
 CLASSES = ("cat", "Rubik's cube", "日本")
@@ -30,122 +23,6 @@ CARDS = ("cat", "coffee", "rocket")
 IMAGES = 12
 SHOWN = 16
 WORKSPACE = "w"
-PARTS = ("train", "val", "test")
-
-
-class Broken(AssertionError):
-    """Something that must hold does not."""
-
-
-@dataclass
-class Try:
-    """One command that ran, and what came of it."""
-
-    words: tuple[str, ...]
-    code: int
-    lines: list[dict[str, Any]]
-    errors: str
-    ended_at: float  # by time.monotonic()
-
-    @property
-    def error(self) -> str:
-        """The code of its error; empty when it said none."""
-        last = self.lines[-1] if self.lines else {}
-        return str(last.get("error", {}).get("code", ""))
-
-
-class Laptop:
-    """A folder and a home of its own, from which `ai-nano` runs as a process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self.workspace = folder / WORKSPACE
-        self.tries: list[Try] = []
-        self._environment = {**os.environ, "HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "settings"),
-                             "XDG_CACHE_HOME": str(folder / "cache"), "AI_NANO_LANGUAGE": "en", "TMPDIR": str(folder),
-                             "PYTHONPATH": str(REPOSITORY)}
-        self._environment.pop("SSH_AUTH_SOCK", None)
-
-    def start(self, *words: str) -> "Running":
-        return Running(self, words)
-
-    def run(self, *words: str) -> Try:
-        return self.start(*words).wait()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return self._environment
-
-
-class Running:
-    """A command on its way. Its words go to files: nobody has to read while it runs. To be waited for, always."""
-
-    def __init__(self, laptop: Laptop, words: tuple[str, ...]) -> None:
-        self._laptop, self.words = laptop, words
-        self._read, self._said, self._ended_at = 0, b"", 0.0
-        self._began_work: float | None = None
-        self.lines = 0
-        self.last: dict[str, Any] = {}
-        self.seen = ""  # what whoever waits for a moment saw of its work
-        self._out, self._errors = laptop.folder / "out.txt", laptop.folder / "errors.txt"
-        with self._out.open("wb") as out, self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ai_nano", "--json", "--yes", *words], cwd=laptop.folder, env=laptop.environment,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True)
-        self._watcher = threading.Thread(target=self._watch, name="faults-watch", daemon=True)
-        self._watcher.start()
-
-    def _watch(self) -> None:
-        """Knows to the millisecond when the command ended."""
-        self._process.wait()
-        self._ended_at = time.monotonic()
-
-    @property
-    def runs(self) -> bool:
-        return self._process.poll() is None
-
-    def look(self) -> None:
-        """Reads what it has said since: `lines` whole ones, of which `last` is the last."""
-        with self._out.open("rb") as stream:
-            stream.seek(self._read)
-            block = stream.read()
-        self._read += len(block)
-        *lines, self._said = (self._said + block).split(b"\n")
-        if lines:
-            self.lines += len(lines)
-            self.last = json.loads(lines[-1])
-            self._began_work = self._began_work or time.monotonic()
-
-    @property
-    def work_s(self) -> float:
-        """For how long it has been at work, from its first line; 0 before."""
-        return time.monotonic() - self._began_work if self._began_work else 0.0
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def wait(self) -> Try:
-        """Its outcome; Broken when it hangs, says what is no JSON, or shows a traceback."""
-        try:
-            code = self._process.wait(COMMAND_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._watcher.join()
-            raise Broken(f"{' '.join(self.words)} hangs: {self._out.read_text()[-1500:]}") from None
-        self._watcher.join()
-        said, errors = self._out.read_bytes(), self._errors.read_text(errors="replace")
-        if code < 0:  # killed: its last line may be half
-            said = said[:said.rfind(b"\n") + 1]
-        tried = Try(self.words, code, [json.loads(line) for line in said.splitlines()], errors,
-                    self._ended_at)
-        self._laptop.tries.append(tried)
-        if "Traceback" in errors or b"Traceback" in said:
-            raise Broken(f"{' '.join(self.words)} shows a traceback: {errors[-1500:]}")
-        if tried.error == "program.unexpected":
-            raise Broken(f"{' '.join(self.words)}: {tried.lines[-1]['error']['hint']}")
-        return tried
 
 
 class Template:
@@ -160,22 +37,14 @@ class Template:
         shown = sorted((folder / "show").iterdir())
         for number in range(400):
             os.link(shown[number % len(shown)], folder / "long" / f"{number:05d}.jpg")
-        _must(laptop.run("new", WORKSPACE, "--classes", ",".join(CLASSES)))
+        must(laptop.run("new", WORKSPACE, "--classes", ",".join(CLASSES)))
         for name, card in zip(CLASSES, CARDS, strict=True):
             pictures(folder / "pictures" / card, card, "record", IMAGES)
-            _must(laptop.run("import", WORKSPACE, "--class", name, str(folder / "pictures" / card)))
+            must(laptop.run("import", WORKSPACE, "--class", name, str(folder / "pictures" / card)))
         shutil.rmtree(folder / "pictures")
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
-
-
-def pictures(folder: Path, card: str, phase: str, count: int) -> None:
-    """Rendered frames of one card, several takes, 320x240."""
-    folder.mkdir(parents=True)
-    for number in range(count):
-        frame = Scene(7, phase, number // 4, card).frame(5 * (number % 4))
-        cv2.imwrite(str(folder / f"{number:03d}.jpg"), cv2.resize(frame, (320, 240), interpolation=cv2.INTER_AREA))
 
 
 @dataclass
@@ -276,11 +145,11 @@ class Room:
     def _on_server(self, laptops: list[Laptop]) -> list[str]:
         """All models that are listed have a whole data set; each laptop's own is what it sent."""
         problems = []
-        listed = _names(self.laptop.run("models"))
-        sent = {str(_receipt(laptop, "upload")["model"]): _dataset(laptop.workspace) for laptop in laptops}
-        trained = str(_receipt(self.laptop, "train")["model"])
+        listed = names(self.laptop.run("models"))
+        sent = {str(receipt(laptop, "upload")["model"]): dataset(laptop.workspace) for laptop in laptops}
+        trained = str(receipt(self.laptop, "train")["model"])
         for model in {*listed, *sent, trained}:
-            there = _dataset(self.server.root / "models" / model)
+            there = dataset(self.server.root / "models" / model)
             # What nobody knows to be his is at least as whole as any.
             if there not in sent.values() or (model in sent and there != sent[model]):
                 problems.append(f"models/{model} on the server is not what was sent: {len(there)} files")
@@ -291,18 +160,18 @@ class Room:
         return problems
 
     def _on_nano(self) -> list[str]:
-        model = str(_receipt(self.laptop, "deploy")["model"])
+        model = str(receipt(self.laptop, "deploy")["model"])
         files = ("model.onnx", "labels.txt", "bundle.json")
-        here = [_sha256(self.laptop.workspace / "models" / model / name) for name in files]
+        here = [sha256(self.laptop.workspace / "models" / model / name) for name in files]
         problems = []
-        for listed in _names(self.laptop.run("models", "--nano", "nano1")):
+        for listed in names(self.laptop.run("models", "--nano", "nano1")):
             folder = self.nano.root / "models" / listed
             told = json.loads((folder / "bundle.json").read_text())["sha256"] if (folder / "bundle.json").exists() else {}
-            if listed != model or {name: _sha256(folder / name) for name in told} != told or not told:
+            if listed != model or {name: sha256(folder / name) for name in told} != told or not told:
                 problems.append(f"models/{listed} on the Nano is not whole, or nobody's")
-        if [_sha256(self.nano.root / "models" / model / name) for name in files] != here:
+        if [sha256(self.nano.root / "models" / model / name) for name in files] != here:
             problems.append("the model on the Nano is not the laptop's")
-        if _sha256(self.server.root / "models" / model / "model.onnx") != here[0]:
+        if sha256(self.server.root / "models" / model / "model.onnx") != here[0]:
             problems.append("the model on the server is not the laptop's")
         return problems
 
@@ -318,34 +187,3 @@ class Room:
 
     def _end_leftovers(self) -> None:
         end_all(processes_of(self.folder))
-
-
-def _must(tried: Try) -> Try:
-    if tried.code:
-        raise Broken(f"{' '.join(tried.words)} ends with {tried.code}: {tried.lines[-1:]} {tried.errors[-500:]}")
-    return tried
-
-
-def _names(tried: Try) -> list[str]:
-    return [str(model["model"]) for model in _must(tried).lines[-1]["models"]]
-
-
-def _receipt(laptop: Laptop, step: str) -> dict[str, Any]:
-    document = json.loads((laptop.workspace / "ai_nano.json").read_text(encoding="utf-8"))
-    facts: dict[str, Any] = document["receipts"][step]["facts"]
-    return facts
-
-
-def _dataset(folder: Path) -> dict[str, str]:
-    found = {f"{part}/{name}": digest for part in PARTS for name, digest in hashes(folder / part).items()}
-    labels = folder / "labels.txt"
-    return {**found, "labels.txt": _sha256(labels)}
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below, hidden ones too."""
-    return {str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "-"

@@ -11,15 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import student
+from PIL import Image
 from rooms import lit_pins, opening, wait_until_closed, window
 from user import User
 from xserver import XServer
 
+from ai_nano.cameras.images import ImageFiles
+from ai_nano.core.project import starter
 from ai_nano.core.room import pack
+from ai_nano.core.room.defaults import RoomDefaults
 from ai_nano.demo.classroom import Classroom
 
 pytestmark = pytest.mark.slow
@@ -100,13 +105,36 @@ def test_a_nano_behind_the_server_by_form(tmp_path: Path, classroom: Classroom) 
 
 
 def test_a_room_pack_opens_the_room(tmp_path: Path, home: Path, classroom: Classroom) -> None:
-    pack.pack(classroom.config, tmp_path / "known_hosts", home / "room.ainano")
+    """Nothing is written before somebody has read what is in it, and said yes."""
+    pack.pack(classroom.config, tmp_path / "known_hosts", home / "room.ainano", RoomDefaults(note="Begin with the cat."))
     with window(opening(tmp_path)) as shown, User() as user:
-        user.click("Choose the file…")
-        user.click("room.ainano", timeout=10)
-        user.click("Open")
+        saved = shown.opening.user_folder / "config.json"
+        for answer in ("No, leave it", "Open this room"):
+            user.click("Choose the file…")
+            user.click("room.ainano", timeout=10)
+            user.click("Open")
+            user.wait_for(re.compile("Nothing has been written yet"), 10)
+            user.wait_for(re.compile(r"Begin with the cat\. DL: .*@127\.0\.0\.1:\d+"))
+            assert not saved.exists()
+            user.click(answer)
         user.wait_for("1 · Project", 10)
-        assert shown.session.config.server.password is None
+        assert shown.session.config.server.password is None and saved.exists()
+
+
+def test_a_double_click_on_a_room_pack(tmp_path: Path, home: Path, classroom: Classroom) -> None:
+    """`ai-nano FILE.ainano`: the question, and then the pictures are a project that is proposed."""
+    for name in ("cat", "cup"):
+        (tmp_path / "lesson" / name).mkdir(parents=True)
+        Image.new("RGB", (64, 48), "red").save(tmp_path / "lesson" / name / "1.jpg")
+    made, _ = starter.gather(tmp_path / "lesson", ImageFiles())
+    file = pack.pack(classroom.config, tmp_path / "known_hosts", tmp_path / "room.ainano", starter=made)
+    with window(replace(opening(tmp_path), pack=file)) as shown, User() as user:
+        user.wait_for(re.compile("2 pictures to start with"), 10)
+        user.click("Open this room")
+        user.wait_for("1 · Project", 10)
+        user.wait_for(re.compile("^A project is here:"), 10)
+        assert shown.page.workspace.text() == str(home / "lesson")  # type: ignore[attr-defined]
+        assert len(list((home / "lesson" / "images").rglob("*.jpg"))) == 2
 
 
 def test_a_broken_config_is_said(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_an_upload_tells_how_far_it_is_and_survives_a_cut(room: LinkedRoom, tmp_
         link.pace(30e6, 0.01)
         user.click("Upload")
         told = user.wait_for(PACE)
-        assert f"of {2 * IMAGES + 1} files" in told
+        assert f"of {2 * IMAGES + 2} files" in told
         user.wait_for(re.compile(r"^[0-9.]+ MB of [0-9.]+ MB$"))
         link.down()
         user.wait_for("Contact with DL is lost. It goes on by itself when DL can be reached again.")
@@ -100,7 +100,7 @@ def test_an_upload_that_was_cancelled_says_what_is_there(room: LinkedRoom, tmp_p
         link.down()
         user.wait_for("waits for DL")
         user.click("Cancel")
-        user.wait_for(re.compile(rf"^\d+ of {2 * IMAGES + 1} files are there\. Push Upload: only the rest is sent\.$"))
+        user.wait_for(re.compile(rf"^\d+ of {2 * IMAGES + 2} files are there\. Push Upload: only the rest is sent\.$"))
         assert not user.sees(re.compile("Nothing of this project"))
         link.up()
         link.pace(None)
@@ -120,7 +120,7 @@ def test_two_nanos_get_the_model_at_once(room: LinkedRoom, tmp_path: Path) -> No
             room.links[name].pace(10e6)
         user.click("Push to 2 Nanos")
         # Side by side: more than one of them has to get is on its way.
-        user.wait_for(re.compile(rf"^[0-9.]+ MB of {2 * MODEL_BYTES / 1e6:.1f} MB .*of 6 files"))
+        user.wait_for(re.compile(rf"^[0-9.]+ MB of {2 * MODEL_BYTES / 1e6:.1f} MB .*of 8 files"))
         room.links["nano2"].down()
         user.wait_for("Contact with nano2 is lost. It goes on by itself when nano2 can be reached again.")
         user.wait_for("waits for nano2")

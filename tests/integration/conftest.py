@@ -10,6 +10,7 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from slurm_room import SlurmRoom, running_slurm
 from ssh_machines import config_for, connect
 from ssh_servers import SERVERS, SFTP_ONLY, Account, SshServer, make_throwaway_user, start_server
 
@@ -21,6 +22,13 @@ def throwaway_user() -> Iterator[Account]:
     """A user of this computer with a password, made for the session and removed after it. Needs root."""
     with make_throwaway_user() as account:
         yield account
+
+
+@pytest.fixture(scope="session")
+def slurm_room() -> Iterator[SlurmRoom]:
+    """A real Slurm, for the session; starts when it is first wanted. Needs root."""
+    with running_slurm() as room:
+        yield room
 
 
 def _start(request: pytest.FixtureRequest, folders: pytest.TempPathFactory, sftp: bool) -> AbstractContextManager[SshServer]:

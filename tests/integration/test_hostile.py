@@ -73,6 +73,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
 def liar(server: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
     """With the waits of a patient laptop cut short."""
     monkeypatch.setattr(base, "ANSWER_TIMEOUT_S", 3.0)
+    monkeypatch.setattr(base, "ALIVE_TIMEOUT_S", 4.0)
     monkeypatch.setattr(job, "SILENCE_S", 2.0)
     for name, value in (("FINISH_S", 1.0), ("WRITE_S", 1.5), ("CHANNEL_TIMEOUT_S", 3.0), ("SLOWEST_BYTES_A_S", 1e6)):
         monkeypatch.setattr(channel, name, value)
@@ -112,6 +113,8 @@ def say(*messages: Mapping[str, Any]) -> bytes:
     ("repeat", b"\n", "machine.nonsense"),
     ("drip", b"x", "machine.silent"),
     ("drip", b"Hi\n", "machine.silent"),
+    ("drip", b'{"v":1,"type":"alive"}\n', "machine.silent"),
+    ("repeat", b'{"v":1,"type":"alive"}\n', "machine.silent"),
     ("long", 100_000_000, "machine.nonsense"),
     ("window", 100_000_000, "machine.nonsense"),
     ("stderr", b"", "machine.silent"),

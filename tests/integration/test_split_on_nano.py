@@ -52,6 +52,9 @@ class OneNano:
     def nano(self, name: str | None) -> SshMachine:
         return self._machine
 
+    def note_project(self, ident: str, name: str) -> None:
+        """Nothing is cleaned here."""
+
     def nano_config(self, name: str | None) -> NanoConfig:
         return self._settings
 

@@ -335,6 +335,5 @@ def test_the_test_button_uses_the_forms_values_and_says_what_is_wrong(desk: Desk
     assert code(python="/nowhere/python") == "machine.no_python"
     assert code(host_key="SHA256:other") == "machine.host_key_changed"
     assert code(host_key=" ") == "config.host_key"
-    assert code(scheduler="slurm") == "config.not_yet"
     desk.stop()
     assert code() == "machine.refused"

@@ -36,8 +36,10 @@ class Student:
         self.config.chmod(0o600)
 
     @contextmanager
-    def doing(self, *words: str) -> Iterator[Iterator[dict[str, Any]]]:
-        """What `ai-nano --json` says, line by line; it ends well within the block. Read all the while: a terminal that is not
+    def doing(self, *words: str, code: int = 0) -> Iterator[Iterator[dict[str, Any]]]:
+        """What `ai-nano --json` says, line by line; it ends within the block, with `code`.
+
+        Read all the while: a terminal that is not
         read holds up the program, and its lease with it."""
         environment = {**os.environ, "HOME": str(self.folder), "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en",
                        "XDG_CONFIG_HOME": str(self.folder / "config"), "XDG_CACHE_HOME": str(self.folder / "cache"),
@@ -57,7 +59,7 @@ class Student:
         reader.start()
         try:
             yield (json.loads(line) for line in iter(lambda: lines.get(timeout=60), None))
-            assert process.wait(60) == 0
+            assert process.wait(60) == code
         finally:
             process.kill()
             process.wait()

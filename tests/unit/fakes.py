@@ -17,6 +17,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import CameraError, Detached, WorkFailed
 from ai_nano.core.ports import Camera, CameraOptions, Delivery, Frame, JobEnd, Parcel, Picture, Sent
 from ai_nano.core.room.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.room.ended import By
 from ai_nano.core.watching import Kept, Watching
 
 
@@ -67,8 +68,9 @@ class FakeJob:
         if watching is not None:
             watching.end()
 
-    def cancel(self) -> bool:
+    def cancel(self, by: By | None = None) -> bool:
         self._machine.cancelled.append(self.id)
+        self._machine.ended_by.append(by)
         return True
 
 
@@ -116,6 +118,11 @@ class FakeMachine:
         self.hold: threading.Event | None = None
         self.looked_on: list[str] = []
         self.cancelled: list[str] = []
+        self.things: list[dict[str, Any]] | Exception = []
+        self.stubborn: tuple[str, ...] = ()
+        self.ended_by: list[By | None] = []
+        # As `room` of runner.py has them.
+        self.works: list[Mapping[str, Any]] = []
 
     def store(self, operation: str, *words: str) -> Mapping[str, Any]:
         models = self.root / "models"
@@ -182,7 +189,8 @@ class FakeMachine:
         shutil.copy2(self.root / source, target)
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> FakeJob:
+              on_id: Callable[[str], None] = lambda run: None,
+              schedule: Mapping[str, Any] | None = None) -> FakeJob:
         self.started.append((program, params))
         on_id(f"run-{len(self.started)}")
         return self._job(f"run-{len(self.started)}", program)
@@ -196,8 +204,28 @@ class FakeMachine:
     def look_on(self, run_id: str) -> FakeOnlooker:
         return FakeOnlooker(run_id, self)
 
+    def inventory(self) -> Mapping[str, Any]:
+        """What the test has put there, or no machine."""
+        if isinstance(self.things, Exception):
+            raise self.things
+        return {"v": 1, "type": "result", "things": self.things}
+
+    def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
+               cancel: CancelToken) -> Mapping[str, Any]:
+        assert isinstance(self.things, list)
+        names = {(one["kind"], one["name"]) for one in things}
+        gone = [one for one in self.things if (one["kind"], one["name"]) in names and one["name"] not in self.stubborn]
+        self.things = [one for one in self.things if one not in gone]
+        gone_now = {"files": 1, "bytes": 10, "left": None, "params": {}}
+        refused = {"files": 0, "bytes": 0, "left": "clean.left.refused", "params": {"error": "no"}}
+        return {"v": 1, "type": "result", "things": [
+            {"kind": kind, "name": name, **(refused if name in self.stubborn else gone_now)} for kind, name in sorted(names)]}
+
     def jobs(self) -> Sequence[Mapping[str, Any]]:
         return self.running
+
+    def room(self) -> Mapping[str, Any]:
+        return {"v": 1, "type": "room", "now": 0.0, "runs": self.works}
 
     def close(self) -> None:
         """Nothing is open."""
@@ -245,6 +273,8 @@ class FakeLab:
         self._server = FakeMachine("DL", folder / "server")
         self._nano = FakeMachine("nano1", folder / "nano")
         self._camera = camera
+        self.projects: dict[str, str] = {}
+        self.data_folder = folder / "data"
 
     @property
     def server(self) -> FakeMachine:
@@ -253,6 +283,13 @@ class FakeLab:
     @property
     def server_config(self) -> ServerConfig:
         return self.config.server
+
+    @property
+    def own_projects(self) -> frozenset[str]:
+        return frozenset(self.projects)
+
+    def note_project(self, ident: str, name: str) -> None:
+        self.projects[ident] = name
 
     def nano_config(self, name: str | None) -> NanoConfig:
         return self.config.nano(name)

@@ -12,6 +12,7 @@ import pytest
 from fakes import FakeMachine
 
 from ai_nano.cameras.images import ImageFiles
+from ai_nano.core import asking
 from ai_nano.core.errors import ConfigError, HostKeyError, MachineError, WorkFailed
 from ai_nano.core.nano import bench
 from ai_nano.core.nano.bench import Doing, NanoWatch, Sight
@@ -59,7 +60,7 @@ class Watched:
 @pytest.fixture
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setattr(bench, "ASK_S", 0.02)
-    monkeypatch.setattr(bench, "ABSENT_S", 0.02)
+    monkeypatch.setattr(asking, "ABSENT_S", 0.02)
     machine = FakeMachine("nano1", tmp_path)
     machine.board_answers["autostart"] = {"model": None}
     made = Watched(machine)
@@ -159,7 +160,7 @@ def test_a_nano_that_is_away_comes_back(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("error", [
-    MachineError("machine.auth", machine="nano1", login="n"), ConfigError("config.not_yet", what="container"),
+    MachineError("machine.auth", machine="nano1", login="n"), ConfigError("config.no_nano", file=None),
     HostKeyError("machine.host_key_changed", machine="nano1", fingerprint="f")], ids=["login", "config", "key"])
 def test_one_that_refuses_is_asked_again_only_when_somebody_wants_it(watched: Watched, error: Exception) -> None:
     asked: list[int] = []

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ai_nano.core import names
 from ai_nano.core.errors import AiNanoError, BadInput
 from ai_nano.core.project.workspace import Workspace
-from ai_nano.core.room import pack
+from ai_nano.core.room import pack, pack_zip
 from ai_nano.core.room.config import MachineConfig
 from ai_nano.machines.hostkeys import HostKeys
 from ai_nano.machines.programs import Programs
@@ -178,8 +178,9 @@ def test_what_is_meant_as_a_word_arrives_as_a_word(
 # ---- a room that a stranger packed -----------------------------------------------------------------------------------
 
 
+IMAGES = ("images/cat/1.jpg", "images/cat/../1.jpg", "images/1.jpg")
 ELSEWHERE = ("../config.json", "/etc/passwd", "known_hosts/x", "config.json\0x")
-MEMBER = st.sampled_from([*pack.MEMBERS, *ELSEWHERE]) | TEXT.filter(str.isprintable)
+MEMBER = st.sampled_from([*pack_zip.TEXTS, *IMAGES, *ELSEWHERE]) | TEXT.filter(str.isprintable)
 VALUE = st.recursive(st.none() | st.booleans() | st.integers() | TEXT.filter(str.isprintable) | st.just("127.0.0.1"),
                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4), max_leaves=8)
 

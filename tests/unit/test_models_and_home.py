@@ -84,7 +84,7 @@ def stop(room: Room, run: str, capsys: pytest.CaptureFixture[str]) -> Mapping[st
 
 def test_a_training_is_stopped_by_its_name(uploaded: Room, capsys: pytest.CaptureFixture[str]) -> None:
     server = uploaded.lab.server
-    server.running = [{"id": "run-7", "program": "gpu_server/train.py", "state": "running"}]
+    server.running = [{"id": "run-7", "program": "gpu_server/train.py", "state": "running", "waiting": False}]
     server.hold, server.ends["attached"] = threading.Event(), JobEnd("done", {"model": "m"})
     told = stop(uploaded, "run-7", capsys)
     assert told["ok"] and told["stopped"] == "run-7" and told["result"]["stopped"] is True
@@ -94,7 +94,7 @@ def test_a_training_is_stopped_by_its_name(uploaded: Room, capsys: pytest.Captur
 @pytest.mark.parametrize(("program", "state"), [("gpu_server/train.py", "done"), ("gpu_server/export.py", "running")])
 def test_what_keeps_no_best_model_is_not_stopped(
         uploaded: Room, capsys: pytest.CaptureFixture[str], program: str, state: str) -> None:
-    uploaded.lab.server.running = [{"id": "run-7", "program": program, "state": state}]
+    uploaded.lab.server.running = [{"id": "run-7", "program": program, "state": state, "waiting": False}]
     with pytest.raises(MissingPrerequisite) as caught:
         stop(uploaded, "run-7", capsys)
     assert caught.value.code == "jobs.no_stop" and uploaded.lab.server.commands == []
@@ -144,7 +144,7 @@ def test_home_and_back_by_command(terminal: Terminal) -> None:
 
 @pytest.mark.parametrize(("words", "code", "error"), [
     (("open", "nothing.zip"), 2, "project_pack.missing"), (("open", "w/images/cat/1.jpg"), 2, "room_pack.not_a_pack"),
-    (("open", "w/images/cat/1.jpg", "folder"), 2, "room_pack.no_folder"), (("runs", "nowhere"), 2, "workspace.missing"),
+    (("open", "w/images/cat/1.jpg", "folder"), 2, "room_pack.not_a_pack"), (("runs", "nowhere"), 2, "workspace.missing"),
     (("save", "w", "no/folder/home.zip"), 2, "project_pack.no_folder"),
     (("deploy", "w", "--model", "other"), 4, "deploy.no_model"), (("train", "w", "--recipe", "slow"), 4, "train.no_upload"),
 ])

@@ -50,7 +50,8 @@ class Looking:
         return self.runs
 
     def start(self, label: str, program: str, params: Mapping[str, Any], lease_s: float | None = None,
-              on_id: Callable[[str], None] = lambda run: None) -> "Looking":
+              on_id: Callable[[str], None] = lambda run: None,
+              schedule: Mapping[str, Any] | None = None) -> "Looking":
         self.started.append((label, program, params, lease_s))
         return self
 

@@ -16,7 +16,7 @@ from test_cli import Terminal
 from test_cli import terminal as terminal
 
 from ai_nano.core.errors import AiNanoError, BadInput, ConfigError, HostKeyError
-from ai_nano.core.room import config, config_file, pack
+from ai_nano.core.room import config, config_file, pack, pack_zip
 from ai_nano.core.room.config import Config, NanoConfig, Secret, ServerConfig
 from ai_nano.core.room.known_hosts import HostKey, parse, read, remember
 
@@ -209,7 +209,7 @@ def test_a_name_that_ends_early_is_refused(tmp_path: Path, folder: Path) -> None
 
 @pytest.mark.parametrize("member", ["room.json", "config.json", "known_hosts"])
 def test_a_bomb_does_not_go_off(tmp_path: Path, folder: Path, member: str) -> None:
-    members = {"room.json": MANIFEST, "config.json": MACHINES, "known_hosts": b"", member: b" " * (pack.LIMIT + 1)}
+    members = {"room.json": MANIFEST, "config.json": MACHINES, "known_hosts": b"", member: b" " * (pack_zip.LIMIT + 1)}
     assert refusal(zipped(tmp_path / "x", members), folder).code == "room_pack.too_big"
 
 
@@ -261,7 +261,7 @@ def test_other_ways_of_packing_are_refused(tmp_path: Path, folder: Path) -> None
 
 
 @pytest.mark.parametrize(("manifest", "code"), [
-    ({**MANIFEST, "v": 2}, "room_pack.version"),
+    ({**MANIFEST, "v": 3}, "room_pack.version"),
     ({**MANIFEST, "v": True}, "room_pack.version"),
     ({"type": "room"}, "room_pack.version"),
     ({**MANIFEST, "type": "cake"}, "room_pack.not_a_pack"),

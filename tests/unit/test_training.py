@@ -13,7 +13,7 @@ from room import Room
 from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
 from ai_nano.core.events import Best, Log
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.project import trained
+from ai_nano.core.project import ident, trained
 from ai_nano.core.project.workspace import Workspace
 from ai_nano.core.workflow import Running, Status
 from ai_nano.steps.deploy import DeployOptions
@@ -88,7 +88,8 @@ def test_options_that_make_no_sense(uploaded: Room, options: TrainOptions, code:
 ])
 def test_the_network_is_the_recipes_where_none_is_chosen(uploaded: Room, options: TrainOptions, arch: str) -> None:
     uploaded.do("train", options)
-    _, params = uploaded.lab.server.started[-1]
+    params = dict(uploaded.lab.server.started[-1][1])
+    assert params.pop("workspaces") == list(ident.all_of(uploaded.workspace))
     assert params == {"model": "ada-lab-w-001", "recipe": options.recipe, "arch": arch, "epochs": None, "seed": 0, "lr": None,
                       "batch": None, "minutes": None, "weights": None}
 

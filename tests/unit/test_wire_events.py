@@ -11,6 +11,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import MachineError, WorkFailed
 from ai_nano.core.events import Best, Building, Health, Log, Metric, Prediction, Progress
 from ai_nano.core.ports import JobEnd
+from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.room.turns import Turn
 from ai_nano.machines.job import Job
 
@@ -57,12 +58,22 @@ def test_a_followed_job_understands_every_line(example: dict[str, Any]) -> None:
         case "end":
             assert isinstance(end, JobEnd) and (end.state, end.exit, end.why) == (
                 example["state"], example["exit"], example["why"])
+            by = example["ended_by"]
+            assert (end.ended_by is None) == (by is None)
+            if by is not None and end.ended_by is not None:
+                assert (end.ended_by.who, end.ended_by.reason) == (by["who"], by["reason"] or "")
+                assert end.ended_by.instructor == (by["role"] == "instructor")
         case "event":
             assert events == [example["event"]] and job._events_at == example["end"] and end is None
         case "log":
             assert texts == [example["text"]] and job._log_at == example["end"] and end is None
         case "skipped":
             assert [event["code"] for event in events] == ["job.skipped.log"] and job._log_at == example["end"] and end is None
+        case "queue":
+            event = wire.to_event(events[0], "train", "DL")
+            assert isinstance(event, Queued) and end is None
+            told = event.to_json()
+            assert {key: told[key] for key in example} == {**example, "ahead": list(example["ahead"])}
         case _:
             assert end is None
 

@@ -11,8 +11,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ai_nano.core import answers, wire
+from ai_nano.core.asking import Asking, again_after
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, Detached, HostKeyError, MachineError
+from ai_nano.core.errors import AiNanoError, Detached, MachineError
 from ai_nano.core.events import Health, Log, Prediction
 from ai_nano.core.nano import boards
 from ai_nano.core.nano.boards import Autostart, Use
@@ -20,9 +21,8 @@ from ai_nano.core.pace import Pace
 from ai_nano.core.ports import Bitmap, Images, Lab, Machine, Picture
 
 CLASSIFY = "jetson_nano/classify.py"
-# How often a Nano is asked what runs there; one that is not there, less often.
+# How often a Nano is asked what runs there.
 ASK_S = 3.0
-ABSENT_S = 10.0
 # What starts at boot hardly changes: with each so many answers.
 AT_BOOT_EVERY = 10
 # Nothing heard for so long: what was shown is no longer what the pins do.
@@ -34,8 +34,6 @@ PICTURE_SIZE = (640, 360)
 CLOCK_SET_S = 10.0
 # A thread that looks on ends within its poll; one that is just connecting delivers nothing any more.
 JOIN_S = 5.0
-# A person must do something first: asking again by itself would put the same question again, or lock the login.
-REFUSED = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
 
 log = logging.getLogger(__name__)
 
@@ -181,37 +179,17 @@ class RunSight:
         self._cancel.wait(PICTURE_EVERY_S)
 
 
-class NanoWatch:
+class NanoWatch(Asking):
     """Watches one Nano: `run` in a thread of its own until `stop`, `sight` from any."""
 
     def __init__(self, name: str, machine: Callable[[], Machine], images: Images) -> None:
         """`machine` may raise ConfigError, for a Nano that this version cannot work with."""
+        super().__init__()
         self._name, self._open, self._images = name, machine, images
-        self._over = False
-        self._wake = threading.Event()
         self._asked_at = 0.0
         self._answers = 0
         self._sight = Sight(name)
         self._run: RunSight | None = None
-
-    def run(self) -> None:
-        try:
-            while True:
-                self._wake.clear()
-                if self._over:
-                    return
-                self._wake.wait(self._ask())
-        finally:
-            self._leave()
-
-    def stop(self) -> None:
-        """At once; a question that is on its way to the Nano is not waited for."""
-        self._over = True
-        self._wake.set()
-
-    def look_again(self) -> None:
-        """Ask now, and a Nano that refused too."""
-        self._wake.set()
 
     def sight(self) -> Sight:
         sight, run = self._sight, self._run
@@ -219,8 +197,7 @@ class NanoWatch:
         sight = replace(sight, uses=tuple(replace(use, age_s=use.age_s + since) for use in sight.uses))
         return run.show(sight) if run is not None else sight
 
-    def _ask(self) -> float | None:
-        """After how many seconds to ask again; None: once somebody wants it."""
+    def ask(self) -> float | None:
         try:
             machine = self._open()
             # Those that wait for their turn come last.
@@ -229,11 +206,10 @@ class NanoWatch:
             asked_at = time.monotonic()
             at_boot = self._at_boot(machine)
         except AiNanoError as error:
-            self._leave()
+            self.leave()
             self._sight = Sight(self._name, Doing.ABSENT, error)
             self._answers = 0
-            final = not isinstance(error, MachineError) or isinstance(error, HostKeyError) or error.code in REFUSED
-            return None if final else ABSENT_S
+            return again_after(error)
         if not self._over:
             self._attend(machine, next((run for run in running if run["program"] == CLASSIFY), None))
         uses = tuple(Use(run["id"], run["program"], run["student"], run["age_s"]) for run in running)
@@ -254,11 +230,11 @@ class NanoWatch:
         """Look at this run and at no other."""
         known = self._run
         if known is not None and (run is None or known.id != run["id"] or known.broken):
-            self._leave()
+            self.leave()
         if run is not None and self._run is None:
             self._run = RunSight(machine, run, self._images, self._wake.set)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         run, self._run = self._run, None
         if run is not None:
             run.leave()

@@ -1,7 +1,7 @@
 """A bench of boards without screens: their models and who uses them, switching them off, and what starts at boot."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from ai_nano.core.answers import Message, optional
 from ai_nano.core.errors import AiNanoError, BadInput, MachineError, WorkFailed
 from ai_nano.core.figures import duration
 from ai_nano.core.ports import Machine
-from ai_nano.core.room import turns
+from ai_nano.core.room import own_projects, turns
 from ai_nano.core.room.turns import Place
 from ai_nano.core.texts import known, t
 
@@ -53,6 +53,9 @@ class NanoModel:
     modified: float | None
     uses: tuple[Use, ...]
     autostart: str | None
+    student: str | None = None
+    project: str | None = None
+    workspace: str | None = None
 
     @property
     def text(self) -> str:
@@ -63,7 +66,8 @@ class NanoModel:
     def to_json(self) -> dict[str, Any]:
         uses = [{"run": use.run, "student": use.student, "program": use.program, "age_s": use.age_s} for use in self.uses]
         return {"model": self.model, "path": self.path, "classes": list(self.classes), "size": self.size,
-                "exported": self.exported, "modified": self.modified, "running": uses, "autostart": self.autostart}
+                "exported": self.exported, "modified": self.modified, "running": uses, "autostart": self.autostart,
+                "student": self.student, "project": self.project, "workspace": self.workspace}
 
 
 @dataclass(frozen=True)
@@ -120,14 +124,17 @@ def models_and_queue(machine: Machine) -> tuple[list[NanoModel], tuple[Place, ..
             extra[answers.path(raw, "path")] = uses, state if answers.flag(raw, "autostart") else None
         queue = turns.places(optional(answers.objects, answer, "queue", most=turns.MOST_PLACES) or ())
     return [NanoModel(one["model"], one["path"], tuple(one["classes"]), one["size"], one["exported"], one["modified"],
-                      *extra[one["path"]])
+                      *extra[one["path"]], one["student"], one["project"], one["workspace"])
             for one in wire.to_models(answer, machine.name)], queue
 
 
-def delete(machine: Machine, model: str) -> None:
-    """With its engine and all that lies in its folder. MachineError when it runs, starts at boot or is an older program's."""
+def delete(machine: Machine, model: str, own: Collection[str] | None = None) -> None:
+    """With its engine and all that lies in its folder. MachineError when it runs, starts at boot or is an older program's, and
+    where it is of another project than these `own` ones (None: whosever it is)."""
     if not names.is_model_name(model):
         raise BadInput("infer.model_name", model=model)
+    if own is not None:
+        own_projects.refuse_others(wire.to_models(machine.store("models"), machine.name), model, machine.name, own)
     _ask(machine, "delete", model)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.json_source import Located, parse
-from ai_nano.core.room import via
+from ai_nano.core.room import scheduler, via
+from ai_nano.core.room.scheduler import SlurmConfig as SlurmConfig
 from ai_nano.core.secret import Secret as Secret
 
 FILE_NAME = "config.json"
@@ -49,15 +50,12 @@ class MachineConfig:
 
 
 @dataclass(frozen=True)
-class SlurmConfig:
-    partition: str | None = None
-    gres: str | None = None
-    time: str | None = None
-
-
-@dataclass(frozen=True)
 class ServerConfig(MachineConfig):
+    """`gpus`: how many train at a time (None: as many as the server has GPUs); `queue`: a folder there that logins share."""
+
     scheduler: str = "auto"
+    gpus: int | None = None
+    queue: str | None = None
     slurm: SlurmConfig = SlurmConfig()
     transfer: str = "auto"
     weights: str | None = None
@@ -228,7 +226,7 @@ def _one_of(*choices: str) -> Reader:
 
 
 def _slurm(place: _Place, value: Any) -> SlurmConfig:
-    return SlurmConfig(**_read_object(place, value, {name: (name, _text) for name in ("partition", "gres", "time")}))
+    return SlurmConfig(**_read_object(place, value, scheduler.SLURM_SCHEMA))
 
 
 # SERVER_SCHEMA and NANO_SCHEMA are public: config_file.py writes the keys that are read here.
@@ -240,7 +238,8 @@ _MACHINE: Schema = {
     "root": ("root", _root), "python": ("python", _text),
 }
 SERVER_SCHEMA: Schema = {
-    **_MACHINE, "scheduler": ("scheduler", _one_of("auto", "direct", "slurm")), "slurm": ("slurm", _slurm),
+    **_MACHINE, "scheduler": ("scheduler", _one_of(*scheduler.SCHEDULERS)), "slurm": ("slurm", _slurm),
+    "gpus": ("gpus", scheduler.whole(scheduler.MOST_GPUS)), "queue": ("queue", scheduler.folder),
     "transfer": ("transfer", _one_of("auto", "sftp", "tar")), "weights": ("weights", _text),
 }
 NANO_SCHEMA: Schema = {

@@ -1,45 +1,66 @@
 """The room pack: one file with which an instructor gives a class its machines, `config.json` and their host keys.
 
-A zip of three members: `room.json` says what it is, `config.json` has no passwords and no key files, `known_hosts` has the
-lines of the machines in it. A pack comes by mail or from a web page, so it is read as something that a stranger made: only
-these members, only so many bytes, and everything is checked before the first byte is written here.
+A zip: `room.json` says what it is, with the instructor's note and settings, `config.json` has no passwords and no key files,
+`known_hosts` has the lines of the machines in it, and `images/<class>/` may hold pictures to start with. A pack comes by mail
+or from a web page, so it is read as something that a stranger made (pack_zip.py), and everything is checked before the first
+byte is written here.
 """
 
 import dataclasses
 import io
 import json
 import re
-import stat
-import struct
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ai_nano.core import names
+from ai_nano.core.answers import Nonsense
 from ai_nano.core.errors import BadInput, ConfigError, HostKeyError
 from ai_nano.core.files import write_atomically
 from ai_nano.core.room import config as configuration
-from ai_nano.core.room import config_file, known_hosts
+from ai_nano.core.room import config_file, defaults, known_hosts
 from ai_nano.core.room.config import Config, MachineConfig
+from ai_nano.core.room.defaults import RoomDefaults
 from ai_nano.core.room.known_hosts import HostKey
+from ai_nano.core.room.pack_zip import CONFIG, IMAGES, KNOWN_HOSTS, LARGEST, MANIFEST, MOST_IMAGES, PackZip, Picture
 
 SUFFIX = ".ainano"
-VERSION = 1
-LIMIT = 1_000_000  # bytes of a member
-MANIFEST, CONFIG, KNOWN_HOSTS = "room.json", configuration.FILE_NAME, known_hosts.FILE_NAME
-MEMBERS = (MANIFEST, CONFIG, KNOWN_HOSTS)
+# A pack without pictures is one that version 1 opens as well.
+PLAIN, WITH_IMAGES = 1, 2
+VERSIONS = (PLAIN, WITH_IMAGES)
 
 _KIND = re.compile(r"[a-z0-9][a-z0-9@.-]*")
-# What zipfile raises for a file that is cut, changed, encrypted or packed in a way that it does not know.
-_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Pictures to start with: a project of that name, its classes in order, and each file with its class."""
+
+    name: str
+    classes: tuple[str, ...]
+    files: Sequence[tuple[str, Path]] = field(repr=False, default=())
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What is in a pack. `project` None: there are no pictures."""
+
+    config: Config
+    host_keys: tuple[HostKey, ...]
+    defaults: RoomDefaults
+    project: str | None
+    classes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
 
 
 # ---- making ----------------------------------------------------------------------------------------------------------
 
 
-def pack(config: Config, hosts: Path, file: Path) -> Path:
+def pack(config: Config, hosts: Path, file: Path, told: RoomDefaults | None = None, starter: Starter | None = None) -> Path:
     """Write the room to `file` and return its path: `.ainano` is appended where it is missing.
 
     `hosts` is the known_hosts from which the machines' lines are taken. Who works at this computer (`student`) stays here.
@@ -48,23 +69,45 @@ def pack(config: Config, hosts: Path, file: Path) -> Path:
     if not config.filled_in:
         raise ConfigError("config.empty", file=config.path)
     names = {machine.name for machine in config.hosts}
-    told = config_file.document(config, secrets=False)
-    told.pop("student", None)
+    machines = config_file.document(config, secrets=False)
+    machines.pop("student", None)
+    manifest = {"v": WITH_IMAGES if starter else PLAIN, "type": "room",
+                "made": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}", **(told or RoomDefaults()).to_json(),
+                **({"project": {"name": starter.name, "classes": list(starter.classes)}} if starter else {})}
     members = {
-        MANIFEST: json.dumps({"v": VERSION, "type": "room", "made": f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"}) + "\n",
-        CONFIG: config_file.as_text(told),
+        MANIFEST: json.dumps(manifest, ensure_ascii=False) + "\n",
+        CONFIG: config_file.as_text(machines),
         KNOWN_HOSTS: "".join(key.line for key in known_hosts.read(hosts) if key.name in names),
     }
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in members.items():
-            archive.writestr(name, text.encode("utf-8"))
     target = file if file.suffix == SUFFIX else file.with_name(file.name + SUFFIX)
     try:
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in members.items():
+                archive.writestr(name, text.encode("utf-8"))
+            _put_pictures(archive, starter, target)
         write_atomically(target, data.getvalue())
     except OSError as error:
         raise BadInput("room_pack.not_saved", file=target, reason=error.strerror or str(error)) from error
     return target
+
+
+def _put_pictures(archive: zipfile.ZipFile, starter: Starter | None, target: Path) -> None:
+    """Under names that are each taken once, whatever computer opens it."""
+    size, taken = 0, set()
+    files = starter.files if starter else ()
+    if len(files) > MOST_IMAGES:
+        raise BadInput("room_pack.too_many", file=target, most=MOST_IMAGES)
+    for number, (class_name, path) in enumerate(files, 1):
+        name = f"{IMAGES}{class_name}/{path.name}"
+        if names.folded(name) in taken:
+            name = f"{IMAGES}{class_name}/{number}-{path.name}"
+        taken.add(names.folded(name))
+        data = path.read_bytes()
+        size += len(data)
+        if size > LARGEST:
+            raise BadInput("room_pack.too_big", file=target, member=IMAGES, limit=LARGEST)
+        archive.writestr(name, data, zipfile.ZIP_STORED)
 
 
 def without_host_key(config: Config, hosts: Path) -> list[str]:
@@ -76,76 +119,74 @@ def without_host_key(config: Config, hosts: Path) -> list[str]:
 # ---- opening ---------------------------------------------------------------------------------------------------------
 
 
+def look(file: Path) -> Pack:
+    """What is in the pack, without writing anything. BadInput when it is not one that may be trusted."""
+    with PackZip(file) as archive:
+        told, project, classes = _manifest(file, archive.text(MANIFEST) or b"", archive.pictures)
+        config = _config(file, archive.text(CONFIG) or b"")
+        packed = _host_keys(file, archive.text(KNOWN_HOSTS) or b"", config)
+        return Pack(config, tuple(packed), told, project, classes, archive.pictures)
+
+
+def check(file: Path, folder: Path) -> Pack:
+    """`look`, and whether its host keys are the ones known here. Nothing is written. BadInput, HostKeyError."""
+    found = look(file)
+    path, hosts = folder / configuration.FILE_NAME, folder / known_hosts.FILE_NAME
+    known = known_hosts.read(hosts)
+    before = {machine.name: machine for machine in _before(path).machines}
+    for machine in found.config.hosts:
+        _check_host_keys(file, machine, list(found.host_keys), known, hosts, before.get(machine.name), path)
+    return found
+
+
 def open_pack(file: Path, folder: Path) -> Config:
-    """Take over the room into the user's config folder; returns it as saved.
+    """Take over the room into the user's config folder; returns it as saved. Its pictures are core/project/starter.py's.
 
     BadInput when the file is not a room pack that may be trusted, HostKeyError when it names another host key for a
     machine than the one known here. Then nothing has been changed.
     """
-    members = _members(file)
-    _check_manifest(file, members[MANIFEST])
-    config = _config(file, members[CONFIG])
-    packed = _host_keys(file, members.get(KNOWN_HOSTS, b""), config)
+    found = check(file, folder)
     path, hosts = folder / configuration.FILE_NAME, folder / known_hosts.FILE_NAME
-    known = known_hosts.read(hosts)
     before = {machine.name: machine for machine in _before(path).machines}
-    for machine in config.hosts:
-        _check_host_keys(file, machine, packed, known, hosts, before.get(machine.name), path)
-    config = dataclasses.replace(config, server=_keep_pin(config.server, packed, before),
-                                 nanos=tuple(_keep_pin(nano, packed, before) for nano in config.nanos))
+    packed = list(found.host_keys)
+    config = dataclasses.replace(found.config, server=_keep_pin(found.config.server, packed, before),
+                                 nanos=tuple(_keep_pin(nano, packed, before) for nano in found.config.nanos))
+    known = known_hosts.read(hosts)
     known_hosts.remember(hosts, [key for key in packed if key not in known])
-    return config_file.save(config, path)
-
-
-def _members(file: Path) -> dict[str, bytes]:
-    """The three members' contents. Nothing is ever extracted to the disk."""
+    saved = config_file.save(config, path)
     try:
-        if file.stat().st_size > len(MEMBERS) * LIMIT:
-            raise BadInput("room_pack.too_big", file=file, member=file.name, limit=len(MEMBERS) * LIMIT)
-        data = file.read_bytes()
+        defaults.save(folder, found.defaults)
     except OSError as error:
-        raise BadInput("room_pack.missing", file=file, reason=error.strerror or str(error)) from error
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except _BROKEN as error:
-        raise BadInput("room_pack.not_a_pack", file=file) from error
-    found: dict[str, bytes] = {}
-    for info in archive.infolist():
-        # As it stands in the file: zipfile's own `filename` ends at the first NUL.
-        name = info.orig_filename
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if name not in MEMBERS or name in found or kind not in (0, stat.S_IFREG):
-            raise BadInput("room_pack.member", file=file, member=ascii(name[:60]), known=MEMBERS)
-        found[name] = _content(file, archive, info)
-    if MANIFEST not in found or CONFIG not in found:
-        raise BadInput("room_pack.not_a_pack", file=file)
-    return found
+        raise ConfigError("config.not_saved", file=folder / defaults.FILE_NAME, reason=error.strerror or str(error)) from error
+    return saved
 
 
-def _content(file: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """At most LIMIT bytes, whatever size the file's own table tells."""
-    try:
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(info.compress_type)
-        with archive.open(info) as stream:
-            data = stream.read(LIMIT + 1)
-    except _BROKEN as error:
-        raise BadInput("room_pack.damaged", file=file, member=info.orig_filename) from error
-    if len(data) > LIMIT:
-        raise BadInput("room_pack.too_big", file=file, member=info.orig_filename, limit=LIMIT)
-    return data
-
-
-def _check_manifest(file: Path, data: bytes) -> None:
-    """Keys that this version does not know are for later ones."""
+def _manifest(file: Path, data: bytes, pictures: Sequence[Picture]) -> tuple[RoomDefaults, str | None, tuple[str, ...]]:
+    """The instructor's settings, and name and classes of the starter project. Keys that this version does not know are for
+    later ones."""
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadInput("room_pack.damaged", file=file, member=MANIFEST) from error
     if not isinstance(manifest, dict) or manifest.get("type") != "room":
         raise BadInput("room_pack.not_a_pack", file=file)
-    if manifest.get("v") != VERSION or isinstance(manifest["v"], bool):
+    if manifest.get("v") not in VERSIONS or isinstance(manifest["v"], bool):
         raise BadInput("room_pack.version", file=file, version=str(manifest.get("v"))[:20])
+    try:
+        told = defaults.read(manifest)
+        if not pictures:
+            return told, None, ()
+        project = manifest.get("project")
+        if not isinstance(project, dict) or not isinstance(project.get("classes"), list):
+            raise Nonsense("project")
+        name = names.class_name(str(project.get("name")))
+        classes = tuple(names.different_names([str(one) for one in project["classes"]]))
+    except (Nonsense, BadInput) as error:
+        raise BadInput("room_pack.damaged", file=file, member=MANIFEST) from error
+    for picture in pictures:
+        if picture.class_name not in classes:
+            raise BadInput("room_pack.damaged", file=file, member=MANIFEST)
+    return told, name, classes
 
 
 def _config(file: Path, data: bytes) -> Config:

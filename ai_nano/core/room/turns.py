@@ -14,7 +14,7 @@ STATES = ("waiting", "yours", "ending")
 MOST_PLACES = 1000
 # What the programs that queue do.
 DOING = {"jetson_nano/classify.py": "turn.doing.infer", "jetson_nano/build_engine.py": "turn.doing.deploy",
-         "jetson_nano/blink.py": "turn.doing.blink"}
+         "jetson_nano/blink.py": "turn.doing.blink", "jetson_nano/doctor.py": "turn.doing.doctor"}
 
 
 @dataclass(frozen=True)

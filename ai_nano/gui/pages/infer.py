@@ -137,6 +137,11 @@ class InferPage(StepPage):
         self.choice.propose(nano, model, there)
         self.redraw()
 
+    def choose_nano(self, nano: str) -> None:
+        """Chosen elsewhere; which of its models is then a question to it."""
+        self.nano.setCurrentText(nano)
+        self._on_show_models()
+
     def _nano_changed(self) -> None:
         if self.session.lab is not None and self.choice.nano:
             nano = self.session.config.nano(self.choice.nano)

@@ -26,10 +26,11 @@ from ai_nano.core.figures import amount, duration
 from ai_nano.core.ports import MachineFacts
 from ai_nano.core.room import config as configuration
 from ai_nano.core.room import config_file
-from ai_nano.core.room.config import Config, MachineConfig, NanoConfig
+from ai_nano.core.room.config import Config, MachineConfig, NanoConfig, ServerConfig
 from ai_nano.core.runs import Run
 from ai_nano.core.texts import t
 from ai_nano.gui.pages.base import Page
+from ai_nano.gui.prepare_dialog import PrepareDialog
 from ai_nano.gui.session import Session
 from ai_nano.gui.shell import Shell
 from ai_nano.gui.widgets.running_list import RunningList, step_words
@@ -76,9 +77,11 @@ class MachinesPage(Page):
     running: RunningList
     trouble: QLabel
     test: QPushButton
+    prepare: QPushButton
     tested: QLabel
     save: QPushButton
     back: QPushButton
+    doctor: QPushButton
 
     def __init__(self, session: Session, window: Shell) -> None:
         super().__init__(session)
@@ -103,7 +106,9 @@ class MachinesPage(Page):
         self.name.textEdited.connect(self._on_name)
         self.browseKey.clicked.connect(self._on_browse_key)
         self.test.clicked.connect(self._on_test)
+        self.prepare.clicked.connect(self._on_prepare)
         self.save.clicked.connect(self._on_save)
+        self.doctor.clicked.connect(lambda: window.show_page("doctor"))
         self.back.clicked.connect(lambda: window.show_page("project" if session.lab is not None else "welcome"))
 
     def retranslate(self) -> None:
@@ -209,16 +214,30 @@ class MachinesPage(Page):
 
     # ---- testing and saving ------------------------------------------------------------------------------------------
 
-    def _on_test(self) -> None:
+    def _typed(self) -> tuple[_Row, Config, ServerConfig | NanoConfig] | None:
+        """The machine that is in the form, and the room around it; None where a field says something that cannot be."""
         self._keep()
         row = self._rows[self._row]
         self._show_trouble(None)
         room = self._others(row)
         try:
-            machine = config_file.machine_form(row.values, row.role, room, row.before)
+            return row, room, config_file.machine_form(row.values, row.role, room, row.before)
         except ConfigError as error:
             self._show_trouble(error)
+            return None
+
+    def _on_prepare(self) -> None:
+        typed = self._typed()
+        if typed is not None:
+            _, room, machine = typed
+            PrepareDialog(self.session, self._window.asker, config_file.with_machine(room, machine), machine.name,
+                          self._window.opening.user_folder, self).open()
+
+    def _on_test(self) -> None:
+        typed = self._typed()
+        if typed is None:
             return
+        row, room, machine = typed
         self.test.setEnabled(False)
         row.tested, row.problem = t("window.machines.testing"), None
         self._show_test(row)

@@ -20,6 +20,7 @@ from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.pages.train_settings import TrainSettings
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.curves import Curves
+from ai_nano.gui.widgets.turn_strip import TurnStrip
 from ai_nano.steps.train import STOP
 
 OnReport = Callable[[str], None]
@@ -39,6 +40,7 @@ class TrainPage(StepPage):
     stop: QPushButton
     start: QPushButton
     curves: Curves
+    queue: TurnStrip
     best: QLabel
     goOn: QPushButton
     figures: QLabel
@@ -83,6 +85,7 @@ class TrainPage(StepPage):
     def retranslate(self) -> None:
         super().retranslate()
         self._settings.retranslate()
+        self.queue.retranslate()
         self._show_fold()
         if self._pyqtgraph is not None:
             self.curves.restyle(self._pyqtgraph)
@@ -167,9 +170,14 @@ class TrainPage(StepPage):
         self.more.setIcon(style.icon("down" if opened else "right", style.tokens().muted, 14))
 
     def reset(self) -> None:
+        """A project that was begun in a room with a recipe of its own begins with that."""
         self._last = self._best = None
         self._drawn = ""
         self.curves.clear()
+        wanted = self.session.workspace.settings.get("recipe") if self.session.workspace is not None else None
+        if wanted in RECIPES:
+            getattr(self, str(wanted)).setChecked(True)
+            self._settings.show_recipe(self.recipe)
 
     # ---- what comes --------------------------------------------------------------------------------------------------
 
@@ -178,16 +186,24 @@ class TrainPage(StepPage):
         self._last = self._best = None
         self._stopping = False
         self.more.setChecked(False)
+        self.queue.clear()
         self.curves.clear()
 
     def over(self, step: str, outcome: object) -> None:
         self._best = None
+        self.queue.clear()
         # What was seen live stays.
         self._drawn = self._model
         self._stopping = False
 
     def take(self, batch: Batch) -> None:
         super().take(batch)
+        if batch.queued is not None and self.session.is_running("train"):
+            waited = self.queue.waiting
+            self.queue.show_queue(batch.queued)
+            if self.queue.waiting or waited:
+                waits = self.queue.waiting
+                self.task.say(lambda: t("window.train.waiting" if waits else "window.doing.train"))
         if self._stopping and self.session.is_running("train"):
             self.task.say(lambda: t("window.train.stopping"))
         if batch.metrics:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from PyQt5.QtWidgets import QFileDialog, QLabel, QPushButton
 
-from ai_nano.core.errors import AiNanoError
-from ai_nano.core.room import pack as room_pack
 from ai_nano.core.texts import t
+from ai_nano.gui import pack_question
 from ai_nano.gui.pages.base import Page
 from ai_nano.gui.session import Session
 from ai_nano.gui.shell import Shell
@@ -49,18 +48,15 @@ class WelcomePage(Page):
     def _on_pack(self) -> None:
         dialog = QFileDialog(self, t("window.welcome.pack"), str(Path.home()), f"{t('window.welcome.pack.kind')} (*.ainano)")
         dialog.setFileMode(QFileDialog.ExistingFile)
-        dialog.fileSelected.connect(self._open_pack)
+        dialog.fileSelected.connect(self.open_pack)
         dialog.open()
 
-    def _open_pack(self, file: str) -> None:
+    def open_pack(self, file: str) -> None:
+        """Asks first."""
         self.dismiss()
         busy = self.session.busy()
         if busy is not None:
             self.show_problem(busy)
             return
-        try:
-            config = room_pack.open_pack(Path(file), self._window.opening.user_folder)
-        except AiNanoError as error:
-            self.show_problem(error)
-            return
-        self._window.enter(config)
+        pack_question.ask(self, self.session, Path(file), self._window.opening.user_folder, self._window.enter,
+                          self.show_problem)

@@ -51,6 +51,8 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QPlainTextEdit, QListWidget, QLi
 QLineEdit:focus, QAbstractSpinBox:focus, QComboBox:focus, QListWidget:focus { border: 2px solid $accent; padding: 4px 7px; }
 QLineEdit:disabled, QAbstractSpinBox:disabled, QComboBox:disabled { color: $muted; background: $window; border-color: $border; }
 QLineEdit[readOnly="true"] { background: transparent; border-color: transparent; font-weight: 600; }
+QLineEdit[role="command"] { background: $field; border-color: $border; font-weight: 400; font-size: ${small_pt}pt;
+    font-family: "DejaVu Sans Mono", "Menlo", "Consolas", monospace; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 18px; border: none; background: transparent; }
 QAbstractSpinBox::up-arrow { image: url($icons/up.svg); width: 10px; height: 10px; }
 QAbstractSpinBox::down-arrow { image: url($icons/down.svg); width: 10px; height: 10px; }
@@ -84,6 +86,9 @@ QRadioButton::indicator:disabled { border-color: $border; }
 QRadioButton::indicator:checked:disabled { border-color: $muted; }
 QRadioButton:disabled { color: $muted; }
 QToolButton[role="fold"] { border: none; background: transparent; color: $accent; padding: 4px 8px; }
+QToolButton[role="more"] { border: none; background: transparent; color: $muted; padding: 3px 6px; }
+QToolButton[role="more"]:hover { color: $accent; background: $accent_soft; }
+QToolButton[role="more"]:focus { border: 1px solid $accent; padding: 2px 5px; }
 QToolButton[role="fold"]:focus { border: 1px solid $accent; padding: 3px 7px; }
 QListWidget[role="pictures"] { background: transparent; border: none; padding: 0; }
 QListView[role="gallery"] { background: $window; border: none; padding: 0; }

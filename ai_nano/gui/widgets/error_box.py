@@ -3,7 +3,7 @@
 from PyQt5.QtCore import Qt, pyqtSignal
 from PyQt5.QtWidgets import QApplication, QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from ai_nano.core.errors import AiNanoError, ContactLost
+from ai_nano.core.errors import AiNanoError, ContactLost, EndedByOther
 from ai_nano.core.texts import t
 from ai_nano.gui import style
 
@@ -50,7 +50,7 @@ class ErrorBox(QFrame):
         self.setVisible(error is not None)
         if error is None:
             return
-        level = "warning" if isinstance(error, ContactLost) else "error"
+        level = "warning" if isinstance(error, (ContactLost, EndedByOther)) else "error"
         style.set_property(self, "level", level)
         style.set_role(self._what, f"what {level}")
         tokens = style.tokens()

@@ -8,7 +8,7 @@ from PyQt5.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QMenu, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from ai_nano.core.events import Health, Prediction
-from ai_nano.core.figures import duration, percent
+from ai_nano.core.figures import in_minutes, percent
 from ai_nano.core.nano.bench import Doing, Sight
 from ai_nano.core.nano.boards import Use
 from ai_nano.core.ports import Bitmap
@@ -252,11 +252,6 @@ def who(sight: Sight) -> str:
     first, others = sight.uses[0], len(sight.uses) - 1
     words = t("window.bench.who", who=first.who, age=in_minutes(first.age_s))
     return f"{words} {t('window.bench.others', count=others)}" if others else words
-
-
-def in_minutes(seconds: float) -> str:
-    """Seconds in the first minute only: it is read from afar."""
-    return f"{int(seconds) // 60} min" if 60 <= seconds < 3600 else duration(seconds)
 
 
 def in_short(health: Health) -> str:

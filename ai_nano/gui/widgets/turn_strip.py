@@ -6,6 +6,7 @@ from collections.abc import Callable
 from PyQt5.QtCore import Qt, QTimer, pyqtSignal
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from ai_nano.core.room.training_queue import Queued
 from ai_nano.core.room.turns import Turn
 from ai_nano.core.texts import t
 from ai_nano.gui import style
@@ -46,13 +47,19 @@ class TurnStrip(QFrame):
         self._tick.setInterval(TICK_MS)
         self._tick.timeout.connect(self._draw)
         self._turn: Turn | None = None
+        self._queued: Queued | None = None
         self._over: Callable[[], str] | None = None
         self._ends_at = 0.0
         self.hide()
 
     @property
     def waiting(self) -> bool:
-        return self._turn is not None and self._turn.state == "waiting"
+        return self._queued is not None or (self._turn is not None and self._turn.state == "waiting")
+
+    def show_queue(self, queued: Queued) -> None:
+        """Of a training: where it waits for a GPU; hidden once it has one."""
+        self._queued = queued if queued.waits else None
+        self._draw()
 
     def show_turn(self, turn: Turn) -> None:
         before = self._turn.own if self._turn is not None else None
@@ -79,7 +86,7 @@ class TurnStrip(QFrame):
 
     def clear(self) -> None:
         self._tick.stop()
-        self._turn = self._over = None
+        self._turn = self._over = self._queued = None
         self._draw()
 
     def retranslate(self) -> None:
@@ -87,16 +94,21 @@ class TurnStrip(QFrame):
 
     def _draw(self) -> None:
         turn = self._turn
-        shown = self._over is not None or (turn is not None and turn.state != "yours")
+        shown = self._over is not None or self._queued is not None or (turn is not None and turn.state != "yours")
         if shown == self.isHidden():
             self.setVisible(shown)
             self.shown.emit(shown)
         style.set_role(self._head, "figure" if self.waiting else "worry")
         if self._over is not None:
             self._head.setText(self._over())
+        elif self._queued is not None:
+            self._head.setText(self._queued.headline)
         elif turn is not None:
             self._head.setText(turn.place if self.waiting else turn.ending(max(0.0, self._ends_at - time.monotonic())))
-        self._rows.setText(_queue(turn) if turn is not None and self.waiting else "")
+        if self._queued is not None:
+            self._rows.setText("\n".join(_first(self._queued.rows)))
+        else:
+            self._rows.setText(_queue(turn) if turn is not None and self.waiting else "")
         self._rows.setVisible(bool(self._rows.text()))
         self.end_own.setText(t("window.turn.end_own"))
         self.end_own.setVisible(self.waiting and turn is not None and turn.own is not None)
@@ -106,6 +118,11 @@ class TurnStrip(QFrame):
         if own is not None:
             self.end_own.setEnabled(False)
             self.end_wanted.emit(own.run)
+
+
+def _first(rows: list[str]) -> list[str]:
+    left = len(rows) - MOST_ROWS
+    return rows if left <= 0 else [*rows[:MOST_ROWS - 1], f"{rows[MOST_ROWS - 1]}  ·  {t('window.turn.more', count=left)}"]
 
 
 def _queue(turn: Turn) -> str:

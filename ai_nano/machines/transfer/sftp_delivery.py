@@ -236,8 +236,9 @@ class SftpDelivery:
         assert self._files is not None
         self._needed = sum(item.size - offsets.get(item, 0) for item in missing)
         space = await self._remote.space(self._models)
-        if space is not None and (space.free_bytes < self._needed or (missing and space.no_more_files)):
-            raise full(self._machine, self._needed, space)
+        wanted = self._needed + self._parcel.spare_bytes
+        if space is not None and (space.free_bytes < wanted or (missing and space.no_more_files)):
+            raise full(self._machine, wanted, space)
         self._meter = Meter(self._items, [(item, offsets.get(item, 0)) for item in missing], self._progress)
         files = self._files
         await self._remote.flow.gather(files.send(item, offsets.get(item, 0)) for item in missing)

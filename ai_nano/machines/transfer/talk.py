@@ -123,7 +123,8 @@ class Talk:
         """Raises Nonsense."""
         code, params = answers.code(message), answers.params(message)
         if code == "transfer.no_space":
-            params = {key: amount(answers.count(params, f"{key}_bytes"), "bytes") for key in ("needed", "free")}
+            counts = {key: answers.count(params, f"{key}_bytes") for key in ("needed", "free")}
+            params = {**params, **{key: amount(count, "bytes") for key, count in counts.items()}}
         return answers.told(code, params, self._machine)
 
     def _ended(self, rest: bytes) -> MachineError:

@@ -1,0 +1,106 @@
+"""Slurm as the config asks for it: is it there, does it answer, are the partition and the GPUs known, are nodes down."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Dict, List, NamedTuple
+
+from shared.doctor import Asked
+from shared.findings import Check, Findings, ask, find
+
+# `sinfo --noheader --Node --format=%N|%P|%t|%G|%E`: a node of a partition in each line.
+FORMAT = "%N|%P|%t|%G|%E"
+DOWN = re.compile(r"^(down|drain|drng|fail|boot_?fail|unk|inval|maint)", re.I)
+
+
+class Node(NamedTuple):
+    name: str
+    partition: str
+    state: str
+    gres: str
+    reason: str
+
+
+def parse_nodes(output: str) -> List[Node]:
+    found = []
+    for line in output.splitlines():
+        fields = line.strip().split("|", 4)
+        if len(fields) == 5:
+            found.append(Node(fields[0], fields[1].rstrip("*"), fields[2], fields[3], fields[4]))
+    return found
+
+
+def parse_ping(output: str) -> Dict[str, bool]:
+    """`scontrol ping`: "Slurmctld(primary) at head is UP" for each controller."""
+    return {host: state == "UP" for host, state in re.findall(r"Slurmctld\([^)]*\) at (\S+) is (\w+)", output)}
+
+
+def kinds(gres: str) -> List[str]:
+    """The kinds that a node has, without counts and places: "gpu:a100:4(S:0-1)" has gpu and gpu:a100."""
+    found = []
+    for each in re.sub(r"\([^)]*\)", "", gres).split(","):
+        words = each.split(":")
+        if words[0] and words[0] != "null":
+            found.append(words[0])
+            if len(words) > 1 and not words[1].isdigit():
+                found.append(":".join(words[:2]))
+    return found
+
+
+def check(asked: Asked) -> Check:
+    scheduler = asked.get("scheduler", "auto")
+    options = asked.get("slurm") or {}
+
+    def look(findings: Findings) -> None:
+        if scheduler == "direct" or (scheduler == "auto" and find("sbatch") is None):
+            findings.ok("slurm", "direct")
+            return
+        if find("sbatch") is None:
+            findings.bad("slurm", "doctor.slurm.missing")
+            return
+        controllers = parse_ping(ask(["scontrol", "ping"]).output)
+        said = ask(["sinfo", "--noheader", "--Node", f"--format={FORMAT}"])
+        if said.code != 0 or (controllers and not any(controllers.values())):
+            findings.bad("slurm", "doctor.slurm.silent", error=said.last_words)
+            return
+        _judge(findings, parse_nodes(said.output), options)
+
+    return look
+
+
+def _judge(findings: Findings, nodes: List[Node], options: Dict[str, str]) -> None:
+    """The partition and the GPUs first: with the wrong ones no job starts, whatever the nodes do."""
+    partitions = sorted({node.partition for node in nodes})
+    partition, gres = options.get("partition"), options.get("gres")
+    figure = ", ".join(partitions)[:120]
+    if partition and partition not in partitions:
+        findings.bad("slurm", "doctor.slurm.partition", figure, partition=partition, known=partitions,
+                     likely=_likely(partition, partitions))
+        return
+    own = [node for node in nodes if not partition or node.partition == partition]
+    there = sorted({kind for node in own for kind in kinds(node.gres)})
+    wanted = re.sub(r":\d+$", "", gres) if gres else None
+    if wanted and wanted not in there:
+        count = gres[len(wanted):] if gres else ""
+        findings.bad("slurm", "doctor.slurm.gres", ", ".join(there), gres=gres, known=there or ["–"],
+                     likely=_likely(wanted, there) + count if there else "")
+        return
+    down = sorted({node.name for node in own if DOWN.match(node.state)})
+    up = sorted({node.name for node in own if not DOWN.match(node.state)})
+    reasons = sorted({node.reason for node in own if node.name in down and node.reason not in ("", "none")})
+    if down:
+        told = {"nodes": down[:20], "list": ",".join(down[:20]), "reason": reasons[:3] or ["–"], "up": len(up)}
+        if up:
+            findings.warn("slurm", "doctor.slurm.nodes", f"{len(up)} / {len(up) + len(down)}", **told)
+        else:
+            findings.bad("slurm", "doctor.slurm.no_node", f"0 / {len(down)}", **told)
+    elif not own:
+        findings.bad("slurm", "doctor.slurm.empty")
+    else:
+        findings.ok("slurm", figure + ", " + str(len(up)))
+
+
+def _likely(wanted: str, known: List[str]) -> str:
+    """The one that was meant, to be proposed."""
+    return (difflib.get_close_matches(wanted, known, 1, 0.0) or [""])[0]

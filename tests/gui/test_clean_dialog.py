@@ -1,0 +1,84 @@
+"""Clean up: what of whom would go, a question, the receipt; the machines are stand-ins."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from furnished import furnished_window
+from PyQt5.QtWidgets import QApplication
+from user import User
+
+from ai_nano.core.errors import MachineError
+
+pytestmark = pytest.mark.timeout(120)
+
+OWN, OTHER = "3fa9c0d1e2f30415", "0" * 16
+
+
+def thing(kind: str, name: str, student: str | None, workspace: str | None, used: str | None = None) -> dict[str, Any]:
+    owner = None if student is None else {"student": student, "project": "animals", "workspace": workspace, "laptop": "lab3"}
+    users = [] if used is None else [{"run": used, "student": student, "program": "gpu_server/train.py"}]
+    return {"kind": kind, "name": name, "owner": owner, "files": 603, "bytes": 54_100_000, "age_s": 86400.0, "used_by": users}
+
+
+def furnish(lab: Any, folder: Path) -> Any:
+    lab.note_project(OWN, "animals")
+    lab.server.things = [thing("model", "ada-lab-animals-001", "ada@lab", OWN),
+                         thing("model", "ada-lab-animals-002", "ada@lab", OWN, used="20261121-101500-train-3fa9"),
+                         thing("model", "ada-lab-animals-003", "ada@lab", OTHER), thing("model", "bob-mugs-001", "bob", OTHER),
+                         thing("older", "OlD7xq", None, None)]
+    nanos = lab.with_nanos(folder, "nano1", "nano2")
+    nanos["nano1"].things = [thing("model", "ada-lab-animals-001", "ada@lab", OWN)]
+    nanos["nano2"].things = MachineError("machine.silent", machine="nano2")
+    return nanos["nano1"]
+
+
+def test_ones_own_goes_after_a_question_and_leaves_a_receipt(tmp_path: Path) -> None:
+    with furnished_window(tmp_path) as (window, lab), User() as user:
+        nano = furnish(lab, tmp_path)
+        window.main_menu.clean_up()
+        user.wait_for(re.compile(r"^models: 2, files: 1206, 108\.2 MB would go\.$"))
+        user.wait_for("ada@lab is using ada-lab-animals-002: it stays")
+        assert user.sees(re.compile("^models: 1, files: 603, 54.1 MB from other projects stay"))
+        assert not user.sees("bob")
+        user.click("Remove…")
+        user.wait_for(re.compile("Remove all this for good"))
+        user.click("Remove")
+        user.wait_for(re.compile("The receipt is in .*clean-"))
+        names = [one["name"] for one in lab.server.things]
+        assert names == ["ada-lab-animals-002", "ada-lab-animals-003", "bob-mugs-001", "OlD7xq"] and nano.things == []
+        user.click("Copy the receipt")
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        told = clipboard.text()
+        assert "DL: 1 files removed" in told and "nano2: not done." in told and "ada-lab-animals-002" in told
+        [kept] = (lab.data_folder / "receipts").glob("*.json")
+        assert kept.stat().st_mode & 0o777 == 0o600
+        machines = {one["machine"]: one for one in json.loads(kept.read_text())["machines"]}
+        assert [machines[name]["clean"] for name in ("DL", "nano1", "nano2")] == [False, True, False]
+        assert machines["DL"]["left"][0]["code"] == "clean.left.in_use"
+
+
+def test_a_student_or_the_whole_room_is_chosen(tmp_path: Path) -> None:
+    with furnished_window(tmp_path) as (window, lab), User() as user:
+        furnish(lab, tmp_path)
+        lab.server.stubborn = ("bob-mugs-001",)
+        window.main_menu.clean_up()
+        user.choose("Whose", "All of bob")
+        user.wait_for(re.compile(r"^models: 1, files: 603, 54\.1 MB would go\.$"))
+        user.choose("Whose", "Everything of the whole room")
+        user.wait_for(re.compile(r"with models of the older program in ~/models: OlD7xq"))
+        user.click("End what is running first")
+        user.wait_for("ada@lab is using ada-lab-animals-002: it is ended first")
+        user.choose("Whose", "All of bob")
+        user.click("Remove…")
+        user.wait_for(re.compile("DL: models: 1"))
+        user.click("Remove")
+        user.wait_for(re.compile("The receipt is in"))
+        assert user.sees(re.compile("still there: bob-mugs-001: the machine refused: no"))
+        user.click("Look again")
+        user.wait_for(re.compile("would go"))
