@@ -163,7 +163,7 @@ def _start(connection: socket.socket, programs: Path) -> None:
     if asked is None:
         return  # it was only looked whether somebody is here, or the run has been started otherwise
     try:
-        supervisor.launch(RunFolder(Path(str(asked["run"]))), programs, _Fork)
+        supervisor.launch(RunFolder(Path(str(asked["run"]))), programs, Fork)
         connection.sendall(encode({"type": "started"}))
     except Failure:
         connection.sendall(encode({"type": "error"}))
@@ -177,7 +177,7 @@ def _reap() -> None:
         pass
 
 
-class _Fork(supervisor.Started):
+class Fork(supervisor.Started):
     """The program in a copy of this process, as nearly as possible as if Python had been started for it."""
 
     def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> None:

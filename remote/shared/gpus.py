@@ -220,9 +220,10 @@ class Turn:
     def descriptor(self) -> int:
         return self._place.descriptor
 
-    def wait(self, waits: Callable[[], None], stopped: Callable[[], bool]) -> bool:
-        """Whether its turn has come; `waits` is told once that it has not yet, `stopped` ends the waiting."""
-        told = False
+    def wait(self, waits: Callable[[], None], stopped: Callable[[], bool], is_next: Callable[[], None] = lambda: None) -> bool:
+        """Whether its turn has come; `waits` is told once that it has not yet, `is_next` once that nobody is before it among
+        those who wait, `stopped` ends the waiting."""
+        told = prepared = False
         while not stopped():
             place = self._try()
             if place == 0:
@@ -231,6 +232,10 @@ class Turn:
             if not told:
                 waits()
                 told = True
+            if place == 1 and not prepared:
+                is_next()
+                prepared = True
+                continue
             until = time.monotonic() + pause_s(place)
             while time.monotonic() < until and not stopped():
                 time.sleep(min(STOP_S, LOOK_S))

@@ -109,12 +109,13 @@ def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_c
     began = time.monotonic()
     code = EXIT_NOT_STARTED
     turn: Optional[gpus.Turn] = None
+    waiting = _Waiting(programs, spawn)
     try:
         folder.note_process(None)
         turn = None if by_cluster else _join(folder)
-        if turn is None or _wait(turn, folder, told, noted):
+        if turn is None or waiting.wait(turn, folder, told, noted):
             began = time.monotonic()
-            code = _run(folder, programs, running, noted, spawn, turn)
+            code = _run(folder, programs, running, noted, waiting.spawn, turn)
         elif told:
             code = -signal.SIGTERM
     except Failure as failure:
@@ -143,22 +144,37 @@ def _join(folder: RunFolder) -> Optional[gpus.Turn]:
         raise Failure("program.not_started", program=spec.get("program"), error=str(error)) from error
 
 
-def _wait(turn: gpus.Turn, folder: RunFolder, told: List[int], noted: int) -> bool:
-    """Whether the run's turn has come; else it was cancelled, or told to end."""
+class _Waiting:
+    """For a GPU. Who is the next loads the libraries meanwhile, which takes seconds for which no GPU should idle; the program
+    then begins in a copy of this process, as it does in one of shared/ahead.py."""
 
-    def waits() -> None:
+    def __init__(self, programs: Path, spawn: Spawn) -> None:
+        self._programs = programs
+        self.spawn = spawn
+
+    def wait(self, turn: gpus.Turn, folder: RunFolder, told: List[int], noted: int) -> bool:
+        """Whether the run's turn has come; else it was cancelled, or told to end."""
+
+        def waits() -> None:
+            try:
+                folder.waiting.write_bytes(b"")
+            except OSError:
+                pass  # a full disk: it waits all the same
+            _release(noted)
+
+        came = turn.wait(waits, lambda: bool(told) or folder.asked_to_cancel(), self._load)
         try:
-            folder.waiting.write_bytes(b"")
+            folder.waiting.unlink()
         except OSError:
-            pass  # a full disk: it waits all the same
-        _release(noted)
+            pass
+        return came
 
-    came = turn.wait(waits, lambda: bool(told) or folder.asked_to_cancel())
-    try:
-        folder.waiting.unlink()
-    except OSError:
-        pass
-    return came
+    def _load(self) -> None:
+        from shared import ahead  # which needs this module
+
+        if self.spawn is _Popen:
+            ahead.load(self._programs)
+            self.spawn = ahead.Fork
 
 
 def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:

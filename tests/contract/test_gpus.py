@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import nano_programs  # noqa: F401
+import processes
 import pytest
-from machine import Machine
+from machine import Machine, wait_for
 from test_wire import check
 
 from shared import gpus
@@ -141,6 +142,44 @@ def test_two_roots_share_one_queue(tmp_path: Path) -> None:
 
 def test_who_looks_seldom_is_far_back() -> None:
     assert gpus.pause_s(1) == gpus.LOOK_S and gpus.pause_s(1000) == gpus.LOOK_FAR_S
+
+
+# In place of PyTorch: says that it was loaded, and by whom.
+PRELOAD = """
+import os
+
+def load():
+    with open({home!r} + "/loaded", "a") as told:
+        told.write("%d\\n" % os.getpid())
+"""
+
+
+@pytest.fixture
+def machine(machine: Machine) -> Machine:
+    (machine.programs / "gpu_server" / "preload.py").write_text(PRELOAD.format(home=str(machine.home)))
+    return machine
+
+
+def test_the_next_one_alone_has_the_libraries_loaded_and_begins_in_a_copy(machine: Machine) -> None:
+    machine.start("a", schedule=DIRECT, do="obey")
+    for run in ("b", "c"):
+        machine.start(run, schedule=DIRECT, do="obey")
+    loaded = machine.home / "loaded"
+
+    def process(run: str, name: str) -> int | None:
+        return json.loads((machine.run_path(run) / "pid.json").read_text())[name]  # type: ignore[no-any-return]
+
+    def who_loaded() -> list[int]:
+        return [int(pid) for pid in loaded.read_text().split()] if loaded.exists() else []
+
+    wait_for(who_loaded, "the libraries of b")
+    time.sleep(4 * gpus.LOOK_S)
+    assert who_loaded() == [process("b", "supervisor")]
+    assert machine.cancel("a")["gone"]
+    program = wait_for(lambda: process("b", "pid"), "b")
+    assert processes.command(program) == processes.command(process("b", "supervisor") or 0)
+    wait_for(lambda: process("c", "supervisor") in who_loaded(), "the libraries of c")
+    assert all(machine.cancel(run)["gone"] for run in ("c", "b"))
 
 
 def test_a_training_waits_for_its_turn(machine: Machine) -> None:

@@ -21,11 +21,14 @@ PROBE = Path(__file__).parents[1] / "contract" / "probe_program.py"
 
 
 class ProgramsWithProbe(Programs):
-    """The real programs and one that does what a test wants."""
+    """The real programs and one that does what a test wants; without the one that loads PyTorch ahead, for seconds of a
+    processor that a probe has no use for."""
 
     @cached_property
     def files(self) -> dict[PurePosixPath, Path]:
-        return {**super().files, PurePosixPath("gpu_server/probe.py"): PROBE}
+        files = {**super().files, PurePosixPath("gpu_server/probe.py"): PROBE}
+        del files[PurePosixPath("gpu_server/preload.py")]
+        return files
 
 
 class Nobody:
