@@ -39,6 +39,8 @@ SERVERS = ["embedded", "openssh-key", _OPENSSH_PASSWORD]
 OLD_TOO = [*SERVERS, "openssh-7.6"]
 SFTP_ONLY = ["openssh-sftp-only"]
 PASSWORD_SERVERS = ["embedded", _OPENSSH_PASSWORD]
+# SHLVL: a shell below another one; bash then leaves out the ~/.bashrc of whoever runs the tests. pyenv's part of one costs a
+# tenth of a second each time, and takes a lock for which thirty laptops wait a minute.
 _SSHD_CONFIG = """\
 ListenAddress {host}
 Port {port}
@@ -51,6 +53,7 @@ PasswordAuthentication {password}
 KbdInteractiveAuthentication no
 UsePAM no
 StrictModes no
+SetEnv SHLVL=1
 LogLevel ERROR
 """
 # The defaults of OpenSSH 7.6p1's server: myproposal.h at the tag V_7_6_P1 of github.com/openssh/openssh-portable
