@@ -27,7 +27,7 @@ class ProgramsWithProbe(Programs):
     @cached_property
     def files(self) -> dict[PurePosixPath, Path]:
         files = {**super().files, PurePosixPath("gpu_server/probe.py"): PROBE}
-        del files[PurePosixPath("gpu_server/preload.py")]
+        files.pop(PurePosixPath("gpu_server/preload.py"), None)  # a Nano has none
         return files
 
 
