@@ -1,6 +1,8 @@
 """A machine that is asked the same question again and again, in a thread of its own, for as long as somebody looks."""
 
 import threading
+from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
 
@@ -42,6 +44,24 @@ class Asking:
     def look_again(self) -> None:
         """Ask now, and a machine that refused too."""
         self._wake.set()
+
+
+Asked = TypeVar("Asked", bound=Asking)
+
+
+class Watches(Generic[Asked]):
+    """Those of a room together. `watches` are to be run, each in a thread of its own."""
+
+    def __init__(self, watches: Sequence[Asked]) -> None:
+        self.watches = watches
+
+    def stop(self) -> None:
+        for watch in self.watches:
+            watch.stop()
+
+    def look_again(self) -> None:
+        for watch in self.watches:
+            watch.look_again()
 
 
 def again_after(error: AiNanoError) -> float | None:

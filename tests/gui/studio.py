@@ -11,20 +11,15 @@ from pathlib import Path
 
 import cv2
 import numpy
-from furnished import DoubleLab
-from rooms import opening, wait_until_closed
+from furnished import DoubleLab, window_on
 from user import User
 
 from ai_nano.cameras.shared import SharedCameras
 from ai_nano.core.errors import CameraError
-from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Frame
 from ai_nano.core.project.workspace import Workspace
-from ai_nano.gui import app as gui_app
 from ai_nano.gui.main_window import MainWindow
 from ai_nano.gui.pages.record import RecordPage
-from ai_nano.gui.settings import Settings
-from ai_nano.lab import build_workflow
 
 FPS = 30
 SIZE = (320, 180)
@@ -111,23 +106,6 @@ def studio(folder: Path, classes: Sequence[str] = ("mug", "box", "nothing"), siz
     lab.open_camera = cameras.open  # type: ignore[method-assign]
     lab.close = cameras.close  # type: ignore[method-assign]
     workspace = Workspace.create(folder / "project", list(classes))
-    told = opening(folder)
-    settings = Settings(told.user_folder)
-    settings.theme, settings.language = theme, language
-    gui_app.make_application(settings, told.cache)
-    lanes = Lanes()
-    made = MainWindow(told, settings)
-    made._arrived = True  # it is not to look for a room of its own
-    made.session.lab = lab  # type: ignore[assignment]
-    made.session.workflow = build_workflow(workspace, lab, lanes)  # type: ignore[arg-type]
-    made.session.statuses = {one.step: one for one in made.session.workflow.status()}
-    made.resize(*size)
-    made.move(0, 0)
-    made.show()
-    made.show_page("record")
-    try:
+    with window_on(workspace, lab, folder, size, theme, language) as made:
+        made.show_page("record")
         yield Studio(made, workspace, frames, plug)
-    finally:
-        made.leave()
-        wait_until_closed(made)
-        lanes.close()

@@ -4,14 +4,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any
 
 from ai_nano.core import answers, wire
-from ai_nano.core.asking import Asking, again_after
+from ai_nano.core.asking import Asking, Watches, again_after
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import AiNanoError, Detached, MachineError
 from ai_nano.core.events import Health, Log, Prediction
@@ -240,22 +240,14 @@ class NanoWatch(Asking):
             run.leave()
 
 
-class Bench:
-    """The filled Nanos of a room. `watches` are to be run, each in a thread of its own."""
+class Bench(Watches[NanoWatch]):
+    """The filled Nanos of a room."""
 
     def __init__(self, lab: Lab) -> None:
         def watch(name: str) -> NanoWatch:
             return NanoWatch(name, lambda: lab.nano(name), lab.images)
 
-        self.watches: Sequence[NanoWatch] = [watch(nano.name) for nano in lab.config.filled_nanos]
-
-    def stop(self) -> None:
-        for watch in self.watches:
-            watch.stop()
-
-    def look_again(self) -> None:
-        for watch in self.watches:
-            watch.look_again()
+        super().__init__([watch(nano.name) for nano in lab.config.filled_nanos])
 
     def sights(self) -> list[Sight]:
         return [watch.sight() for watch in self.watches]

@@ -2,10 +2,10 @@
 one short program on each machine, which reads the ends of files."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from ai_nano.core.asking import Asking, again_after
+from ai_nano.core.asking import Asking, Watches, again_after
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.overview import sight
 from ai_nano.core.overview.sight import Sight
@@ -42,8 +42,8 @@ class MachineWatch(Asking):
         return Sight(seen.name, seen.is_server, tuple(work.older(since) for work in seen.works))
 
 
-class RoomWatch:
-    """All machines that are filled in, the server first. `watches` are to be run, each in a thread of its own."""
+class RoomWatch(Watches[MachineWatch]):
+    """All machines that are filled in, the server first."""
 
     def __init__(self, lab: Lab) -> None:
         def nano(name: str) -> MachineWatch:
@@ -51,15 +51,7 @@ class RoomWatch:
 
         config = lab.config
         servers = [MachineWatch(config.server.name, True, lambda: lab.server)] if config.server.filled_in else []
-        self.watches: Sequence[MachineWatch] = [*servers, *(nano(one.name) for one in config.filled_nanos)]
-
-    def stop(self) -> None:
-        for watch in self.watches:
-            watch.stop()
-
-    def look_again(self) -> None:
-        for watch in self.watches:
-            watch.look_again()
+        super().__init__([*servers, *(nano(one.name) for one in config.filled_nanos)])
 
     def sights(self) -> list[Sight]:
         return [watch.sight() for watch in self.watches]
