@@ -83,7 +83,7 @@ class SlurmRoom:
     @property
     def sshd_line(self) -> str:
         """For the sshd_config of a login node."""
-        return f"SetEnv SLURM_CONF={self.conf}"
+        return f"SetEnv SLURM_CONF={self.conf} SHLVL=1"  # of two lines of SetEnv only the first counts
 
     def jobs(self) -> list[str]:
         return self.ask("squeue", "-h", "-o", "%i").split()
