@@ -19,6 +19,7 @@ READY_S = 15.0
 DISK_BYTES = 160 << 20
 # Short: a second connection over a slow link has to get a word in.
 QUEUE_BYTES = 32 << 10
+# SHLVL: without the ~/.bashrc of whoever runs this, as in tests/integration/ssh_servers.py.
 _SSHD_CONFIG = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -31,6 +32,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 UsePAM no
 StrictModes no
+SetEnv SHLVL=1
 LogLevel ERROR
 MaxStartups 100
 Subsystem sftp internal-sftp
