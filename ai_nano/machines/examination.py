@@ -23,6 +23,9 @@ from ai_nano.machines.ssh_machine import SshMachine
 ANSWER_S = 15.0
 DEEP_ANSWER_S = 150.0
 SLOW_S = 0.25
+# Before each command of each student; a whole class logs in at once. What is slow but once does not count.
+SLOW_SHELL_S = 0.5
+SHELL_LOOKS = 3
 # What nobody notices. A Nano without a battery wakes up in another year.
 SKEW_S = 60.0
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -113,11 +116,29 @@ def _run(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool) -> 
                 elif kind == "error":
                     raise answers.error(message, config.name)
                 elif kind == "result":
+                    _shell(machine, tell)
                     return
         status, errors = channel.finish()
         raise machine._no_answer(status, errors)
     finally:
         channel.close()
+
+
+def _shell(machine: SshMachine, tell: Tell) -> None:
+    """How long the login's shell takes to begin a command, without the two round trips of asking for it."""
+    least = SHELL_S
+    for _ in range(SHELL_LOOKS):
+        began = time.monotonic()
+        machine.ask_shell("true", SHELL_S)
+        least = min(least, time.monotonic() - began)
+        if not SLOW_SHELL_S < least < 4 * SLOW_SHELL_S:
+            break
+    took = max(0.0, least - 2 * machine.round_trip_s())
+    if took > SLOW_SHELL_S:
+        figure = f"{took:.1f} s"
+        tell(Finding(machine.name, "shell", WARNING, "doctor.shell.slow", figure, {"seconds": figure.partition(" ")[0]}))
+    else:
+        tell(Finding(machine.name, "shell", OK, None, f"{1000 * took:.0f} ms"))
 
 
 def _lines(channel: Channel, name: str, seconds: float) -> Iterator[dict[str, Any]]:

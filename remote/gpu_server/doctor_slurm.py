@@ -6,9 +6,12 @@ import difflib
 import re
 from typing import Dict, List, NamedTuple
 
+from shared import slurm
 from shared.doctor import Asked
-from shared.findings import Check, Findings, ask, find
+from shared.findings import LONGEST, Check, Findings
 
+# Twice, and the doctor has METADATA_S for all.
+ASK_S = 1.8
 # `sinfo --noheader --Node --format=%N|%P|%t|%G|%E`: a node of a partition in each line.
 FORMAT = "%N|%P|%t|%G|%E"
 DOWN = re.compile(r"^(down|drain|drng|fail|boot_?fail|unk|inval|maint)", re.I)
@@ -53,18 +56,27 @@ def check(asked: Asked) -> Check:
     options = asked.get("slurm") or {}
 
     def look(findings: Findings) -> None:
-        if scheduler == "direct" or (scheduler == "auto" and find("sbatch") is None):
+        if scheduler == "direct" or (scheduler == "auto" and slurm.command("sbatch") is None):
             findings.ok("slurm", "direct")
             return
-        if find("sbatch") is None:
+        if slurm.command("sbatch") is None:
             findings.bad("slurm", "doctor.slurm.missing")
             return
-        controllers = parse_ping(ask(["scontrol", "ping"]).output)
-        said = ask(["sinfo", "--noheader", "--Node", f"--format={FORMAT}"])
-        if said.code != 0 or (controllers and not any(controllers.values())):
-            findings.bad("slurm", "doctor.slurm.silent", error=said.last_words)
+        try:
+            controllers = parse_ping(slurm.ask(["scontrol", "ping"], ASK_S))
+            nodes = parse_nodes(slurm.ask(["sinfo", "--noheader", "--Node", f"--format={FORMAT}"], ASK_S))
+        except slurm.Silent as silent:
+            if not slurm.no_cluster(silent):
+                findings.bad("slurm", "doctor.slurm.silent", error=str(silent)[:LONGEST])
+            elif scheduler == "auto":
+                findings.ok("slurm", "direct")
+            else:
+                findings.bad("slurm", "doctor.slurm.missing")
             return
-        _judge(findings, parse_nodes(said.output), options)
+        if controllers and not any(controllers.values()):
+            findings.bad("slurm", "doctor.slurm.silent", error=", ".join(sorted(controllers)))
+            return
+        _judge(findings, nodes, options)
 
     return look
 

@@ -84,6 +84,11 @@ def ask(words: List[str], seconds: float = COMMAND_S, text: str = "") -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
+def no_cluster(silent: Silent) -> bool:
+    """Slurm's programs are here, a cluster that they are of is not."""
+    return any(words in str(silent) for words in NO_CLUSTER)
+
+
 def choose(schedule: Dict[str, Any]) -> str:
     """`slurm` or `direct`, as config.json and this machine have it.
 
@@ -99,7 +104,7 @@ def choose(schedule: Dict[str, Any]) -> str:
     try:
         schedule["has_gpus"] = "gpu" in ask(["sinfo", "-h", "-o", "%G"] + _one("partition", schedule))
     except Silent as silent:
-        if any(words in str(silent) for words in NO_CLUSTER):  # its programs are here, a cluster is not
+        if no_cluster(silent):
             if wanted == "slurm":
                 raise Failure("slurm.missing") from None
             return "direct"

@@ -252,6 +252,12 @@ def _prefix(python: str) -> Path:
     return Path(said.stdout.strip())
 
 
+# bash reads the file before each command that comes by SSH.
+_SERVER = """\
+mkdir {folder}/home/ai_nano
+echo 'sleep 0.8' > {folder}/home/.bashrc
+usermod --shell /bin/bash LOGIN
+""".replace("LOGIN", LOGIN)
 # A program that is called Xorg, and what else a Nano has.
 _NANO = """\
 cp /bin/sleep {folder}/bin/Xorg
@@ -288,7 +294,7 @@ def faulty_room(folder: Path, nano_python: str) -> Iterator[Room]:
     late = free_port()
     with ExitStack() as stack:
         server = stack.enter_context(computer(
-            "DL", key, SERVER_COMMANDS, _prefix(sys.executable), "mkdir {folder}/home/ai_nano", {**packages, **torch}))
+            "DL", key, SERVER_COMMANDS, _prefix(sys.executable), _SERVER, {**packages, **torch}))
         nano = stack.enter_context(computer(
             "nano1", key, NANO_COMMANDS, _prefix(nano_python), _NANO,
             {"state/meminfo": MEMINFO, "nvpmodel.conf": MODES, "nv_tegra_release": RELEASE,

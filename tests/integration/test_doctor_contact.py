@@ -49,7 +49,7 @@ def test_of_every_kind_of_server(server_config: ServerConfig, tmp_path: Path) ->
     """And nothing is written on it."""
     found = examined(server_config, tmp_path)
     assert {"reach", "host_key", "authentication", "round_trip", "clock", "python", "disk", "inodes", "root", "torch", "cuda",
-            "gpu_memory", "packages", "weights", "slurm", "max_startups"} == set(found)
+            "gpu_memory", "packages", "weights", "slurm", "max_startups", "shell"} == set(found)
     assert all(found[name].state == OK for name in ("reach", "host_key", "authentication", "clock", "python", "root", "torch"))
     assert not (tmp_path / "root").exists()
 

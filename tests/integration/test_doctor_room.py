@@ -18,6 +18,7 @@ PLANTED = {
     ("DL", "doctor.slurm.partition"): '["partition"] = "gpu"',
     ("DL", "doctor.root.readonly"): "sudo chown -R nano:",
     ("DL", "doctor.weights.missing"): "curl -fL -o",
+    ("DL", "doctor.shell.slow"): "sed -i '1i case $- in *i*) ;; *) return;; esac' ~nano/.bashrc",
     ("DL", "doctor.clock.skew"): "sudo date -u -s @",
     ("nano1", "doctor.swap.none"): "sudo swapon /swapfile",
     ("nano1", "doctor.power.weak"): "sudo nvpmodel -m 0",
