@@ -4,15 +4,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from PyQt5.QtCore import QRect, Qt, QTimer
-from PyQt5.QtGui import QResizeEvent
+from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import (
     QDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -26,14 +24,14 @@ from ai_nano.gui import style
 from ai_nano.gui.confirm import confirm
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.error_box import ErrorBox
+from ai_nano.gui.widgets.text_table import TextTable
 from ai_nano.steps.autostart import start_at_boot
 
 T = TypeVar("T")
 
 SIZE = (900, 440)  # pixels, as the next
-ROW = 44
+EDGE = 44
 AIR = 6
-ITEM_AIR = 14
 COLUMNS = ("model", "classes", "size", "use")
 
 
@@ -55,18 +53,8 @@ class BoardDialog(QDialog):
         self._off, self._close = QPushButton(), QPushButton()
         self._off.clicked.connect(lambda: self._on_off())
         self._close.clicked.connect(self.accept)
-        self._table = QTableWidget(0, len(COLUMNS) + 1)
-        self._table.setEditTriggers(QTableWidget.NoEditTriggers)
-        self._table.setSelectionMode(QTableWidget.NoSelection)
-        self._table.setFocusPolicy(Qt.NoFocus)
-        self._table.setShowGrid(False)
-        self._table.setWordWrap(True)
-        self._table.verticalHeader().hide()
-        header = self._table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.Stretch)
-        header.setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
-        header.setSectionResizeMode(COLUMNS.index("size"), QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(len(COLUMNS), QHeaderView.Fixed)
+        self._table = TextTable(len(COLUMNS) + 1, (COLUMNS.index("size"),))
+        self._table.horizontalHeader().setSectionResizeMode(len(COLUMNS), QHeaderView.Fixed)
         self._problem = ErrorBox()
         self._problem.dismissed.connect(lambda: self._problem.show_error(None))
         boot, below = QHBoxLayout(), QHBoxLayout()
@@ -89,7 +77,7 @@ class BoardDialog(QDialog):
         self._close.setText(t("window.bench.close"))
         self._table.setHorizontalHeaderLabels([*(t(f"window.bench.models.{one}") for one in COLUMNS), ""])
         self._problem.retranslate()
-        self.resize(min(SIZE[0], self._around.window().width() - 2 * ROW), SIZE[1])
+        self.resize(min(SIZE[0], self._around.window().width() - 2 * EDGE), SIZE[1])
         self.open()
         self._look(t("window.models.asking", machine=name))
 
@@ -172,23 +160,7 @@ class BoardDialog(QDialog):
             for button in buttons:
                 button.ensurePolished()
             self._table.setColumnWidth(len(COLUMNS), sum(one.sizeHint().width() + 2 * AIR for one in buttons) + 2 * AIR)
-        QTimer.singleShot(0, self._fit_rows)  # once the columns have their widths
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        QTimer.singleShot(0, self._fit_rows)
-
-    def _fit_rows(self) -> None:
-        """As high as their words need; Qt's own way forgets the air that the stylesheet puts around them."""
-        metrics = self._table.fontMetrics()
-        for row in range(self._table.rowCount()):
-            heights = [ROW]
-            for column in range(len(COLUMNS)):
-                item, width = self._table.item(row, column), self._table.columnWidth(column) - 2 * ITEM_AIR
-                if item is not None:
-                    words = metrics.boundingRect(QRect(0, 0, width, 0), Qt.TextWordWrap, item.text())
-                    heights.append(words.height() + 2 * ITEM_AIR)
-            self._table.setRowHeight(row, max(heights))
+        self._table.fit_rows()
 
     def _buttons(self, model: NanoModel, enabled: bool) -> QWidget:
         around = QWidget()

@@ -3,20 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from PyQt5.QtCore import QRect, Qt, QTimer
-from PyQt5.QtGui import QResizeEvent
+from PyQt5.QtCore import Qt, QTimer
 from PyQt5.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
     QDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QPlainTextEdit,
     QPushButton,
     QStackedWidget,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -32,14 +29,13 @@ from ai_nano.gui import style
 from ai_nano.gui.confirm import confirm
 from ai_nano.gui.session import Session
 from ai_nano.gui.widgets.error_box import ErrorBox
+from ai_nano.gui.widgets.text_table import TextTable
 from ai_nano.steps import clean
 
 T = TypeVar("T")
 
 SIZE = (960, 560)  # pixels, as the next
 EDGE = 60
-ROW = 40
-ITEM_AIR = 14
 COLUMNS = ("machine", "student", "projects", "amount", "note")
 OWN, ROOM = "own", "room"
 TICK_MS = 200
@@ -69,7 +65,7 @@ class CleanDialog(QDialog):
         self._whose.setMinimumWidth(320)
         self._whose_label.setBuddy(self._whose)
         self._keep_models, self._end = QCheckBox(), QCheckBox()
-        self._table = _table()
+        self._table = TextTable(len(COLUMNS), tuple(COLUMNS.index(name) for name in ("machine", "student", "amount")))
         self._text = QPlainTextEdit()
         self._text.setReadOnly(True)
         self._pages = QStackedWidget()
@@ -77,6 +73,7 @@ class CleanDialog(QDialog):
         self._pages.addWidget(self._text)
         self._problem = ErrorBox()
         self._again, self._remove, self._copy, self._close = QPushButton(), QPushButton(), QPushButton(), QPushButton()
+        self._stop = QPushButton()
         style.set_role(self._remove, "danger")
         self._ticks = QTimer(self)
         self._ticks.setInterval(TICK_MS)
@@ -94,7 +91,7 @@ class CleanDialog(QDialog):
         options.addWidget(self._end)
         options.addStretch(1)
         below.addWidget(self._note, 1)
-        for button in (self._copy, self._remove, self._close):
+        for button in (self._copy, self._remove, self._stop, self._close):
             below.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 18, 20, 16)
@@ -113,6 +110,7 @@ class CleanDialog(QDialog):
         self._end.toggled.connect(lambda _on: self._draw())
         self._again.clicked.connect(lambda: self._look())
         self._remove.clicked.connect(lambda: self._on_remove())
+        self._stop.clicked.connect(lambda: self._on_stop())
         self._copy.clicked.connect(lambda: self._on_copy())
         self._close.clicked.connect(self.accept)
         self._ticks.timeout.connect(self._tell_progress)
@@ -124,6 +122,7 @@ class CleanDialog(QDialog):
                              (self._again, "again"), (self._remove, "remove"), (self._copy, "copy")):
             widget.setText(t(f"window.clean.{code}"))
         self._close.setText(t("window.bench.close"))
+        self._stop.setText(t("window.prepare.stop"))
         self._table.setHorizontalHeaderLabels([t(f"window.clean.column.{one}") for one in COLUMNS])
         self._problem.retranslate()
         around = self.parentWidget().window()
@@ -219,6 +218,13 @@ class CleanDialog(QDialog):
                               t("clean.sure?", amount=cleaning.how_much(self._going(plans)))])
         confirm(self, self.windowTitle(), question, t("window.clean.yes"), remove)
 
+    def _on_stop(self) -> None:
+        """What is gone is gone; the receipt says of which machines."""
+        self._cancel.cancel()
+        self._ticks.stop()
+        self._stop.setEnabled(False)
+        self._note.setText(t("window.clean.stopping"))
+
     def _going(self, plans: Sequence[Plan]) -> list[Thing]:
         return [thing for plan in plans for thing in plan.things if self._end.isChecked() or not thing.used_by]
 
@@ -251,7 +257,9 @@ class CleanDialog(QDialog):
         self._note.setText(words)
         self._kept.setVisible(over)
         self._copy.setVisible(over)
-        self._remove.setVisible(not over)
+        self._remove.setVisible(not over and not self._removing)
+        self._stop.setVisible(self._removing)
+        self._stop.setEnabled(self._removing)
         self._remove.setEnabled(not busy and bool(going))
         for widget in (self._whose, self._keep_models, self._end, self._again):
             widget.setEnabled(not busy)
@@ -267,36 +275,4 @@ class CleanDialog(QDialog):
                 item = QTableWidgetItem(str(getattr(row, name)))
                 item.setToolTip(style.plain(item.text()))
                 self._table.setItem(number, column, item)
-        QTimer.singleShot(0, self._fit_rows)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        QTimer.singleShot(0, self._fit_rows)
-
-    def _fit_rows(self) -> None:
-        """As high as their words need; Qt's own way forgets the air that the stylesheet puts around them."""
-        metrics = self._table.fontMetrics()
-        for row in range(self._table.rowCount()):
-            heights = [ROW]
-            for column in range(len(COLUMNS)):
-                item, width = self._table.item(row, column), self._table.columnWidth(column) - 2 * ITEM_AIR
-                if item is not None:
-                    words = metrics.boundingRect(QRect(0, 0, max(width, 1), 0), Qt.TextWordWrap, item.text())
-                    heights.append(words.height() + 2 * ITEM_AIR)
-            self._table.setRowHeight(row, max(heights))
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(COLUMNS))
-    table.setEditTriggers(QTableWidget.NoEditTriggers)
-    table.setSelectionMode(QTableWidget.NoSelection)
-    table.setFocusPolicy(Qt.NoFocus)
-    table.setShowGrid(False)
-    table.setWordWrap(True)
-    table.verticalHeader().hide()
-    header = table.horizontalHeader()
-    header.setSectionResizeMode(QHeaderView.Stretch)
-    header.setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
-    for name in ("machine", "student"):
-        header.setSectionResizeMode(COLUMNS.index(name), QHeaderView.ResizeToContents)
-    return table
+        self._table.fit_rows()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ai_nano.core.errors import MachineError
+
 CLASSIFY, TRAIN = "jetson_nano/classify.py", "gpu_server/train.py"
 STUDENTS = ("ada@lab1", "bob@lab2", "chloé@lab3", "dan@lab4", "eve@lab5", "farid@lab6", "gina@lab7", "hugo@lab8", "ines@lab9",
             "jan@lab10", "kim@lab11", "léo@lab12", "mia@lab13", "noor@lab14")
@@ -48,3 +50,8 @@ def nano_works(number: int) -> list[dict[str, Any]]:
     return held + [work(70 + 10 * number + place, STUDENTS[number + place + 1], CLASSIFY, -10.0 + place, waiting=True,
                         turn={"state": "waiting", "position": place + 1, "wait_s": 100.0})
                    for place in range({1: 2, 4: 1}.get(number, 0))]
+
+
+def away() -> Any:
+    """In place of a Nano's `room`."""
+    raise MachineError("machine.unreachable", machine="nano9", host="10.0.0.9")

@@ -1,19 +1,22 @@
 """Pictures of all pages from a real run, for the documents: light and dark, in every language, large and small.
 
-    python tests/gui/screenshots.py [FOLDER]            (make screenshots; FOLDER: doc/screenshots)
+    python tests/gui/screenshots.py [FOLDER] [--only-room]            (make screenshots; FOLDER: doc/screenshots)
 
-One run through the embedded classroom by pointer and keys. Where a page has something to show, theme, language and size are
-changed as the window's menu would, and the window is photographed from the screen.
+One run through the embedded classroom by pointer and keys; then the instructor's pages in a room that is furnished for it.
+Where a page has something to show, theme, language and size are changed as the window's menu would, and the window is
+photographed from the screen.
 """
 
+import argparse
 import os
 import re
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import student
+from instructor_pictures import take_room
 from PIL import Image
 from PyQt5.QtGui import QImage
 from PyQt5.QtWidgets import QApplication
@@ -37,10 +40,12 @@ class Photographer:
         self._folder = folder
         self.count = 0
 
-    def take(self, step: str) -> None:
+    def take(self, step: str, show: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        """`show`: opens a dialog for each picture, since one that is open keeps its language."""
         for name in self._variants():
-            self._user.wait(0.35)
-            self._save(self._folder / f"{step}-{name}.png")
+            with show():
+                self._user.wait(0.35)
+                self._save(self._folder / f"{step}-{name}.png")
             self.count += 1
         self._choose(SIZES[0], THEMES[0], "en")
 
@@ -131,14 +136,20 @@ def take_all(folder: Path, scratch: Path) -> int:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else Path(__file__).resolve().parents[2] / "doc" / "screenshots"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[2] / "doc" / "screenshots")
+    parser.add_argument("--only-room", action="store_true", help="the instructor's pages alone")
+    options = parser.parse_args()
+    folder = options.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with XServer() as server, tempfile.TemporaryDirectory() as scratch:
         os.environ |= {"DISPLAY": server.name, "QT_QPA_PLATFORM": "xcb", "AI_NANO_LANGUAGE": "en", "XDG_RUNTIME_DIR": scratch}
         os.chmod(scratch, 0o700)
         app = QApplication(["screenshots"])
-        count = take_all(folder, Path(scratch))
-        print(f"{count} pictures in {folder}")
+        if not options.only_room:
+            print(take_all(folder, Path(scratch)), "pictures of the student's pages")
+        take_room(lambda shown, user: Photographer(shown, user, folder), Path(scratch) / "room")
+        print(f"All are in {folder}")
         app.quit()
 
 

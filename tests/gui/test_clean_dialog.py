@@ -82,3 +82,20 @@ def test_a_student_or_the_whole_room_is_chosen(tmp_path: Path) -> None:
         assert user.sees(re.compile("still there: bob-mugs-001: the machine refused: no"))
         user.click("Look again")
         user.wait_for(re.compile("would go"))
+
+
+def test_stopping_keeps_what_is_left_and_says_so(tmp_path: Path) -> None:
+    with furnished_window(tmp_path) as (window, lab), User() as user:
+        nano = furnish(lab, tmp_path)
+        lab.server.go_on_removing.clear()
+        window.main_menu.clean_up()
+        user.wait_for(re.compile("would go"))
+        assert not user.sees("Stop")
+        user.click("Remove…")
+        user.wait_for(re.compile("Remove all this for good"))
+        user.click("Remove")
+        user.click("Stop")
+        user.wait_for(re.compile("The receipt is in"))
+        assert len(lab.server.things) == 5 and nano.things == []
+        assert user.sees(re.compile("DL: not done"))
+        assert not user.sees("Stop")

@@ -16,7 +16,6 @@ from furnished import DoubleLab, furnished_window
 from user import User
 from watchdog import Watchdog
 
-from ai_nano.core.errors import MachineError
 from ai_nano.core.overview import watch
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.room.ended import By, EndedBy
@@ -34,12 +33,8 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
     with furnished_window(tmp_path) as (made, lab), User() as user:
         nanos = lab.with_nanos(tmp_path, *(f"nano{number}" for number in range(1, 10)))
         lab.config = replace(lab.config, student="teacher@desk")
-        nanos["nano9"].room = away  # type: ignore[method-assign]
+        nanos["nano9"].room = full_room.away  # type: ignore[method-assign]
         yield made, lab, nanos, user
-
-
-def away() -> Any:
-    raise MachineError("machine.unreachable", machine="nano9", host="10.0.0.9")
 
 
 def fill(lab: DoubleLab, nanos: dict[str, Any]) -> None:
@@ -153,7 +148,7 @@ def test_half_of_the_machines_are_dead_and_the_window_lives(shown: Shown) -> Non
 
     def hangs() -> Any:
         over.wait(60)
-        return away()
+        return full_room.away()
 
     for name in ("nano2", "nano5", "nano6", "nano8"):
         nanos[name].room = hangs

@@ -120,6 +120,8 @@ class FakeMachine:
         self.cancelled: list[str] = []
         self.things: list[dict[str, Any]] | Exception = []
         self.stubborn: tuple[str, ...] = ()
+        self.go_on_removing = threading.Event()
+        self.go_on_removing.set()
         self.ended_by: list[By | None] = []
         # As `room` of runner.py has them.
         self.works: list[Mapping[str, Any]] = []
@@ -213,6 +215,8 @@ class FakeMachine:
     def remove(self, things: Sequence[Mapping[str, Any]], keep_models: bool, progress: Callable[[int, int], None],
                cancel: CancelToken) -> Mapping[str, Any]:
         assert isinstance(self.things, list)
+        while not self.go_on_removing.wait(0.02):
+            cancel.check()
         names = {(one["kind"], one["name"]) for one in things}
         gone = [one for one in self.things if (one["kind"], one["name"]) in names and one["name"] not in self.stubborn]
         self.things = [one for one in self.things if one not in gone]

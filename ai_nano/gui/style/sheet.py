@@ -8,6 +8,7 @@ from ai_nano.gui.style.tokens import Tokens
 _SHEET = Template("""
 QWidget { color: $text; font-size: ${font_pt}pt; }
 QMainWindow, QDialog, QWidget[role="page"], QStackedWidget, QSplitter { background: $window; }
+QDialog { border: 1px solid $border; }
 QToolTip { background: $surface; color: $text; border: 1px solid $border; padding: 4px; }
 QFrame[role="side"] { background: $side; border: none; border-right: 1px solid $border; }
 QFrame[role="card"] { background: $surface; border: 1px solid $border; border-radius: ${radius}px; }
