@@ -17,6 +17,7 @@ from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Machine, StepContext
 from ai_nano.core.project import trained
 from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.recipes import RECIPES
 from ai_nano.core.room import config as configuration
 from ai_nano.core.room import defaults, own_projects
 from ai_nano.core.room.training_queue import Queued
@@ -99,7 +100,7 @@ def _options(args: argparse.Namespace, step: str) -> Any:
         case "upload":
             return UploadOptions()
         case "train":
-            return TrainOptions(args.recipe, args.arch, args.epochs, args.seed, args.lr, args.batch, args.minutes)
+            return TrainOptions(_recipe(args), args.arch, args.epochs, args.seed, args.lr, args.batch, args.minutes)
         case "export":
             return ExportOptions()
         case "try":
@@ -114,6 +115,12 @@ def _options(args: argparse.Namespace, step: str) -> Any:
         case "test-nano":
             return NanoTestOptions(args.nano, args.model, args.keep)
     raise AssertionError(step)
+
+
+def _recipe(args: argparse.Namespace) -> str:
+    """What was asked for, else what the room's pack gave the project."""
+    wanted = args.recipe or Workspace.open(args.workspace).settings.get("recipe")
+    return str(wanted) if args.recipe or wanted in RECIPES else TrainOptions.recipe
 
 
 def _keeping(args: argparse.Namespace) -> dict[str, Any]:

@@ -236,7 +236,7 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser, seed: bool = True) -> None:
-    parser.add_argument("--recipe", default="quick", help=t("cli.train.recipe"))
+    parser.add_argument("--recipe", help=t("cli.train.recipe"))
     parser.add_argument("--arch", help=t("cli.train.arch"))
     parser.add_argument("--epochs", type=int, metavar="N", help=t("cli.train.epochs"))
     parser.add_argument("--lr", type=float, metavar="RATE", help=t("cli.train.lr"))

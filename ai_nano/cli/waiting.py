@@ -10,7 +10,8 @@ from ai_nano.cli.console import Console
 from ai_nano.core.cancel import CancelToken
 from ai_nano.core.events import Event
 from ai_nano.core.project.workspace import Receipt
-from ai_nano.core.workflow import Running, Workflow
+from ai_nano.core.running import Running
+from ai_nano.core.workflow import Workflow
 
 T = TypeVar("T")
 

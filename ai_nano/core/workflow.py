@@ -1,23 +1,19 @@
 """The workflow: what each step's status is, computed from receipts, files and artefacts, and the one way to start a step."""
 
-import enum
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ai_nano.core import bundle, names
-from ai_nano.core.cancel import CancelToken
-from ai_nano.core.commands import Commands
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, Detached, EndedByOther, MissingPrerequisite
-from ai_nano.core.events import Event, Listener, State
+from ai_nano.core.events import Listener, State
 from ai_nano.core.figures import percent
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Lab, StepContext
 from ai_nano.core.project import class_list, image_bin, trained
 from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
+from ai_nano.core.running import Running, Status, StepStatus
 from ai_nano.core.split.dataset import FEWEST_IMAGES
 
 STEPS = ("project", "record", "split", "upload", "train", "export", "deploy", "infer")
@@ -34,30 +30,6 @@ EXCLUDES = {
 }
 
 
-class Status(enum.Enum):
-    BLOCKED = "blocked"
-    READY = "ready"
-    RUNNING = "running"
-    DONE = "done"
-    STALE = "stale"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    LOST = "lost"
-
-
-@dataclass(frozen=True)
-class StepStatus:
-    """A step's status and why, as a code of the catalogue."""
-
-    step: str
-    status: Status
-    code: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    def event(self) -> State:
-        return State(self.step, self.status.value, self.code, self.params)
-
-
 class BatchStep(Protocol):
     """A step with a beginning and an end. `lane` is where it waits its turn; None: it has a thread of its own."""
 
@@ -69,47 +41,6 @@ class BatchStep(Protocol):
 
     def run(self, workspace: Workspace, options: Any, context: StepContext) -> Receipt:
         """Do it. The receipt's facts say what was made."""
-
-
-class Running:
-    """A started step: wait for it, cancel it, or tell it something while it runs."""
-
-    def __init__(self, step: str) -> None:
-        self.step = step
-        self.cancel_token = CancelToken()
-        self.commands = Commands()
-        self.future: Future[Receipt] = Future()
-        # While its machine is out of reach: what to say of it.
-        self.lost: StepStatus | None = None
-
-    @property
-    def status(self) -> StepStatus:
-        return self.lost or StepStatus(self.step, Status.RUNNING, "status.running")
-
-    def heard_by(self, listener: Listener) -> Listener:
-        """The listener, with an ear for what the step says of its own status."""
-        def told(event: Event) -> None:
-            if isinstance(event, State) and event.step == self.step:
-                lost = event.status == Status.LOST.value
-                self.lost = StepStatus(self.step, Status.LOST, event.code, event.params) if lost else None
-            listener(event)
-
-        return told
-
-    def cancel(self) -> None:
-        self.cancel_token.cancel()
-
-    def detach(self) -> None:
-        """Stop following; what runs on another machine goes on, and the step can be taken up again. Detached is raised."""
-        self.cancel_token.detach()
-
-    def send(self, command: Mapping[str, Any]) -> None:
-        """A command of doc/design/wire.md for the program of a live step, for example a new threshold; never waits."""
-        self.commands.send(command)
-
-    def result(self, timeout: float | None = None) -> Receipt:
-        """The receipt; raises what the step raised."""
-        return self.future.result(timeout)
 
 
 class Workflow:

@@ -19,8 +19,9 @@ from ai_nano.core.figures import percent
 from ai_nano.core.files import write_json
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.project.workspace import Receipt, Workspace
+from ai_nano.core.running import Running
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import Running, Workflow
+from ai_nano.core.workflow import Workflow
 from ai_nano.demo.classroom import Classroom
 from ai_nano.demo.verdict import EMPTY, SETTLE_S, Verdict, judge, read_lines
 from ai_nano.lab import Lab, build_lab, build_workflow

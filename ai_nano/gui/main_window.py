@@ -12,9 +12,10 @@ from PyQt5.QtWidgets import QLabel, QMainWindow, QMessageBox, QShortcut, QSplitt
 from ai_nano.core.errors import AiNanoError, ConfigError
 from ai_nano.core.ports import Questions
 from ai_nano.core.room.config import Config
+from ai_nano.core.running import StepStatus
 from ai_nano.core.texts import known, t
 from ai_nano.core.unexpected import explained
-from ai_nano.core.workflow import STEPS, StepStatus
+from ai_nano.core.workflow import STEPS
 from ai_nano.gui import ui_files
 from ai_nano.gui.bridge import Bridge
 from ai_nano.gui.cameras import CameraViews

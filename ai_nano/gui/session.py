@@ -23,9 +23,10 @@ from ai_nano.core.recording import camera_options
 from ai_nano.core.room import defaults
 from ai_nano.core.room.config import Config
 from ai_nano.core.room.ended import whose
+from ai_nano.core.running import Running, Status, StepStatus
 from ai_nano.core.runs import Run
 from ai_nano.core.unexpected import explained
-from ai_nano.core.workflow import Running, Status, StepStatus, Workflow, start_alone
+from ai_nano.core.workflow import Workflow, start_alone
 from ai_nano.gui.bridge import Bridge
 from ai_nano.gui.inbox import Batch, Inbox
 from ai_nano.lab import Lab, build_lab, build_workflow, steps
@@ -166,8 +167,9 @@ class Session(QObject):
         known = self.statuses.get(step)
         if self.is_running(step):
             running = self._running[step]
-            lost = running.lost if running is not None else None
-            return lost or StepStatus(step, Status.RUNNING, "status.running")
+            if running is None or running is _CANCELLED:
+                return StepStatus(step, Status.RUNNING, "status.running")
+            return running.status
         if known is not None:
             return known
         if step == "project":

@@ -20,7 +20,7 @@ from user import User
 from ai_nano.core.ports import Picture
 from ai_nano.core.project.uncertain import UncertainFrames
 from ai_nano.core.project.workspace import Workspace
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.demo.stage_scene import Scene
 from ai_nano.demo.verdict import read_lines
 from ai_nano.gui.main_window import MainWindow

@@ -23,7 +23,7 @@ from ai_nano.cameras.images import ImageFiles
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.project.class_pictures import newest_first
 from ai_nano.core.project.workspace import Workspace
-from ai_nano.core.workflow import Running
+from ai_nano.core.running import Running
 from ai_nano.gui import thumbnails as thumbnails_module
 from ai_nano.gui.main_window import MainWindow
 from ai_nano.gui.pages.gallery import GalleryView

@@ -53,6 +53,8 @@ def test_the_place_is_seen_while_waiting(shown: Shown) -> None:
     user.wait_for("You are 2nd of 5 waiting for DL. It will start in about 1 min 35 s.")
     assert user.sees(re.compile(r"(?s)ada@lab: has been training for 2 min 5 s, about .* left.*and 2 more"))
     assert user.sees(re.compile("^Waiting for a GPU"))
+    user.wait_for("queued")  # in the rail
+    assert not user.sees("running")
     texts.set_language("fr")
     window.page.retranslate()  # type: ignore[attr-defined]
     user.wait_for(re.compile("^Tu es 2e sur 5"))
@@ -71,3 +73,5 @@ def test_the_queue_goes_when_the_training_begins(shown: Shown) -> None:
     _, _, user = shown
     user.wait_for(re.compile("^The server is training"))
     assert not user.sees(re.compile("waiting for DL"))
+    user.wait_for("running")
+    assert not user.sees("queued")

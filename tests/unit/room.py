@@ -10,7 +10,8 @@ from ai_nano.core.events import Event
 from ai_nano.core.files import sha256
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.project.workspace import Workspace
-from ai_nano.core.workflow import Status, Workflow
+from ai_nano.core.running import Status
+from ai_nano.core.workflow import Workflow
 from ai_nano.lab import steps
 
 JPEG = b"\xff\xd8\xff\xe0 not a whole image, but one by its first and last bytes \xff\xd9"

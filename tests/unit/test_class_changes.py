@@ -26,7 +26,7 @@ from ai_nano.core.project import changes, class_list, image_bin
 from ai_nano.core.project.corrections import Corrections, Seen, Shot
 from ai_nano.core.project.uncertain import UncertainFrames
 from ai_nano.core.project.workspace import PARTS, Workspace
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.upload import UploadOptions
 

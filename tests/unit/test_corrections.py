@@ -22,9 +22,9 @@ from ai_nano.core.ports import Picture
 from ai_nano.core.project.corrections import Corrections, Seen, Shot, refusal
 from ai_nano.core.project.uncertain import UncertainFrames
 from ai_nano.core.project.workspace import ImageFile, Workspace
+from ai_nano.core.running import Status
 from ai_nano.core.split import dataset
 from ai_nano.core.watching import Kept
-from ai_nano.core.workflow import Status
 from ai_nano.steps import keeping
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.infer import InferOptions, TryOptions

@@ -11,7 +11,7 @@ from room import Room
 from ai_nano.core.errors import AiNanoError, Cancelled, ContactLost, WorkFailed
 from ai_nano.core.events import Building, Event, Log, Progress, State
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.steps import engine
 from ai_nano.steps.deploy import DeployOptions
 

@@ -13,7 +13,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import Cancelled, MachineError
 from ai_nano.core.events import State
 from ai_nano.core.ports import Delivery, JobEnd, Parcel, Sent
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.train import TrainOptions
 from ai_nano.steps.upload import UploadOptions

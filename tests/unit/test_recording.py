@@ -9,7 +9,7 @@ from room import Room
 
 from ai_nano.core.errors import AiNanoError, CameraError, Cancelled, WorkFailed
 from ai_nano.core.events import Progress, ignore
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.steps.import_images import ImportOptions
 from ai_nano.steps.record import RecordOptions
 

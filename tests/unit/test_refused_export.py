@@ -7,7 +7,7 @@ from room import Room
 
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.ports import JobEnd
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.steps.export import ExportOptions
 
 REFUSED = ("export.differs", {"model": "m", "difference": "0.300000", "images": "test/cat/000.jpg", "count": 1})

@@ -16,6 +16,8 @@ from test_cli import terminal as terminal
 from test_room_pack import DL, MACHINES, MANIFEST, ROOM, key, zipped
 
 from ai_nano.cameras.images import ImageFiles
+from ai_nano.cli import commands
+from ai_nano.cli.parser import get_parser
 from ai_nano.core import desktop
 from ai_nano.core.errors import AiNanoError
 from ai_nano.core.project import starter
@@ -85,6 +87,15 @@ def test_a_project_to_start_with(tmp_path: Path, home: Path) -> None:
     assert RecordSettings.of(workspace.settings).target == 40 and workspace.settings["recipe"] == "fine"
     assert defaults.load(home / "config") == TOLD
     assert starter.open_all(file, home / "config", IMAGES, None, home)[1] == home / "lesson-1-2", "the first one stays"
+
+
+def test_the_room_s_recipe_is_the_terminal_s_too(tmp_path: Path, home: Path) -> None:
+    starter.open_all(packed(tmp_path, pictures(tmp_path / "lesson", "cup", "cat")), home / "config", IMAGES, None, home)
+    Workspace.create(tmp_path / "plain", ["a", "b"])
+    for words, recipe in ((["train", str(home / "lesson")], "fine"),
+                          (["train", str(home / "lesson"), "--recipe", "quick"], "quick"),
+                          (["train", str(tmp_path / "plain")], "quick")):
+        assert commands._options(get_parser().parse_args(words), "train").recipe == recipe
 
 
 def test_of_a_workspace_its_classes_and_its_target(tmp_path: Path) -> None:

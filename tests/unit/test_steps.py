@@ -15,7 +15,8 @@ from ai_nano.core.events import Event, Log, Prediction, ignore
 from ai_nano.core.lanes import Lanes
 from ai_nano.core.ports import Delivery, JobEnd, Parcel
 from ai_nano.core.project.workspace import Receipt, Workspace
-from ai_nano.core.workflow import Status, Workflow
+from ai_nano.core.running import Status
+from ai_nano.core.workflow import Workflow
 from ai_nano.lab import steps
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions

@@ -14,7 +14,7 @@ from ai_nano.core.events import ignore
 from ai_nano.core.files import user_path
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.project.workspace import Receipt, Workspace
-from ai_nano.core.workflow import Status
+from ai_nano.core.running import Status
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import TrainOptions

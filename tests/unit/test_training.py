@@ -15,7 +15,7 @@ from ai_nano.core.events import Best, Log
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.project import ident, trained
 from ai_nano.core.project.workspace import Workspace
-from ai_nano.core.workflow import Running, Status
+from ai_nano.core.running import Running, Status
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.infer import InferOptions

@@ -6,8 +6,9 @@ from typing import Any
 from PyQt5.QtWidgets import QLabel, QPushButton, QWidget
 
 from ai_nano.core.errors import AiNanoError
+from ai_nano.core.running import Status, StepStatus
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import STEPS, Status, StepStatus
+from ai_nano.core.workflow import STEPS
 from ai_nano.gui import style, ui_files
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.session import Session

@@ -10,8 +10,8 @@ from PyQt5.QtWidgets import QApplication, QFileDialog, QLabel, QPushButton, QScr
 from ai_nano.core.errors import MissingPrerequisite
 from ai_nano.core.importing.find import PICTURES, ZIP
 from ai_nano.core.recording.settings import KEY, RecordSettings
+from ai_nano.core.running import Status
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import Status
 from ai_nano.gui.camera_dialog import CameraDialog
 from ai_nano.gui.cameras import CameraViews
 from ai_nano.gui.card_column import CardColumn

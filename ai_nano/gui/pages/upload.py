@@ -8,8 +8,9 @@ from PyQt5.QtWidgets import QFrame, QLabel, QPushButton
 from ai_nano.core.events import Progress
 from ai_nano.core.figures import amount
 from ai_nano.core.project.workspace import Receipt
+from ai_nano.core.running import Status
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import Status, split_size
+from ai_nano.core.workflow import split_size
 from ai_nano.gui.inbox import Batch
 from ai_nano.gui.pages.base import StepPage
 from ai_nano.gui.session import Session

@@ -7,8 +7,8 @@ from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
 
 from ai_nano.core.project.uncertain import UncertainFrames
+from ai_nano.core.running import Status
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import Status
 from ai_nano.gui import style
 from ai_nano.gui.session import Session
 

@@ -103,4 +103,4 @@ class ClassBars(QWidget):
 
     def _show_nothing(self, so: bool) -> None:
         style.set_role(self._nothing, "figure" if so else "note")
-        self._mark.setText("✓" if so else "")
+        self._mark.setText("✓" if so else "–")

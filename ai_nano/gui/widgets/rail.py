@@ -5,8 +5,9 @@ from PyQt5.QtGui import QResizeEvent
 from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ai_nano.core import texts
+from ai_nano.core.running import Status, StepStatus
 from ai_nano.core.texts import t
-from ai_nano.core.workflow import STEPS, Status, StepStatus
+from ai_nano.core.workflow import STEPS
 from ai_nano.gui import style
 
 
@@ -63,7 +64,9 @@ class RailItem(QPushButton):
             return
         self._shown = key
         colour, soft = style.tokens().of(status.status.value)
-        name, word = t(f"window.step.{self.step}"), t(f"status.word.{status.status.value}")
+        # Who waits for his turn runs, but that is not what he sees.
+        word = t("status.word.waiting" if status.code == "status.waiting" else f"status.word.{status.status.value}")
+        name = t(f"window.step.{self.step}")
         self._icon.setPixmap(style.pixmap(status.status.value, colour, 20, self.devicePixelRatioF()))
         self._name.setText(f"{self._number}  {name}")
         self._word.setText(word)

@@ -7,8 +7,8 @@ from PyQt5.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButt
 
 from ai_nano.core.events import Progress
 from ai_nano.core.figures import amount
+from ai_nano.core.running import Status, StepStatus
 from ai_nano.core.texts import known, t
-from ai_nano.core.workflow import Status, StepStatus
 from ai_nano.gui import style
 
 SCALE = 1000

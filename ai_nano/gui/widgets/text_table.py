@@ -24,6 +24,7 @@ class TextTable(QTableWidget):
         header.setDefaultAlignment(Qt.AlignLeft | Qt.AlignVCenter)
         for column in narrow:
             header.setSectionResizeMode(column, QHeaderView.ResizeToContents)
+        self._wrapping = [column for column in range(columns) if column not in narrow]
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._fit)
@@ -41,7 +42,7 @@ class TextTable(QTableWidget):
         metrics = self.fontMetrics()
         for row in range(self.rowCount()):
             heights = [ROW_HEIGHT]
-            for column in range(self.columnCount()):
+            for column in self._wrapping:
                 item, width = self.item(row, column), self.columnWidth(column) - 2 * ITEM_AIR
                 if item is not None:
                     words = metrics.boundingRect(QRect(0, 0, max(width, 1), 0), Qt.TextWordWrap, item.text())
