@@ -34,3 +34,15 @@ class CancelToken:
     def wait(self, seconds: float) -> bool:
         """Sleep at most `seconds`; True as soon as it is cancelled."""
         return self._event.wait(seconds)
+
+
+class OnlookersToken(CancelToken):
+    """For following what somebody else has started: whoever cancels `own` work stops looking on, and ends nothing."""
+
+    def __init__(self, own: CancelToken) -> None:
+        super().__init__()
+        self._own = own
+
+    @property
+    def detached(self) -> bool:
+        return self._own.cancelled or self._own.detached

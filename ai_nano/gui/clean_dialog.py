@@ -41,6 +41,7 @@ OWN, ROOM = "own", "room"
 TICK_MS = 200
 # Of the question; the table behind it has them all.
 MOST_LINES = 20
+MOST_ROWS = 500
 
 
 class CleanDialog(QDialog):
@@ -266,7 +267,9 @@ class CleanDialog(QDialog):
         for shown in (self._whose, self._whose_label, self._keep_models, self._end):
             shown.setVisible(not over)
         if not over:
-            self._show(cleaning.rows(plans, self._end.isChecked()))
+            rows = cleaning.rows(plans, self._end.isChecked())
+            left = len(rows) - MOST_ROWS
+            self._show([*rows[:MOST_ROWS], Row("", "", "", t("window.turn.more", count=left))] if left > 0 else rows)
 
     def _show(self, rows: Sequence[Row]) -> None:
         self._table.setRowCount(len(rows))

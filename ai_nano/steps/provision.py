@@ -12,8 +12,8 @@ from typing import Any
 from ai_nano import resources
 from ai_nano.core import wire
 from ai_nano.core.answers import shown
-from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MachineError, WorkFailed
+from ai_nano.core.cancel import CancelToken, OnlookersToken
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, Detached, MachineError, WorkFailed
 from ai_nano.core.events import Event, Listener, Log, Progress
 from ai_nano.core.ports import Machine, Parcel, Upload
 from ai_nano.core.provisioned import Prepared, Wants
@@ -166,13 +166,15 @@ class _One:
         for run in self._machine.jobs():
             if run["program"] == self._program and run["state"] == "running":
                 self._emit(Log("provision.taken_up", {"run": run["id"]}, machine=self._machine.name))
+                own = run["params"].get("owner") == _owner()
+                cancel = self._cancel if own else OnlookersToken(self._cancel)
                 try:
-                    self._follow(str(run["id"]))
+                    wire.follow(self._machine.attach(str(run["id"])), NAME, self._machine.name, self._emit, cancel)
                 except (WorkFailed, Cancelled):
                     self._cancel.check()
-
-    def _follow(self, run: str) -> Mapping[str, Any]:
-        return wire.follow(self._machine.attach(run), NAME, self._machine.name, self._emit, self._cancel)
+                except Detached:
+                    self._cancel.check()
+                    raise
 
     def _round(self, sent: str | None) -> Prepared:
         job = self._machine.start(NAME, self._program, self._params(sent))
@@ -184,7 +186,8 @@ class _One:
         registry = self._options.registry and self._options.wheels is None
         params: dict[str, Any] = {
             "requirements": self._requirements(), "oldest": list(OLDEST_ON_SERVER if server else OLDEST_ON_NANO),
-            "python": self._config.python, "wheels": sent, "registry": registry, "dry_run": self._options.dry}
+            "python": self._config.python, "wheels": sent, "registry": registry, "dry_run": self._options.dry,
+            "owner": _owner()}
         if isinstance(self._config, ServerConfig):
             return {**params, "weights": self._config.weights}
         return {**params, "board": {"leds": self._config.leds, "container": bool(self._config.container)}}

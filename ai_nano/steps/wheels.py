@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from ai_nano.core.provisioned import Group, Wants
 
 MARKER = ".complete"
 KEPT_LINES = 20
+LOOK_S = 0.2
+END_S = 5.0
 OLDEST_GLIBC_MINOR = 5
 # python tag, abi tag, platform tag (PEP 427); a build number may stand before them.
 _NAME = re.compile(r"[A-Za-z0-9_.]+-[A-Za-z0-9_.!+]+(?:-\d[^-]*)?-([A-Za-z0-9_.]+)-([A-Za-z0-9_.]+)-([A-Za-z0-9_.]+)\.whl")
@@ -85,21 +89,33 @@ def _download(group: Group, wants: Wants, folder: Path, constraints: Path, hear:
                "--python-version", wants.python, *_options("--abi", (wants.abi, "abi3", "none")),
                *_options("--platform", platforms(wants)),
                *(["--constraint", str(constraints)] if group.deps else ["--no-deps"]), *group.lines]
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=KEPT_LINES)
     environment = {name: value for name, value in os.environ.items() if name not in ("PIP_REQUIREMENT", "PIP_CONSTRAINT")}
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           encoding="utf-8", errors="replace", env=environment) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                cancel.check()
-                lines = [*lines[1 - KEPT_LINES:], _USER_INFO.sub(r"\1***@", line.rstrip())]
+        stream = process.stdout
+        assert stream is not None
+
+        def read() -> None:
+            for line in stream:
+                lines.append(_USER_INFO.sub(r"\1***@", line.rstrip()))
                 hear(line.strip())
+
+        # pip is silent while it downloads a large file: who cancels does not wait for its next line.
+        reader = threading.Thread(target=read, name="pip", daemon=True)
+        reader.start()
+        try:
+            while reader.is_alive():
+                cancel.check()
+                reader.join(LOOK_S)
+            cancel.check()
         except BaseException:
             process.kill()
             raise
+        finally:
+            reader.join(END_S)
     if process.returncode != 0:
-        raise WorkFailed("provision.no_download", machine=wants.machine, python=wants.python, details=lines)
+        raise WorkFailed("provision.no_download", machine=wants.machine, python=wants.python, details=list(lines))
 
 
 def platforms(wants: Wants) -> list[str]:

@@ -71,6 +71,17 @@ def test_a_full_room_at_a_glance(shown: Shown) -> None:
     user.wait_for(re.compile("arrêté par l'enseignant"))
 
 
+def test_a_crowd_is_counted_and_its_first_are_shown(shown: Shown) -> None:
+    made, lab, nanos, user = shown
+    lab.server.works = [full_room.work(number, f"s{number}@lab", full_room.TRAIN, -number, waiting=True,
+                                       turn={"state": "waiting", "position": number, "wait_s": 60.0 * number})
+                        for number in range(1, 2001)]
+    made.show_page("room")
+    user.wait_for("2000")
+    rows = made.page.waiting._rows  # type: ignore[attr-defined]
+    assert len(rows) == 101 and rows[""]._shown.name == "and 1900 more"
+
+
 def test_an_empty_room(shown: Shown) -> None:
     made, _, nanos, user = shown
     made.show_page("room")

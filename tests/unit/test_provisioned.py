@@ -6,6 +6,7 @@ import copy
 import shlex
 import subprocess
 import threading
+import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from ai_nano.core import provisioned
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, BadInput, MachineError, WorkFailed
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, Detached, MachineError, WorkFailed
 from ai_nano.core.events import Event, Log, Progress
 from ai_nano.core.ports import Delivery, JobEnd
 from ai_nano.core.provisioned import Group, Wants
@@ -179,11 +180,32 @@ class Job:
         return JobEnd("done", self.result)
 
 
-def run(machines: dict[str, Fake], options: ProvisionOptions, tmp_path: Path) -> tuple[provision.Outcome, list[Event]]:
+def run(machines: dict[str, Fake], options: ProvisionOptions, tmp_path: Path,
+        cancel: CancelToken | None = None) -> tuple[provision.Outcome, list[Event]]:
     told: list[Event] = []
     nanos = tuple(NanoConfig(name, "10.0.0.3", "nano") for name in machines if name != "DL")
     config = Config(ServerConfig("DL", "10.0.0.2", "nano"), nanos)
-    return provision.provision(config, machines.__getitem__, tmp_path, options, told.append, CancelToken()), told
+    return provision.provision(config, machines.__getitem__, tmp_path, options, told.append, cancel or CancelToken()), told
+
+
+def test_a_download_is_stopped_while_pip_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()
+    (tmp_path / "pip" / "__main__.py").write_text("import time\nprint('Collecting torch', flush=True)\ntime.sleep(60)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    cancel, told = CancelToken(), list[Event]()
+
+    def hear(event: Event) -> None:
+        told.append(event)
+        cancel.cancel()
+
+    read = provisioned.read({**RESULT, "wants": WANTS}, "DL", "nano")
+    assert read.wants is not None
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        wheels.collect(read.wants, None, tmp_path / "cache", hear, cancel)
+    assert told and time.monotonic() - began < 30 and not list((tmp_path / "cache").rglob(".complete"))
 
 
 def test_machines_are_prepared_side_by_side_and_one_that_fails_is_named(tmp_path: Path) -> None:
@@ -229,11 +251,33 @@ def test_a_machine_that_never_has_enough_is_broken(tmp_path: Path) -> None:
 
 
 def test_one_that_is_being_prepared_is_followed_first(tmp_path: Path) -> None:
-    other = {"id": "p7", "program": provision.SERVER_PROGRAM, "state": "running"}
+    other = {"id": "p7", "program": provision.SERVER_PROGRAM, "state": "running", "params": {}}
     machine = Fake("DL", {**RESULT, "done": []}, runs=(other, {**other, "id": "p6", "state": "done"}))
     outcome, told = run({"DL": machine}, ProvisionOptions(("DL",)), tmp_path)
     assert machine.followed == ["p7"] and outcome.prepared[0].done == ()
     assert any(isinstance(event, Log) and event.code == "provision.taken_up" for event in told)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_who_stops_while_another_prepares_ends_only_his_own_work(own: bool, tmp_path: Path) -> None:
+    """A run that goes on until the token that it is given is cancelled, or lets go."""
+    given: list[tuple[bool, bool]] = []
+    mine = CancelToken()
+
+    class Endless(Job):
+        def follow(self, on_event: Any, on_log: Any, cancel: CancelToken, on_contact: Any = None) -> JobEnd:
+            mine.cancel()
+            given.append((cancel.cancelled, cancel.detached))
+            if cancel.detached:
+                raise Detached()
+            return JobEnd("cancelled")
+
+    machine = Fake("DL", runs=({"id": "p7", "program": provision.SERVER_PROGRAM, "state": "running",
+                                "params": {"owner": provision._owner() if own else "another"}},))
+    machine.attach = lambda run: Endless(RESULT)  # type: ignore[method-assign]
+    with pytest.raises(Cancelled):
+        run({"DL": machine}, ProvisionOptions(("DL",)), tmp_path, mine)
+    assert given == [(True, False) if own else (False, True)]
 
 
 def test_a_name_that_the_room_has_not_is_refused(tmp_path: Path) -> None:

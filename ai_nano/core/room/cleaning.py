@@ -123,12 +123,15 @@ def rows(plans: Sequence[Plan], ending: bool = False) -> list[Row]:
         if one.error is not None:
             found.append(Row(one.machine, "", "", "–", one.error.what))
             continue
-        going = [thing for thing in one.things if (ending or not thing.used_by) and thing.kind != "cache"]
-        students = {thing.student for thing in one.things if thing.kind != "cache"}
-        for student in sorted(students, key=lambda each: each or "\uffff"):
-            theirs = [thing for thing in going if thing.student == student and thing.kind != "older"]
-            older = [thing for thing in going if thing.student == student and thing.kind == "older"]
-            used = [thing for thing in one.used if thing.student == student]
+        by_student: dict[str | None, list[Thing]] = {}
+        for thing in one.things:
+            if thing.kind != "cache":
+                by_student.setdefault(thing.student, []).append(thing)
+        for student, things in sorted(by_student.items(), key=lambda each: each[0] or "\uffff"):
+            going = [thing for thing in things if ending or not thing.used_by]
+            theirs = [thing for thing in going if thing.kind != "older"]
+            older = [thing for thing in going if thing.kind == "older"]
+            used = [thing for thing in things if thing.used_by]
             notes = [t("clean.row.to_end" if ending else "clean.row.used", thing=thing_text(thing), who=thing.used_by[0].who)
                      for thing in used]
             if older:

@@ -27,6 +27,8 @@ GAP = 4
 DOT = 14
 NAME, NARROW, WIDE = 150, 100, 1000
 SCALE = 1000
+# More of them nobody reads, and each is a widget.
+MOST_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,10 @@ class RoomList(QFrame):
             self._dot.setPixmap(style.pixmap("dot", colour, DOT, self.devicePixelRatioF()))
 
     def show_rows(self, rows: Sequence[Row]) -> None:
-        """A row whose key was there before stays the same widget: its menu may be open."""
-        wanted = [row.key for row in rows]
+        """A row whose key was there before stays the same widget: its menu may be open. Of very many the first are shown."""
+        if len(rows) > MOST_ROWS:
+            rows = [*rows[:MOST_ROWS], Row("", t("window.turn.more", count=len(rows) - MOST_ROWS), "", menu=False)]
+        wanted = {row.key for row in rows}
         for key in [key for key in self._rows if key not in wanted]:
             gone = self._rows.pop(key)
             self._column.removeWidget(gone)
