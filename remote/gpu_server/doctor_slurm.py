@@ -86,17 +86,17 @@ def _judge(findings: Findings, nodes: List[Node], options: Dict[str, str]) -> No
     partitions = sorted({node.partition for node in nodes})
     partition, gres = options.get("partition"), options.get("gres")
     figure = ", ".join(partitions)[:120]
-    if partition and partition not in partitions:
+    wanted = partition.split(",") if partition else []
+    if not set(wanted) <= set(partitions):
         findings.bad("slurm", "doctor.slurm.partition", figure, partition=partition, known=partitions,
-                     likely=_likely(partition, partitions))
+                     likely=",".join(one if one in partitions else _likely(one, partitions) for one in wanted))
         return
-    own = [node for node in nodes if not partition or node.partition == partition]
+    own = [node for node in nodes if not wanted or node.partition in wanted]
     there = sorted({kind for node in own for kind in kinds(node.gres)})
-    wanted = re.sub(r":\d+$", "", gres) if gres else None
-    if wanted and wanted not in there:
-        count = gres[len(wanted):] if gres else ""
+    each = [] if not gres or gres.lower() in slurm.NO_GRES else gres.split(",")
+    if not {_kind(one) for one in each} <= set(there):
         findings.bad("slurm", "doctor.slurm.gres", ", ".join(there), gres=gres, known=there or ["–"],
-                     likely=_likely(wanted, there) + count if there else "")
+                     likely=",".join(_known(one, there) for one in each) if there else "")
         return
     down = sorted({node.name for node in own if DOWN.match(node.state)})
     up = sorted({node.name for node in own if not DOWN.match(node.state)})
@@ -111,6 +111,17 @@ def _judge(findings: Findings, nodes: List[Node], options: Dict[str, str]) -> No
         findings.bad("slurm", "doctor.slurm.empty")
     else:
         findings.ok("slurm", figure + ", " + str(len(up)))
+
+
+def _kind(gres: str) -> str:
+    """gpu:a100 of gpu:a100:2."""
+    return re.sub(r":\d+$", "", gres)
+
+
+def _known(gres: str, there: List[str]) -> str:
+    """This one, or the likely one in its place with the same count."""
+    kind = _kind(gres)
+    return gres if kind in there else _likely(kind, there) + gres[len(kind):]
 
 
 def _likely(wanted: str, known: List[str]) -> str:

@@ -46,7 +46,8 @@ def drained(slurm_room: SlurmRoom) -> Iterator[SlurmRoom]:
 
 @pytest.mark.root
 def test_a_slurm_that_is_well(slurm_room: SlurmRoom) -> None:
-    for options in ({}, {"partition": "room"}, {"partition": "room", "gres": "gpu:1"}, {"gres": "gpu"}):
+    for options in ({}, {"partition": "room"}, {"partition": "room", "gres": "gpu:1"}, {"gres": "gpu"}, {"gres": "none"},
+                    {"partition": "room,room"}, {"gres": "gpu:1,gpu:1"}):
         line = found(slurm_room, **options)
         assert (line["state"], line["figure"]) == ("ok", "room, 2"), (options, line)
     assert found(slurm_room, "auto")["figure"] == "room, 2"
@@ -59,6 +60,8 @@ def test_what_it_does_not_have_and_what_was_meant(slurm_room: SlurmRoom) -> None
     assert line["code"] == "doctor.slurm.partition" and line["params"]["likely"] == "room"
     line = found(slurm_room, gres="gpus:1")
     assert line["code"] == "doctor.slurm.gres" and line["params"]["likely"] == "gpu:1"
+    line = found(slurm_room, partition="room,rooms")
+    assert line["code"] == "doctor.slurm.partition" and line["params"]["likely"] == "room,room"
 
 
 @pytest.mark.root

@@ -153,6 +153,13 @@ def test_pip_goes_into_a_virtual_environment_of_the_root(config: Config) -> None
     assert mended(config, "doctor.torch.missing", venv=True)[0].command.startswith("/usr/bin/python3 -m pip install torch==")
 
 
+@pytest.mark.parametrize(("path", "word"), [("~/w.pth", "~/w.pth"), ("~/my nets/w.pth", "~/'my nets/w.pth'"),
+                                            ("/w/~/a.pth", "'/w/~/a.pth'"), ("a b.pth", "'a b.pth'")])
+def test_a_path_in_the_home_is_one(path: str, word: str, config: Config) -> None:
+    command = mended(config, "doctor.weights.missing", path=path)[0].command
+    assert f"curl -fL -o {word} https://" in command
+
+
 def test_ssh_goes_by_the_jump_host_and_is_quoted(config: Config) -> None:
     command = mended(config, "doctor.clock.skew", "nano2")[0].command
     assert shlex.split(command)[:7] == ["ssh", "-t", "-p", "22", "-J", "nano@dl.lab:2222", "o'neil@192.168.1.22"]

@@ -169,7 +169,7 @@ def mends(finding: Finding, room: Config | None, machine: MachineConfig | None, 
 
 def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None, folder: Path) -> dict[str, str]:
     """Words that are quoted already. What the config says goes before what the machine says."""
-    fields = {name: shlex.quote(text) for name, value in finding.params.items() if (text := _plain(value)) is not None}
+    fields = {name: _quoted(text) for name, value in finding.params.items() if (text := _plain(value)) is not None}
     fields |= {f"{name}*": " ".join(map(shlex.quote, text.split())) for name, value in finding.params.items()
                if (text := _plain(value)) is not None and not any(word.startswith("-") for word in text.split())}
     fields["pip"] = _pip(finding, machine, fields)
@@ -189,8 +189,13 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
         words = ["ssh", "-t", "-p", str(machine.port), *through, target]
         fields |= {"host": shlex.quote(machine.host), "port": str(machine.port), "name": shlex.quote(machine.name),
                    "login": shlex.quote(machine.login), "target": shlex.quote(target), "ssh": shlex.join(words),
-                   "root": shlex.quote(machine.root)}
+                   "root": _quoted(machine.root)}
     return fields
+
+
+def _quoted(text: str) -> str:
+    """As one word of a shell, which expands the home at its beginning."""
+    return "~/" + shlex.quote(text[2:]) if text.startswith("~/") and text != "~/" else shlex.quote(text)
 
 
 def _pip(finding: Finding, machine: MachineConfig | None, fields: Mapping[str, str]) -> str:
