@@ -46,10 +46,10 @@ class Progress(Event):
     def words(self, amounts: bool = True, pace: bool = True) -> str:
         """For example `12.3 MB of 54.0 MB  ·  140 of 600 files  ·  11.2 MB/s  ·  4 s left`; without the first part where it is
         shown otherwise, without the last two where nothing moves."""
-        of = [texts.t("window.of", done=amount(self.done, self.unit), total=amount(self.total, self.unit))] if amounts else []
+        done = amount(self.done, self.unit) if self.unit == "bytes" else f"{self.done:.0f}"
+        of = [texts.t("window.of", done=done, total=amount(self.total, self.unit))] if amounts else []
         if self.files is not None:
-            done, total = self.files
-            of.append(texts.t("window.of", done=done, total=amount(total, "files")))
+            of.append(texts.t("window.of", done=self.files[0], total=amount(self.files[1], "files")))
         if self.rate is not None and pace:
             of.append(f"{amount(self.rate, 'bytes')}/s")
         if self.eta_s is not None and pace and self.done < self.total:

@@ -160,7 +160,7 @@ def _clock(name: str, there: float) -> Finding:
     """What a line takes to come here is less than what matters."""
     skew = there - time.time()
     seconds, unit = next((size, unit) for size, unit in UNITS if abs(skew) >= 2 * size or unit == "s")
-    figure = f"{skew / seconds:+.0f} {unit}"
+    figure = f"{round(skew / seconds):+d} {unit}"
     if abs(skew) > SKEW_S:
         return Finding(name, "clock", WARNING, "doctor.clock.skew", figure, {"skew": figure.lstrip("+-"), "machine": name})
     return Finding(name, "clock", OK, None, figure)

@@ -51,6 +51,7 @@ class Outcome:
 
     prepared: tuple[Prepared, ...]
     failed: Mapping[str, AiNanoError]
+    dry: bool = False
 
     @property
     def problem(self) -> AiNanoError | None:
@@ -61,7 +62,8 @@ class Outcome:
         if len(self.failed) == 1 and not self.prepared:
             return first
         kind = MachineError if all(isinstance(one, MachineError) for one in self.failed.values()) else WorkFailed
-        return kind("provision.failed", machines=list(self.failed), prepared=[one.machine for one in self.prepared] or "–",
+        code = "provision.not_looked" if self.dry else "provision.failed"
+        return kind(code, machines=list(self.failed), prepared=[one.machine for one in self.prepared] or "–",
                     details=[f"{name}: {error.what} → {error.hint}" for name, error in self.failed.items()])
 
 
@@ -88,7 +90,7 @@ def provision(config: Config, open_machine: Open, cache: Path, options: Provisio
     cancel.check()
     names = [machine.name for machine in chosen]
     return Outcome(tuple(prepared[name] for name in names if name in prepared),
-                   {name: failed[name] for name in names if name in failed})
+                   {name: failed[name] for name in names if name in failed}, options.dry)
 
 
 def _chosen(config: Config, options: ProvisionOptions) -> Sequence[ServerConfig | NanoConfig]:

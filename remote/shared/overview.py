@@ -5,6 +5,7 @@ that runs hears of it.
 """
 
 import os
+import shutil
 import time
 from typing import Any, Dict, List, Optional
 
@@ -39,7 +40,9 @@ def look(runs: Runs) -> List[Dict[str, Any]]:
 
 
 def _slots(folders: List[RunFolder]) -> Dict[str, str]:
-    """By run, which of this machine's GPUs a training has (`scheduler: direct`), counted from 0."""
+    """By run, which of this machine's GPUs a training has (`scheduler: direct`), counted from 0; nothing without any."""
+    if shutil.which(gpus.NVIDIA_SMI[0]) is None:
+        return {}
     queues = set()
     for folder in folders:
         schedule = (folder.spec() or {}).get("schedule")

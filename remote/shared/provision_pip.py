@@ -48,12 +48,20 @@ class Pip:
         self._work = place / "tmp"
 
     def has_registry(self, pip: List[str]) -> bool:
-        """Whether pip, configured as it is on this machine, gets something. Bounded: a firewall that is silent is a no."""
+        """Whether pip, configured as it is on this machine, gets something. Bounded: a firewall that is silent is a no.
+
+        Raises Failure provision.disk_full: without room nothing comes, whoever would send it.
+        """
         self._renew()
         target = self._work / "probe"
+        lines: List[str] = []
         try:
             words = pip + ["download", "--no-deps", "--dest", str(target)] + list(PROBE_OPTIONS) + [PROBE]
-            return self._call(words, PROBE_S, []) == 0
+            code = self._call(words, PROBE_S, lines)
+            failure = self._failure(code, lines)
+            if code != 0 and failure.code == "provision.disk_full":
+                raise failure
+            return code == 0
         finally:
             shutil.rmtree(str(self._work), ignore_errors=True)
 

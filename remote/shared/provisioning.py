@@ -22,6 +22,8 @@ from shared.wire import FULL, Failure, Run
 
 STEPS = ("folders", "look", "packages", "environment", "proof", "rest")
 LOCK_LOOK_S = 0.5
+# PyTorch for the processor alone takes more; asked before gigabytes are downloaded for nothing.
+LEAST_FOR_TORCH = 1 << 30
 # Into which nobody but the login writes: programs are run from there.
 FOLDERS = ("", "models", ".ai_nano")
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -207,6 +209,8 @@ class Provisioning:
         """What has to come from the laptop first: pip, or the packages' wheels where no registry is reached."""
         self.step("packages")
         sent, has_pip, wheel = self._wishes.wheels, pips.has_pip(python), pips.wheel_of_pip(python, self._wishes.wheels)
+        if packages.TORCH in plan.names and shutil.disk_usage(str(self._run.root)).free < LEAST_FOR_TORCH:
+            raise Failure("provision.disk_full", path=str(self._run.root))
         needs_pip = not has_pip and wheel is None
         needs_wheels = sent is None and not self._wishes.registry
         if not needs_pip and not needs_wheels and sent is None:

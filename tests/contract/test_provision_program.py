@@ -272,6 +272,8 @@ def test_a_full_disk_is_named_and_taken_up(tmp_path: Path, python: Path, wheels:
     try:
         lines = ["onnx>=1.16"]
         assert account.fail(lines, wheels=wheels)["code"] == "provision.disk_full"
+        # Said before the laptop downloads what then has no room.
+        assert account.fail(["torch>=99"], registry=False)["code"] == "provision.disk_full"
         assert not (account.root / "venv").exists()
         subprocess.run(["mount", "-o", "remount,size=80m", str(account.root)], check=True)
         assert account.provision(lines, wheels=wheels)["packages"]["onnx"] == "1.20.0"

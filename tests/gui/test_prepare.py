@@ -79,7 +79,7 @@ def test_how_far_it_is_and_what_needs_root(tmp_path: Path, machine: Machine, qap
         open_dialog(user)
         user.click("This computer brings the packages")
         user.click("Prepare", nth=1)
-        user.wait_for("Packages installed: 4 packages of 11 packages", 20)
+        user.wait_for("Packages installed: 4 of 11 packages", 20)
         assert not machine.options[0].registry and machine.options[0].machines == ("DL",)
         machine.go_on.set()
         user.wait_for(re.compile(r"^DL is prepared\."), 20)
@@ -105,11 +105,11 @@ def test_stopping_and_closing_are_two_things(tmp_path: Path, machine: Machine) -
     with window(opening(tmp_path)), User() as user:
         open_dialog(user)
         user.click("Prepare", nth=1)
-        user.wait_for("Packages installed: 4 packages of 11 packages", 20)
+        user.wait_for("Packages installed: 4 of 11 packages", 20)
         user.click("Stop")
         user.wait_for("Stopped. What is done stays; prepare it again, and it goes on.", 20)
         user.click("Prepare", nth=1)
-        user.wait_for("Packages installed: 4 packages of 11 packages", 20)
+        user.wait_for("Packages installed: 4 of 11 packages", 20)
         user.click("Close")
         user.wait_for("The machines of the room")
     assert machine.ends == ["detached"]

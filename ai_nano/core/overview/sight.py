@@ -92,7 +92,9 @@ class Work:
         if self.position is None:
             return t("room.waits")
         told = {"position": self.position, "time": "" if self.wait_s is None else duration(round(self.wait_s))}
-        return t("room.place" if self.wait_s is None else "room.place_in", **told)
+        # A Nano's turn ends by the clock, a training when it is done.
+        code = "room.place_about" if wire.step_of({"program": self.program}) == "train" else "room.place_in"
+        return t("room.place" if self.wait_s is None else code, **told)
 
     @property
     def why(self) -> str:
