@@ -20,6 +20,7 @@ from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Done, Left, Plan, Receipt, Scope
 from ai_nano.core.room.inventory import Thing
 from ai_nano.core.texts import known
+from ai_nano.core.unexpected import explained
 
 RECEIPTS = "receipts"
 # What is running may take its files with it in the moment in which it ends; so often is removed and looked again.
@@ -104,8 +105,8 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
         there = {(one.kind, one.name) for one in done.remaining or ()}
         others = [left for left in done.left if (left.thing.kind, left.thing.name) in there - already]
         return replace(done, left=(*used, *others))
-    except AiNanoError as error:
-        return replace(done, error=error)
+    except Exception as error:  # whatever one machine makes us stumble over, the receipt of all the others is made
+        return replace(done, error=explained(error))
 
 
 def _kept(thing: Thing, scope: Scope) -> bool:
@@ -130,7 +131,7 @@ def _told(done: Done, things: Sequence[Thing], answer: Message, machine: str) ->
     removed, left, files, size = list(done.removed), [], done.files, done.bytes
     with answers.reading(machine):
         for raw in answers.objects(answer, "things", inventory.MOST_THINGS):
-            thing = asked.get((raw.get("kind"), raw.get("name")))  # type: ignore[arg-type]
+            thing = asked.get((answers.choice(raw, "kind", inventory.KINDS), inventory.name_of(raw)))
             if thing is None:
                 raise Nonsense("name")
             gone, freed = answers.count(raw, "files"), answers.count(raw, "bytes")

@@ -118,6 +118,16 @@ def test_what_the_machine_does_not_let_go_is_named(lab: FakeLab) -> None:
     assert {left.thing.name: left.code for left in server.left} == {"m-001": "clean.left.refused", "m-002": "clean.left.in_use"}
 
 
+@pytest.mark.parametrize(("answer", "code"), [
+    ({"things": [{"kind": "model", "name": [], "files": 1, "bytes": 1}]}, "machine.nonsense"),
+    ({"things": [{"kind": {}, "name": "m-001", "files": 1, "bytes": 1}]}, "machine.nonsense"), (None, "program.unexpected")])
+def test_a_machine_whose_answer_makes_no_sense_leaves_the_others_their_receipt(
+        lab: FakeLab, monkeypatch: pytest.MonkeyPatch, answer: Any, code: str) -> None:
+    monkeypatch.setattr(lab.server, "remove", lambda *_words: answer)
+    server, nano = receipt(lab).machines
+    assert server.error is not None and server.error.code == code and nano.clean
+
+
 @pytest.mark.parametrize("language", texts.languages())
 def test_every_line_of_a_receipt_is_in_both_languages(lab: FakeLab, language: str) -> None:
     texts.set_language(language)
