@@ -145,15 +145,21 @@ def _told(done: Done, things: Sequence[Thing], answer: Message, machine: str) ->
 
 
 def keep(receipt: Receipt, folder: Path) -> tuple[Path, Path]:
-    """As JSON and as text below the person's data folder, for its owner's eyes only: it names students."""
+    """As JSON and as text below the person's data folder, for its owner's eyes only: it names students.
+
+    Raises `clean.not_kept` with the exit code of what was in the way.
+    """
     place = folder / RECEIPTS
     stem = f"clean-{receipt.at.replace(':', '').replace('-', '')}-{os.getpid()}"
-    with storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        as_json, as_text = place / f"{stem}.json", place / f"{stem}.txt"
-        document = json.dumps(receipt.to_json(), ensure_ascii=False, indent=1) + "\n"
-        write_atomically(as_json, document.encode("utf-8"), mode=0o600)
-        write_atomically(as_text, receipt.text.encode("utf-8"), mode=0o600)
+    try:
+        with storage_errors(place):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            as_json, as_text = place / f"{stem}.json", place / f"{stem}.txt"
+            document = json.dumps(receipt.to_json(), ensure_ascii=False, indent=1) + "\n"
+            write_atomically(as_json, document.encode("utf-8"), mode=0o600)
+            write_atomically(as_text, receipt.text.encode("utf-8"), mode=0o600)
+    except AiNanoError as error:
+        raise type(error)("clean.not_kept", folder=place, problem=error.what) from error
     return as_json, as_text
 
 

@@ -149,7 +149,8 @@ class Said:
 
 def run(lab: FakeLab, *words: str) -> int:
     args = get_parser().parse_args(["clean", *words])
-    args.yes = "--yes" in words
+    for name in ("yes", "json", "quiet"):
+        setattr(args, name, f"--{name}" in words)
     return command(args, lab, JsonConsole())  # type: ignore[arg-type]
 
 
@@ -167,6 +168,20 @@ def test_on_the_terminal(lab: FakeLab, capsys: pytest.CaptureFixture[str]) -> No
     assert run(lab, "--yes") == 0
     *_, result = Said(capsys).lines()
     assert result["ok"] and result["receipt"]["machines"][1]["clean"] and Path(result["file"]).exists()
+
+
+def test_a_receipt_that_cannot_be_kept_is_on_the_screen_all_the_same(
+        lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.data_folder.write_text("no folder")
+    said: list[str] = []
+    monkeypatch.setattr(JsonConsole, "say", lambda _console, text: said.append(text))
+    with pytest.raises(WorkFailed) as failed:
+        run(lab, "--yes")
+    assert failed.value.code == "clean.not_kept" and failed.value.exit_code == 1 and not failed.value.details
+    assert "removed: m-001" in said[-1] and str(lab.data_folder) in failed.value.why
+    with pytest.raises(WorkFailed) as unseen:
+        run(lab, "--yes", "--json")
+    assert any("m-002" in line for line in unseen.value.details)
 
 
 def test_a_machine_that_is_away_and_one_that_refuses_end_differently(lab: FakeLab) -> None:
