@@ -2,22 +2,23 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ai_nano.core import answers, runs
-from ai_nano.core.answers import Message, Nonsense, optional
+from ai_nano.core.answers import Message, Nonsense, optional, shown
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, BadInput
+from ai_nano.core.errors import AiNanoError, BadInput, WorkFailed
 from ai_nano.core.files import storage_errors, write_atomically
 from ai_nano.core.nano import boards
 from ai_nano.core.ports import Lab, Machine
 from ai_nano.core.project import ident
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Done, Left, Plan, Receipt, Scope
+from ai_nano.core.room.ended import whose
 from ai_nano.core.room.inventory import Thing
 from ai_nano.core.texts import known
 from ai_nano.core.unexpected import explained
@@ -81,8 +82,10 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
         return done
     try:
         cancel.check()
+        unended: dict[str, WorkFailed] = {}
         if end:
-            done = replace(done, ended=tuple(_end(machine, plan)))
+            ended, unended = _end(machine, plan, scope.me)
+            done = replace(done, ended=tuple(ended))
         things: Sequence[Thing] = plan.things if end else plan.free
         for attempt in range(ROUNDS):
             if things:
@@ -99,8 +102,7 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
             things = [one for one in remaining if not one.used_by and (one.kind, one.name) in asked]
             if not things or attempt == ROUNDS - 1:
                 break
-        used = [Left(one, "clean.left.in_use", {"who": one.used_by[0].who, "program": one.used_by[0].program})
-                for one in done.remaining or () if one.used_by]
+        used = [_used(one, unended) for one in done.remaining or () if one.used_by]
         already = {(left.thing.kind, left.thing.name) for left in used}
         there = {(one.kind, one.name) for one in done.remaining or ()}
         others = [left for left in done.left if (left.thing.kind, left.thing.name) in there - already]
@@ -114,16 +116,30 @@ def _kept(thing: Thing, scope: Scope) -> bool:
     return thing.kind == "cache" or (scope.keep_models and thing.kind == "model" and not thing.used_by)
 
 
-def _end(machine: Machine, plan: Plan) -> list[str]:
-    """Ends what uses the things: runs with their group of processes, and what starts at boot."""
-    ended = []
-    for run in dict.fromkeys(user.run for thing in plan.used for user in thing.used_by if user.run is not None):
-        if machine.attach(run).cancel():
-            ended.append(run)
+def _used(thing: Thing, unended: Mapping[str, WorkFailed]) -> Left:
+    for user in thing.used_by:
+        if user.run is not None and user.run in unended:
+            return Left(thing, "clean.left.not_ended",
+                        {"who": user.who, "run": shown(user.run), "problem": unended[user.run].what})
+    return Left(thing, "clean.left.in_use", {"who": thing.used_by[0].who, "program": thing.used_by[0].program})
+
+
+def _end(machine: Machine, plan: Plan, me: str) -> tuple[list[str], dict[str, WorkFailed]]:
+    """Ends what uses the things, and what could not be ended: runs with their group of processes, and what starts at boot."""
+    ended: list[str] = []
+    unended: dict[str, WorkFailed] = {}
+    users = {user.run: user for thing in plan.used for user in thing.used_by if user.run is not None}
+    for run, user in users.items():
+        try:
+            if machine.attach(run).cancel(whose(me, user.student)):
+                ended.append(run)
+        except WorkFailed as error:
+            if error.code != "run.missing":  # it has ended, and somebody has removed its log since the plan was made
+                unended[run] = error
     if any(user.program == "autostart" for thing in plan.used for user in thing.used_by):
         boards.autostart_off(machine)
         ended.append("autostart")
-    return ended
+    return ended, unended
 
 
 def _told(done: Done, things: Sequence[Thing], answer: Message, machine: str) -> Done:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeLab
+from fakes import FakeJob, FakeLab
 
 from ai_nano.cli.clean import clean as command
 from ai_nano.cli.console import JsonConsole
@@ -17,6 +17,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, Cancelled, MachineError, WorkFailed
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Scope
+from ai_nano.core.room.ended import By
 from ai_nano.core.room.inventory import Thing, User
 from ai_nano.steps import clean as step
 
@@ -92,10 +93,10 @@ def lab(tmp_path: Path) -> FakeLab:
     return lab
 
 
-def receipt(lab: FakeLab) -> cleaning.Receipt:
-    scope = step.scope_of(lab)  # type: ignore[arg-type]
+def receipt(lab: FakeLab, end: bool = False, student: str | None = None) -> cleaning.Receipt:
+    scope = step.scope_of(lab, student)  # type: ignore[arg-type]
     plans = step.look(step.machines(lab), scope)  # type: ignore[arg-type]
-    return step.clean(lab, plans, scope, False, lambda *told: None, CancelToken())  # type: ignore[arg-type]
+    return step.clean(lab, plans, scope, end, lambda *told: None, CancelToken())  # type: ignore[arg-type]
 
 
 def test_a_receipt_is_kept_in_words_and_as_json_for_its_owner_alone(lab: FakeLab, tmp_path: Path) -> None:
@@ -126,6 +127,30 @@ def test_a_machine_whose_answer_makes_no_sense_leaves_the_others_their_receipt(
     monkeypatch.setattr(lab.server, "remove", lambda *_words: answer)
     server, nano = receipt(lab).machines
     assert server.error is not None and server.error.code == code and nano.clean
+
+
+@pytest.mark.parametrize(("problem", "left"), [
+    (None, "clean.left.in_use"), (WorkFailed("run.missing", id="run-1", machine="DL"), "clean.left.in_use"),
+    (WorkFailed("job.not_cancelled", machine="DL", run="run-1"), "clean.left.not_ended")])
+def test_a_run_that_cannot_be_ended_keeps_nothing_else_from_going(
+        lab: FakeLab, monkeypatch: pytest.MonkeyPatch, problem: WorkFailed | None, left: str) -> None:
+    """Whoever ends another student's run is named to that student."""
+    named: list[By | None] = []
+
+    def cancel(job: FakeJob, by: By | None = None) -> bool:
+        named.append(by)
+        if problem is not None:
+            raise problem
+        return True
+
+    monkeypatch.setattr(FakeJob, "cancel", cancel)
+    lab.server.stubborn = ("m-002",)
+    made = receipt(lab, end=True, student="ada")
+    server = made.machines[0]
+    assert server.error is None and [one.name for one in server.removed] == ["m-001", "x-001"]
+    assert [(one.thing.name, one.code) for one in server.left] == [("m-002", left)]
+    assert server.ended == (() if problem else ("run-1",)) and named == [By("ada@lab")]
+    assert bool(made.failed) == (left == "clean.left.not_ended")
 
 
 @pytest.mark.parametrize("language", texts.languages())
