@@ -41,13 +41,20 @@ class Users:
     """Who uses which model now: runs that have not ended, and what starts at boot."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._models = root / "models"
         self.runs = Runs(root)
-        self.boot = read(root / HIDDEN / "autostart" / "autostart.json")
+        self.boot: Optional[Thing] = None
         self.running: Dict[str, Thing] = {}
         self.folders: Dict[str, Thing] = {}
         self.of_model: Dict[str, List[Thing]] = {}
+        self.take_up()
+
+    def take_up(self) -> None:
+        """Who has come since the last time: one listing. Who has ended since is still told."""
         for name in _names(self.runs.path):
+            if name in self.folders:
+                continue
             folder = RunFolder(self.runs.path / name)
             spec = folder.spec() or {}
             self.folders[name] = spec
@@ -56,8 +63,10 @@ class Users:
             user = {"run": name, "student": _text(spec.get("student")), "program": _text(spec.get("program"))}
             self.running[name] = user
             self._note(spec.get("params"), user)
-        if self.boot is not None:
-            self._note(self.boot.get("params"), self.at_boot())
+        boot = read(self._root / HIDDEN / "autostart" / "autostart.json")
+        if boot is not None and boot != self.boot:
+            self.boot = boot
+            self._note(boot.get("params"), self.at_boot())
 
     def at_boot(self) -> Thing:
         """What starts at boot, as a user of its model."""
