@@ -74,14 +74,14 @@ class Users:
 
     def _note(self, params: Any, user: Thing) -> None:
         params = params if isinstance(params, dict) else {}
-        for name in (params.get("model"), _model_in(params.get("model_dir"), self._models),
-                     _model_in(params.get("camera"), self._models)):
+        paths = [_model_in(params.get(key), self._models) for key in ("model_dir", "camera", "wheels")]
+        for name in [params.get("model")] + paths:
             if isinstance(name, str):
                 self.of_model.setdefault(name, []).append(user)
 
 
 def _model_in(path: Any, models: Path) -> Optional[str]:
-    """The model's name in a path below the models: a model's folder, or images in it that are classified."""
+    """The model's name in a path below the models: its folder, images in it that are classified, wheels that were sent."""
     if not isinstance(path, str):
         return None
     path, folder = os.path.realpath(path), os.path.realpath(str(models)) + os.sep

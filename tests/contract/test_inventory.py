@@ -126,6 +126,16 @@ def test_a_training_that_has_just_begun_keeps_its_model(tmp_path: Path, monkeypa
     assert os.listdir(model.parent) == ["a-001"]
 
 
+def test_wheels_that_a_provisioning_installs_from_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = put(tmp_path / "models" / "wheels-0123456789abcdef", None, {"wheels/torch.whl": b"x"})
+    monkeypatch.setattr(RunFolder, "state", lambda _folder: "running")
+    Runs(tmp_path).create({"id": "provision", "program": "gpu_server/provision.py", "student": "eve",
+                           "params": {"wheels": str(sent / "wheels")}})
+    [told] = removal.Removal(tmp_path, False).carry_out([{"kind": "model", "name": sent.name}])
+    assert (told["left"], told["params"]) == ("clean.left.in_use", {"who": "eve", "program": "gpu_server/provision.py"})
+    assert (sent / "wheels" / "torch.whl").exists()
+
+
 def test_no_link_is_followed(machine: Machine, tmp_path: Path) -> None:
     outside = put(tmp_path / "outside", None)
     models = machine.root / "models"
