@@ -11,13 +11,14 @@ from pathlib import Path
 from ai_nano.core import answers, runs
 from ai_nano.core.answers import Message, Nonsense, optional, shown
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, BadInput, WorkFailed
+from ai_nano.core.errors import AiNanoError, BadInput, ConfigError, WorkFailed
 from ai_nano.core.files import storage_errors, write_atomically
 from ai_nano.core.nano import boards
 from ai_nano.core.ports import Lab, Machine
 from ai_nano.core.project import ident
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Done, Left, Plan, Receipt, Scope
+from ai_nano.core.room.config import FILE_NAME
 from ai_nano.core.room.ended import whose
 from ai_nano.core.room.inventory import Thing
 from ai_nano.core.texts import known
@@ -33,7 +34,10 @@ Answer = tuple[str, list[Thing] | AiNanoError]
 
 
 def machines(lab: Lab, wanted: Sequence[str] = ()) -> list[Machine]:
-    """Those of these names; without names all of the room. BadInput for a name that no machine has."""
+    """Those of these names; without names all of the room. BadInput for a name that no machine has, and
+    ConfigError `config.empty` for a room without machines."""
+    if not lab.config.machines:
+        raise ConfigError("config.empty", file=lab.config.path or FILE_NAME)
     found = runs.machines(lab)
     names = [one.name for one in found]
     if unknown := [name for name in wanted if name not in names]:
@@ -43,7 +47,7 @@ def machines(lab: Lab, wanted: Sequence[str] = ()) -> list[Machine]:
 
 def ask(asked: Sequence[Machine]) -> list[Answer]:
     """What of whom lies on these machines, or why one does not say; all side by side. Nothing is changed."""
-    with ThreadPoolExecutor(len(asked)) as pool:
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
         return list(pool.map(_ask, asked))
 
 

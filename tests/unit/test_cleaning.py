@@ -17,6 +17,7 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, Cancelled, MachineError, WorkFailed
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Scope
+from ai_nano.core.room.config import nowhere
 from ai_nano.core.room.ended import By
 from ai_nano.core.room.inventory import Thing, User
 from ai_nano.steps import clean as step
@@ -223,6 +224,13 @@ def test_a_machine_that_is_away_and_one_that_refuses_end_differently(lab: FakeLa
     with pytest.raises(MachineError) as nobody:
         run(lab, "--yes")
     assert nobody.value.code == "machine.silent"
+
+
+def test_a_room_without_machines(lab: FakeLab) -> None:
+    lab.config = nowhere()
+    with pytest.raises(BadInput) as empty:
+        step.machines(lab)  # type: ignore[arg-type]
+    assert empty.value.code == "config.empty" and step.ask([]) == []
 
 
 def test_a_machine_that_is_not_of_the_room(lab: FakeLab) -> None:
