@@ -6,7 +6,7 @@ from dataclasses import asdict
 from ai_nano.cli.console import Console
 from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import wait
-from ai_nano.core.errors import BadInput, Cancelled, MachineError, WorkFailed
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, MachineError, WorkFailed
 from ai_nano.core.events import Log
 from ai_nano.core.figures import amount
 from ai_nano.core.room import cleaning, inventory
@@ -40,8 +40,13 @@ def clean(args: argparse.Namespace, lab: Lab, console: Console) -> int:
         console.emit(Log("clean.progress", {"files": files, "amount": amount(size, "bytes")}, machine=machine))
 
     receipt = wait(lambda cancel: step.clean(lab, plans, scope, args.end, progress, cancel))
-    as_json, as_text = step.keep(receipt, lab.data_folder)
     console.say(receipt.text)
+    try:
+        as_json, as_text = step.keep(receipt, lab.data_folder)
+    except AiNanoError as error:
+        if args.json or args.quiet:
+            error.details = receipt.text.splitlines()  # nothing else has said it
+        raise
     console.emit(Log("clean.kept", {"file": as_text}))
     _raise_what_failed(receipt, str(as_text))
     console.result({"step": "clean", "receipt": receipt.to_json(), "file": str(as_json)}, "")

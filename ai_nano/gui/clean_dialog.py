@@ -1,6 +1,7 @@
 """Clean up: what of whom lies on the machines of the room, what of it is to go, and the receipt afterwards."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from PyQt5.QtCore import Qt, QTimer
@@ -20,6 +21,7 @@ from PyQt5.QtWidgets import (
 )
 
 from ai_nano.core.cancel import CancelToken
+from ai_nano.core.errors import AiNanoError
 from ai_nano.core.figures import amount
 from ai_nano.core.room import cleaning
 from ai_nano.core.room.cleaning import Plan, Receipt, Row, Scope
@@ -199,15 +201,19 @@ class CleanDialog(QDialog):
             return
         self._cancel, self._gone = CancelToken(), {}
 
-        def work() -> tuple[Receipt, str]:
+        def work() -> tuple[Receipt, Path | AiNanoError]:
             receipt = clean.clean(lab, plans, scope, end, self._note_progress, self._cancel)
-            return receipt, str(clean.keep(receipt, lab.data_folder)[1])
+            try:
+                return receipt, clean.keep(receipt, lab.data_folder)[1]
+            except AiNanoError as error:
+                return receipt, error
 
-        def done(made: tuple[Receipt, str]) -> None:
-            self._receipt, file = made
+        def done(made: tuple[Receipt, Path | AiNanoError]) -> None:
+            self._receipt, kept = made
             self._text.setPlainText(self._receipt.text)
+            self._kept.setText(t("clean.kept", file=kept) if isinstance(kept, Path) else "")
             self._draw()
-            self._kept.setText(t("clean.kept", file=file))
+            self._problem.show_error(kept if isinstance(kept, AiNanoError) else None)
 
         def remove() -> None:
             self._removing = True
@@ -256,7 +262,7 @@ class CleanDialog(QDialog):
         if not words and self._found and not over:
             words = t("window.clean.total", amount=cleaning.how_much(going)) if going else t("window.clean.none")
         self._note.setText(words)
-        self._kept.setVisible(over)
+        self._kept.setVisible(over and bool(self._kept.text()))
         self._copy.setVisible(over)
         self._remove.setVisible(not over and not self._removing)
         self._stop.setVisible(self._removing)

@@ -2,24 +2,27 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ai_nano.core import answers, runs
-from ai_nano.core.answers import Message, Nonsense, optional
+from ai_nano.core.answers import Message, Nonsense, optional, shown
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import AiNanoError, BadInput
+from ai_nano.core.errors import AiNanoError, BadInput, ConfigError, WorkFailed
 from ai_nano.core.files import storage_errors, write_atomically
 from ai_nano.core.nano import boards
 from ai_nano.core.ports import Lab, Machine
 from ai_nano.core.project import ident
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Done, Left, Plan, Receipt, Scope
+from ai_nano.core.room.config import FILE_NAME
+from ai_nano.core.room.ended import whose
 from ai_nano.core.room.inventory import Thing
 from ai_nano.core.texts import known
+from ai_nano.core.unexpected import explained
 
 RECEIPTS = "receipts"
 # What is running may take its files with it in the moment in which it ends; so often is removed and looked again.
@@ -31,7 +34,10 @@ Answer = tuple[str, list[Thing] | AiNanoError]
 
 
 def machines(lab: Lab, wanted: Sequence[str] = ()) -> list[Machine]:
-    """Those of these names; without names all of the room. BadInput for a name that no machine has."""
+    """Those of these names; without names all of the room. BadInput for a name that no machine has, and
+    ConfigError `config.empty` for a room without machines."""
+    if not lab.config.machines:
+        raise ConfigError("config.empty", file=lab.config.path or FILE_NAME)
     found = runs.machines(lab)
     names = [one.name for one in found]
     if unknown := [name for name in wanted if name not in names]:
@@ -41,7 +47,7 @@ def machines(lab: Lab, wanted: Sequence[str] = ()) -> list[Machine]:
 
 def ask(asked: Sequence[Machine]) -> list[Answer]:
     """What of whom lies on these machines, or why one does not say; all side by side. Nothing is changed."""
-    with ThreadPoolExecutor(len(asked)) as pool:
+    with ThreadPoolExecutor(max(1, len(asked))) as pool:
         return list(pool.map(_ask, asked))
 
 
@@ -80,8 +86,10 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
         return done
     try:
         cancel.check()
+        unended: dict[str, WorkFailed] = {}
         if end:
-            done = replace(done, ended=tuple(_end(machine, plan)))
+            ended, unended = _end(machine, plan, scope.me)
+            done = replace(done, ended=tuple(ended))
         things: Sequence[Thing] = plan.things if end else plan.free
         for attempt in range(ROUNDS):
             if things:
@@ -98,14 +106,13 @@ def _clean(machine: Machine, plan: Plan, scope: Scope, end: bool, progress: Prog
             things = [one for one in remaining if not one.used_by and (one.kind, one.name) in asked]
             if not things or attempt == ROUNDS - 1:
                 break
-        used = [Left(one, "clean.left.in_use", {"who": one.used_by[0].who, "program": one.used_by[0].program})
-                for one in done.remaining or () if one.used_by]
+        used = [_used(one, unended) for one in done.remaining or () if one.used_by]
         already = {(left.thing.kind, left.thing.name) for left in used}
         there = {(one.kind, one.name) for one in done.remaining or ()}
         others = [left for left in done.left if (left.thing.kind, left.thing.name) in there - already]
         return replace(done, left=(*used, *others))
-    except AiNanoError as error:
-        return replace(done, error=error)
+    except Exception as error:  # whatever one machine makes us stumble over, the receipt of all the others is made
+        return replace(done, error=explained(error))
 
 
 def _kept(thing: Thing, scope: Scope) -> bool:
@@ -113,16 +120,30 @@ def _kept(thing: Thing, scope: Scope) -> bool:
     return thing.kind == "cache" or (scope.keep_models and thing.kind == "model" and not thing.used_by)
 
 
-def _end(machine: Machine, plan: Plan) -> list[str]:
-    """Ends what uses the things: runs with their group of processes, and what starts at boot."""
-    ended = []
-    for run in dict.fromkeys(user.run for thing in plan.used for user in thing.used_by if user.run is not None):
-        if machine.attach(run).cancel():
-            ended.append(run)
+def _used(thing: Thing, unended: Mapping[str, WorkFailed]) -> Left:
+    for user in thing.used_by:
+        if user.run is not None and user.run in unended:
+            return Left(thing, "clean.left.not_ended",
+                        {"who": user.who, "run": shown(user.run), "problem": unended[user.run].what})
+    return Left(thing, "clean.left.in_use", {"who": thing.used_by[0].who, "program": thing.used_by[0].program})
+
+
+def _end(machine: Machine, plan: Plan, me: str) -> tuple[list[str], dict[str, WorkFailed]]:
+    """Ends what uses the things, and what could not be ended: runs with their group of processes, and what starts at boot."""
+    ended: list[str] = []
+    unended: dict[str, WorkFailed] = {}
+    users = {user.run: user for thing in plan.used for user in thing.used_by if user.run is not None}
+    for run, user in users.items():
+        try:
+            if machine.attach(run).cancel(whose(me, user.student)):
+                ended.append(run)
+        except WorkFailed as error:
+            if error.code != "run.missing":  # it has ended, and somebody has removed its log since the plan was made
+                unended[run] = error
     if any(user.program == "autostart" for thing in plan.used for user in thing.used_by):
         boards.autostart_off(machine)
         ended.append("autostart")
-    return ended
+    return ended, unended
 
 
 def _told(done: Done, things: Sequence[Thing], answer: Message, machine: str) -> Done:
@@ -130,7 +151,7 @@ def _told(done: Done, things: Sequence[Thing], answer: Message, machine: str) ->
     removed, left, files, size = list(done.removed), [], done.files, done.bytes
     with answers.reading(machine):
         for raw in answers.objects(answer, "things", inventory.MOST_THINGS):
-            thing = asked.get((raw.get("kind"), raw.get("name")))  # type: ignore[arg-type]
+            thing = asked.get((answers.choice(raw, "kind", inventory.KINDS), inventory.name_of(raw)))
             if thing is None:
                 raise Nonsense("name")
             gone, freed = answers.count(raw, "files"), answers.count(raw, "bytes")
@@ -144,15 +165,21 @@ def _told(done: Done, things: Sequence[Thing], answer: Message, machine: str) ->
 
 
 def keep(receipt: Receipt, folder: Path) -> tuple[Path, Path]:
-    """As JSON and as text below the person's data folder, for its owner's eyes only: it names students."""
+    """As JSON and as text below the person's data folder, for its owner's eyes only: it names students.
+
+    Raises `clean.not_kept` with the exit code of what was in the way.
+    """
     place = folder / RECEIPTS
     stem = f"clean-{receipt.at.replace(':', '').replace('-', '')}-{os.getpid()}"
-    with storage_errors(place):
-        place.mkdir(parents=True, exist_ok=True, mode=0o700)
-        as_json, as_text = place / f"{stem}.json", place / f"{stem}.txt"
-        document = json.dumps(receipt.to_json(), ensure_ascii=False, indent=1) + "\n"
-        write_atomically(as_json, document.encode("utf-8"), mode=0o600)
-        write_atomically(as_text, receipt.text.encode("utf-8"), mode=0o600)
+    try:
+        with storage_errors(place):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            as_json, as_text = place / f"{stem}.json", place / f"{stem}.txt"
+            document = json.dumps(receipt.to_json(), ensure_ascii=False, indent=1) + "\n"
+            write_atomically(as_json, document.encode("utf-8"), mode=0o600)
+            write_atomically(as_text, receipt.text.encode("utf-8"), mode=0o600)
+    except AiNanoError as error:
+        raise type(error)("clean.not_kept", folder=place, problem=error.what) from error
     return as_json, as_text
 
 

@@ -13,12 +13,12 @@ from ai_nano import resources
 from ai_nano.core import wire
 from ai_nano.core.answers import shown
 from ai_nano.core.cancel import CancelToken, OnlookersToken
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, Detached, MachineError, WorkFailed
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ConfigError, Detached, MachineError, WorkFailed
 from ai_nano.core.events import Event, Listener, Log, Progress
 from ai_nano.core.ports import Machine, Parcel, Upload
 from ai_nano.core.provisioned import Prepared, Wants
 from ai_nano.core.provisioned import read as read_result
-from ai_nano.core.room.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.room.config import FILE_NAME, Config, NanoConfig, ServerConfig
 from ai_nano.steps import wheels
 from ai_nano.steps.upload import contact, progress
 
@@ -69,7 +69,10 @@ class Outcome:
 
 def provision(config: Config, open_machine: Open, cache: Path, options: ProvisionOptions, emit: Listener,
               cancel: CancelToken) -> Outcome:
-    """All machines side by side; one that fails holds up no other. BadInput for a name that the room has not; Cancelled."""
+    """All machines side by side; one that fails holds up no other.
+
+    BadInput for a name that the room has not; ConfigError `config.empty` for a room without machines; Cancelled.
+    """
     chosen = _chosen(config, options)
     prepared: dict[str, Prepared] = {}
     failed: dict[str, AiNanoError] = {}
@@ -95,6 +98,8 @@ def provision(config: Config, open_machine: Open, cache: Path, options: Provisio
 
 def _chosen(config: Config, options: ProvisionOptions) -> Sequence[ServerConfig | NanoConfig]:
     machines = config.machines
+    if not machines:
+        raise ConfigError("config.empty", file=config.path or FILE_NAME)
     known = [machine.name for machine in machines]
     for name in options.machines:
         if name not in known:

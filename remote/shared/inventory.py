@@ -41,13 +41,20 @@ class Users:
     """Who uses which model now: runs that have not ended, and what starts at boot."""
 
     def __init__(self, root: Path) -> None:
+        self._root = root
         self._models = root / "models"
         self.runs = Runs(root)
-        self.boot = read(root / HIDDEN / "autostart" / "autostart.json")
+        self.boot: Optional[Thing] = None
         self.running: Dict[str, Thing] = {}
         self.folders: Dict[str, Thing] = {}
         self.of_model: Dict[str, List[Thing]] = {}
+        self.take_up()
+
+    def take_up(self) -> None:
+        """Who has come since the last time: one listing. Who has ended since is still told."""
         for name in _names(self.runs.path):
+            if name in self.folders:
+                continue
             folder = RunFolder(self.runs.path / name)
             spec = folder.spec() or {}
             self.folders[name] = spec
@@ -56,8 +63,10 @@ class Users:
             user = {"run": name, "student": _text(spec.get("student")), "program": _text(spec.get("program"))}
             self.running[name] = user
             self._note(spec.get("params"), user)
-        if self.boot is not None:
-            self._note(self.boot.get("params"), self.at_boot())
+        boot = read(self._root / HIDDEN / "autostart" / "autostart.json")
+        if boot is not None and boot != self.boot:
+            self.boot = boot
+            self._note(boot.get("params"), self.at_boot())
 
     def at_boot(self) -> Thing:
         """What starts at boot, as a user of its model."""
@@ -65,14 +74,14 @@ class Users:
 
     def _note(self, params: Any, user: Thing) -> None:
         params = params if isinstance(params, dict) else {}
-        for name in (params.get("model"), _model_in(params.get("model_dir"), self._models),
-                     _model_in(params.get("camera"), self._models)):
+        paths = [_model_in(params.get(key), self._models) for key in ("model_dir", "camera", "wheels")]
+        for name in [params.get("model")] + paths:
             if isinstance(name, str):
                 self.of_model.setdefault(name, []).append(user)
 
 
 def _model_in(path: Any, models: Path) -> Optional[str]:
-    """The model's name in a path below the models: a model's folder, or images in it that are classified."""
+    """The model's name in a path below the models: its folder, images in it that are classified, wheels that were sent."""
     if not isinstance(path, str):
         return None
     path, folder = os.path.realpath(path), os.path.realpath(str(models)) + os.sep

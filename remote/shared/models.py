@@ -83,7 +83,7 @@ class Models:
         """The same, and an older model of that name gives way with its engines, unless its model.onnx is the same."""
         os.makedirs(str(self.path), exist_ok=True)
         target, aside = self.path / model, self.path / (REPLACED + model)
-        with self._locked():
+        with self.locked():
             self._heal()
             if target.is_dir():
                 digest = sha256(whole / "model.onnx")
@@ -112,7 +112,7 @@ class Models:
     def heal(self) -> None:
         """Puts back what a broken-off replacement had put aside, and removes what is left of the replaced and deleted."""
         if self._left():
-            with self._locked():
+            with self.locked():
                 self._heal()
 
     def _left(self) -> List[str]:
@@ -131,7 +131,7 @@ class Models:
                 shutil.rmtree(str(self.path / name), ignore_errors=True)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """One replacement, or one mending, at a time."""
         os.makedirs(str(self._root / ".ai_nano"), exist_ok=True)
         lock = os.open(str(self._root / ".ai_nano" / "models.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -21,7 +21,7 @@ if not __package__:  # run as a file: the folder with shared/ is not on the path
 
 from shared import console, tree, versions  # noqa: E402
 from shared.inventory import CACHES, HIDDEN, Users, plain, uploading  # noqa: E402
-from shared.models import DELETED, REPLACED  # noqa: E402
+from shared.models import DELETED, REPLACED, Models  # noqa: E402
 from shared.runs import RunFolder  # noqa: E402
 from shared.store import OLDER_MODELS  # noqa: E402
 from shared.wire import Failure, decode  # noqa: E402
@@ -29,7 +29,7 @@ from shared.wire import Failure, decode  # noqa: E402
 Thing = Dict[str, Any]
 LONGEST_LINE = 8 << 20
 TELL_S = 0.5
-# After which it is looked again who uses what.
+# After which it is looked from the beginning who uses what, since some have ended.
 LOOK_S = 1.0
 PLACES = {"model": ("models",), "images": ("models",), "waste": ("models",), "incoming": (HIDDEN, "incoming"),
           "run": (HIDDEN, "runs"), "autostart": (HIDDEN,), "cache": (HIDDEN,), "older": (OLDER_MODELS,)}
@@ -49,6 +49,7 @@ class Removal:
     def __init__(self, root: Path, keep_models: bool) -> None:
         self._root = root
         self._keep_models = keep_models
+        self._models = Models(root)
         self._removed = tree.Removed(self._tell)
         self._told = time.monotonic()
         self._users = Users(root)
@@ -76,7 +77,10 @@ class Removal:
     def _refusal(self, kind: str, name: str) -> Optional[Tuple[str, Thing]]:
         if kind not in PLACES or not plain(name) or not self._fits(kind, name):
             return "clean.left.bad_name", {}
-        users = self._users_of(kind, name)
+        return self._in_use(self._users_of(kind, name))
+
+    @staticmethod
+    def _in_use(users: List[Thing]) -> Optional[Tuple[str, Thing]]:
         if not users:
             return None
         return "clean.left.in_use", {"who": users[0]["student"] or users[0]["run"] or "–", "program": users[0]["program"] or ""}
@@ -95,6 +99,8 @@ class Removal:
     def _users_of(self, kind: str, name: str) -> List[Thing]:
         if time.monotonic() - self._looked > LOOK_S:
             self._users, self._looked = Users(self._root), time.monotonic()
+        else:
+            self._users.take_up()
         if kind in ("model", "images"):
             return self._users.of_model.get(name, [])
         if kind == "run":
@@ -112,9 +118,10 @@ class Removal:
             if kind in ("model", "older") and self._keep_models:
                 tree.remove_but(folder, name, _Kept(), self._removed)
             elif kind in ("model", "images"):
-                # Gone at once for every reader; what a machine that loses its power leaves goes with the next mending.
                 aside = f"{DELETED}{os.getpid()}-{name}"
-                os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+                left = self._put_aside(folder, name, aside)
+                if left is not None:
+                    return left
                 tree.remove(folder, aside, self._removed, name)
             else:
                 tree.remove(folder, name, self._removed)
@@ -126,6 +133,17 @@ class Removal:
             path, error = self._removed.errors[0]
             return "clean.left.error", {"path": path, "error": error}
         return None
+
+    def _put_aside(self, folder: int, name: str, aside: str) -> Optional[Tuple[str, Thing]]:
+        """Gone at once for every reader; what a machine that loses its power leaves goes with the next mending, which is why
+        none may come in between: who began after our look gets the model back."""
+        with self._models.locked():
+            os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=folder)
+            self._users.take_up()
+            left = self._in_use(self._users.of_model.get(name, []))
+            if left is not None:
+                os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
+            return left
 
     def _remove_tickets(self, run: str) -> None:
         """What a program that was killed has left in a queue; nobody holds it any more, since the run has ended."""

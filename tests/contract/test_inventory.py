@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import nano_programs  # noqa: F401
 import pytest
 from machine import Machine, Message
 from test_wire import check
+
+from shared import removal
+from shared.runs import RunFolder, Runs
 
 OWN = {"student": "Ада@lab", "project": "животные", "workspace": "3fa9c0d1e2f30415", "laptop": "lab3"}
 OTHER = {**OWN, "student": "bob", "workspace": "0" * 16}
@@ -92,6 +96,44 @@ def test_what_is_used_stays_and_the_rest_goes_for_good(machine: Machine) -> None
     machine.cancel("busy")
     assert all(thing["left"] is None for thing in remove(machine, ("run", "busy"), ("model", "busy-001")).values())
     assert os.listdir(machine.root / ".ai_nano" / "runs") == []
+
+
+@pytest.mark.parametrize("moment", ["after the look", "before the renaming"])
+def test_a_training_that_has_just_begun_keeps_its_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    model = put(tmp_path / "models" / "a-001")
+    before = size(model)
+    monkeypatch.setattr(RunFolder, "state", lambda _folder: "running")
+    rename, renamed = os.rename, []
+
+    def begin() -> None:
+        Runs(tmp_path).create({"id": "train", "program": "gpu_server/train.py", "params": {"model": "a-001"}, "student": "eve"})
+
+    def begin_and_rename(source: str, target: str, **where: Any) -> None:
+        if source == "a-001":
+            monkeypatch.setattr(os, "rename", rename)
+            renamed.append(target)
+            begin()
+        rename(source, target, **where)
+
+    remover = removal.Removal(tmp_path, False)
+    if moment == "after the look":
+        begin()
+    else:
+        monkeypatch.setattr(os, "rename", begin_and_rename)
+    [told] = remover.carry_out([{"kind": "model", "name": "a-001"}])
+    assert (told["left"], told["params"]["who"], told["files"]) == ("clean.left.in_use", "eve", 0)
+    assert size(model) == before and bool(renamed) == (moment == "before the renaming")
+    assert os.listdir(model.parent) == ["a-001"]
+
+
+def test_wheels_that_a_provisioning_installs_from_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = put(tmp_path / "models" / "wheels-0123456789abcdef", None, {"wheels/torch.whl": b"x"})
+    monkeypatch.setattr(RunFolder, "state", lambda _folder: "running")
+    Runs(tmp_path).create({"id": "provision", "program": "gpu_server/provision.py", "student": "eve",
+                           "params": {"wheels": str(sent / "wheels")}})
+    [told] = removal.Removal(tmp_path, False).carry_out([{"kind": "model", "name": sent.name}])
+    assert (told["left"], told["params"]) == ("clean.left.in_use", {"who": "eve", "program": "gpu_server/provision.py"})
+    assert (sent / "wheels" / "torch.whl").exists()
 
 
 def test_no_link_is_followed(machine: Machine, tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def test_ones_own_goes_after_a_question_and_leaves_a_receipt(tmp_path: Path) -> 
         assert machines["DL"]["left"][0]["code"] == "clean.left.in_use"
 
 
+def test_a_receipt_that_cannot_be_kept_is_shown_all_the_same(tmp_path: Path) -> None:
+    with furnished_window(tmp_path) as (window, lab), User() as user:
+        furnish(lab, tmp_path)
+        lab.data_folder.mkdir(exist_ok=True)
+        (lab.data_folder / "receipts").write_text("no folder")
+        window.main_menu.clean_up()
+        user.wait_for(re.compile("would go"))
+        user.click("Remove…")
+        user.wait_for(re.compile("Remove all this for good"))
+        user.click("Remove")
+        user.wait_for("The receipt of what was removed could not be kept.")
+        assert user.sees(re.compile("DL: 1 files removed")) and user.sees("Copy the receipt")
+        assert not user.sees(re.compile("The receipt is in"))
+
+
 def test_a_student_or_the_whole_room_is_chosen(tmp_path: Path) -> None:
     with furnished_window(tmp_path) as (window, lab), User() as user:
         furnish(lab, tmp_path)

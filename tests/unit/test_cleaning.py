@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeLab
+from fakes import FakeJob, FakeLab
 
 from ai_nano.cli.clean import clean as command
 from ai_nano.cli.console import JsonConsole
@@ -17,6 +17,8 @@ from ai_nano.core.cancel import CancelToken
 from ai_nano.core.errors import BadInput, Cancelled, MachineError, WorkFailed
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Scope
+from ai_nano.core.room.config import nowhere
+from ai_nano.core.room.ended import By
 from ai_nano.core.room.inventory import Thing, User
 from ai_nano.steps import clean as step
 
@@ -92,10 +94,10 @@ def lab(tmp_path: Path) -> FakeLab:
     return lab
 
 
-def receipt(lab: FakeLab) -> cleaning.Receipt:
-    scope = step.scope_of(lab)  # type: ignore[arg-type]
+def receipt(lab: FakeLab, end: bool = False, student: str | None = None) -> cleaning.Receipt:
+    scope = step.scope_of(lab, student)  # type: ignore[arg-type]
     plans = step.look(step.machines(lab), scope)  # type: ignore[arg-type]
-    return step.clean(lab, plans, scope, False, lambda *told: None, CancelToken())  # type: ignore[arg-type]
+    return step.clean(lab, plans, scope, end, lambda *told: None, CancelToken())  # type: ignore[arg-type]
 
 
 def test_a_receipt_is_kept_in_words_and_as_json_for_its_owner_alone(lab: FakeLab, tmp_path: Path) -> None:
@@ -116,6 +118,40 @@ def test_what_the_machine_does_not_let_go_is_named(lab: FakeLab) -> None:
     lab.server.stubborn = ("m-001",)
     [server] = receipt(lab).failed
     assert {left.thing.name: left.code for left in server.left} == {"m-001": "clean.left.refused", "m-002": "clean.left.in_use"}
+
+
+@pytest.mark.parametrize(("answer", "code"), [
+    ({"things": [{"kind": "model", "name": [], "files": 1, "bytes": 1}]}, "machine.nonsense"),
+    ({"things": [{"kind": {}, "name": "m-001", "files": 1, "bytes": 1}]}, "machine.nonsense"), (None, "program.unexpected")])
+def test_a_machine_whose_answer_makes_no_sense_leaves_the_others_their_receipt(
+        lab: FakeLab, monkeypatch: pytest.MonkeyPatch, answer: Any, code: str) -> None:
+    monkeypatch.setattr(lab.server, "remove", lambda *_words: answer)
+    server, nano = receipt(lab).machines
+    assert server.error is not None and server.error.code == code and nano.clean
+
+
+@pytest.mark.parametrize(("problem", "left"), [
+    (None, "clean.left.in_use"), (WorkFailed("run.missing", id="run-1", machine="DL"), "clean.left.in_use"),
+    (WorkFailed("job.not_cancelled", machine="DL", run="run-1"), "clean.left.not_ended")])
+def test_a_run_that_cannot_be_ended_keeps_nothing_else_from_going(
+        lab: FakeLab, monkeypatch: pytest.MonkeyPatch, problem: WorkFailed | None, left: str) -> None:
+    """Whoever ends another student's run is named to that student."""
+    named: list[By | None] = []
+
+    def cancel(job: FakeJob, by: By | None = None) -> bool:
+        named.append(by)
+        if problem is not None:
+            raise problem
+        return True
+
+    monkeypatch.setattr(FakeJob, "cancel", cancel)
+    lab.server.stubborn = ("m-002",)
+    made = receipt(lab, end=True, student="ada")
+    server = made.machines[0]
+    assert server.error is None and [one.name for one in server.removed] == ["m-001", "x-001"]
+    assert [(one.thing.name, one.code) for one in server.left] == [("m-002", left)]
+    assert server.ended == (() if problem else ("run-1",)) and named == [By("ada@lab")]
+    assert bool(made.failed) == (left == "clean.left.not_ended")
 
 
 @pytest.mark.parametrize("language", texts.languages())
@@ -139,7 +175,8 @@ class Said:
 
 def run(lab: FakeLab, *words: str) -> int:
     args = get_parser().parse_args(["clean", *words])
-    args.yes = "--yes" in words
+    for name in ("yes", "json", "quiet"):
+        setattr(args, name, f"--{name}" in words)
     return command(args, lab, JsonConsole())  # type: ignore[arg-type]
 
 
@@ -159,6 +196,20 @@ def test_on_the_terminal(lab: FakeLab, capsys: pytest.CaptureFixture[str]) -> No
     assert result["ok"] and result["receipt"]["machines"][1]["clean"] and Path(result["file"]).exists()
 
 
+def test_a_receipt_that_cannot_be_kept_is_on_the_screen_all_the_same(
+        lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.data_folder.write_text("no folder")
+    said: list[str] = []
+    monkeypatch.setattr(JsonConsole, "say", lambda _console, text: said.append(text))
+    with pytest.raises(WorkFailed) as failed:
+        run(lab, "--yes")
+    assert failed.value.code == "clean.not_kept" and failed.value.exit_code == 1 and not failed.value.details
+    assert "removed: m-001" in said[-1] and str(lab.data_folder) in failed.value.why
+    with pytest.raises(WorkFailed) as unseen:
+        run(lab, "--yes", "--json")
+    assert any("m-002" in line for line in unseen.value.details)
+
+
 def test_a_machine_that_is_away_and_one_that_refuses_end_differently(lab: FakeLab) -> None:
     lab.server.stubborn = ("m-001",)
     with pytest.raises(WorkFailed) as not_all:
@@ -173,6 +224,13 @@ def test_a_machine_that_is_away_and_one_that_refuses_end_differently(lab: FakeLa
     with pytest.raises(MachineError) as nobody:
         run(lab, "--yes")
     assert nobody.value.code == "machine.silent"
+
+
+def test_a_room_without_machines(lab: FakeLab) -> None:
+    lab.config = nowhere()
+    with pytest.raises(BadInput) as empty:
+        step.machines(lab)  # type: ignore[arg-type]
+    assert empty.value.code == "config.empty" and step.ask([]) == []
 
 
 def test_a_machine_that_is_not_of_the_room(lab: FakeLab) -> None:

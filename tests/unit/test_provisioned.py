@@ -18,7 +18,7 @@ from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, Detached, Mach
 from ai_nano.core.events import Event, Log, Progress
 from ai_nano.core.ports import Delivery, JobEnd
 from ai_nano.core.provisioned import Group, Wants
-from ai_nano.core.room.config import Config, NanoConfig, ServerConfig
+from ai_nano.core.room.config import Config, NanoConfig, ServerConfig, nowhere
 from ai_nano.steps import provision, wheels
 from ai_nano.steps.provision import ProvisionOptions
 
@@ -298,3 +298,9 @@ def test_the_lines_that_travel_are_those_of_the_requirements_files(tmp_path: Pat
     run({"DL": machine}, ProvisionOptions(("DL",)), tmp_path)
     lines = machine.started[0][1]["requirements"]
     assert "torch==2.13.0" in lines and all("#" not in line for line in lines)
+
+
+def test_a_room_without_machines(tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as empty:
+        provision.provision(nowhere(), {}.__getitem__, tmp_path, ProvisionOptions(), print, CancelToken())
+    assert empty.value.code == "config.empty" and "config.json" in empty.value.what

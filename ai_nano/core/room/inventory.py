@@ -59,11 +59,11 @@ def _thing(raw: Message, machine: str) -> Thing:
     whose = {key: optional(answers.text, owner, key) for key in ("student", "project", "workspace", "laptop")}
     users = tuple(User(optional(answers.text, one, "run"), optional(answers.text, one, "student"), answers.text(one, "program"))
                   for one in answers.objects(raw, "used_by", MOST_USERS))
-    return Thing(machine, answers.choice(raw, "kind", KINDS), _name(raw), **whose, files=answers.count(raw, "files"),
+    return Thing(machine, answers.choice(raw, "kind", KINDS), name_of(raw), **whose, files=answers.count(raw, "files"),
                  bytes=answers.count(raw, "bytes"), age_s=answers.number(raw, "age_s", 0), used_by=users)
 
 
-def _name(raw: Message) -> str:
+def name_of(raw: Message) -> str:
     """As it is there: it goes back to the machine, and is shown with `shown` only."""
     value = raw.get("name")
     if not isinstance(value, str) or not 0 < len(value) <= 255 or "/" in value or "\0" in value:
