@@ -114,6 +114,20 @@ def test_a_receipt_is_kept_in_words_and_as_json_for_its_owner_alone(lab: FakeLab
     assert made.failed == [] and made.unreachable == []
 
 
+def test_what_went_before_a_machine_was_lost_is_in_the_receipt(lab: FakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = lab.server.remove
+
+    def and_is_lost(*words: Any) -> Any:
+        answer = remove(*words)
+        lab.server.things = MachineError("machine.lost", machine="DL")
+        return answer
+
+    monkeypatch.setattr(lab.server, "remove", and_is_lost)
+    text = receipt(lab).text
+    assert "DL: 1 files removed" in text and "removed: m-001 (ada)" in text and "Broken off, not all is done" in text
+    assert "Nobody could look afterwards" in text
+
+
 def test_what_the_machine_does_not_let_go_is_named(lab: FakeLab) -> None:
     lab.server.stubborn = ("m-001",)
     [server] = receipt(lab).failed

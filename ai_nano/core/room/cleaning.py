@@ -262,13 +262,15 @@ class Receipt:
 
 
 def _told(done: Done) -> list[str]:
-    if done.error is not None:
+    if done.error is not None and not done.removed and not done.ended:
         return [t("clean.receipt.unreachable", machine=done.machine, what=done.error.what)]
     said = [t("clean.receipt.machine", machine=done.machine, files=done.files, amount=amount(done.bytes, "bytes"))]
     said += ["  " + t("clean.receipt.ended", run=shown(run)) for run in done.ended]
     said += ["  " + t("clean.receipt.removed", thing=thing_text(one), student=one.student or t("clean.nobody"), files=one.files,
                       amount=amount(one.bytes, "bytes")) for one in done.removed]
     said += ["  " + t("clean.receipt.left", left=one.text) for one in done.left]
+    if done.error is not None:
+        said.append("  " + t("clean.receipt.broken_off", what=done.error.what))
     if done.remaining is None:
         said.append("  " + t("clean.receipt.not_looked"))
     elif done.remaining:
