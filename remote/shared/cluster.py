@@ -108,6 +108,16 @@ def _nothing(state: str) -> Dict[str, Any]:
             "error": None, "ahead": []}
 
 
+def withdraw(folder: "RunFolder") -> None:
+    """Of a run whose exit.json says that it was refused: its job, if it has begun in the same moment."""
+    job = folder.job().get("job")
+    if job is not None:
+        try:
+            slurm.cancel(str(job))
+        except slurm.Silent:
+            pass
+
+
 def cancel(folder: "RunFolder") -> bool:
     """scancel; whether the job is gone, as Slurm says. What then left no exit.json gets one."""
     folder.ask_to_cancel()
@@ -116,6 +126,7 @@ def cancel(folder: "RunFolder") -> bool:
     while job is None and folder.exit() is None and time.monotonic() < until:
         time.sleep(POLL_S)  # it is just being submitted
         job = folder.job().get("job")
+    job = job or slurm.taken(folder)
     if job is None:
         return folder.exit() is not None
     try:

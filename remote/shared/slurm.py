@@ -150,21 +150,38 @@ def sbatch_words(spec: Dict[str, Any], folder: Path) -> List[str]:
 
 
 def submit(folder: "RunFolder", programs: Path) -> None:
-    """Raises Failure slurm.refused {error}."""
+    """Raises Failure slurm.refused {error} where no job came of it; one that comes later ends at once (slurm_job.py)."""
     spec = folder.spec() or {}
     note = {"v": VERSION, "job": None, "submitted": time.time(), "node": None}
     write_whole(folder.job_file, note)
     script = "#!/bin/sh\nexec {} {} {}\n".format(*[shlex.quote(str(one)) for one in (
         sys.executable, programs / "shared" / "slurm_job.py", folder.path)])
+    job: Optional[str] = None
     try:
-        answer = ask(sbatch_words(spec, folder.path), SUBMIT_S, script)
+        answer = ask(sbatch_words(spec, folder.path), SUBMIT_S, script).strip()
+        job = answer.splitlines()[-1].partition(";")[0] if answer else ""
     except Silent as silent:
-        raise Failure("slurm.refused", error=str(silent)) from None
-    job = answer.strip().splitlines()[-1].partition(";")[0] if answer.strip() else ""
-    if not JOB_ID.match(job):
-        raise Failure("slurm.refused", error=answer.strip()[:200])
+        answer = str(silent)
+    if job is None or not JOB_ID.match(job):
+        # Slurm may have taken it although sbatch does not say so: its answer came too late.
+        job = folder.job().get("job") or taken(folder)
+        if job is None:
+            raise Failure("slurm.refused", error=answer[:500])
     if folder.job().get("job") is None:  # it may have begun meanwhile
         write_whole(folder.job_file, dict(note, job=job))
+
+
+def taken(folder: "RunFolder") -> Optional[str]:
+    """The number of the run's job, where Slurm says that it waits or runs. Of a run that is its working folder."""
+    try:
+        told = ask(["squeue", "-h", "-a", "-u", str(os.getuid()), "-o", "%i|%T|%Z"], QUEUE_S)
+    except Silent:
+        return None
+    for line in told.splitlines():
+        job, state, place = (line.strip().split("|", 2) + ["", ""])[:3]
+        if JOB_ID.match(job) and place == str(folder.path) and state != "COMPLETING":
+            return job
+    return None
 
 
 def last_word(job: str) -> Optional[str]:
