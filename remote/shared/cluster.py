@@ -5,6 +5,7 @@ Whether it lives is Slurm's word; how it ended is exit.json's, and Slurm's where
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from shared import slurm
@@ -51,7 +52,8 @@ def end(folder: "RunFolder") -> Optional[Dict[str, Any]]:
             return None
         why = "vanished"
     found = {"state": state, "why": why}
-    folder.note("job_end.json", found)
+    with suppress(OSError):  # a full disk: Slurm is asked again
+        folder.note("job_end.json", found)
     return found
 
 
@@ -61,7 +63,8 @@ def _unseen_s(folder: "RunFolder") -> float:
     try:
         return max(0.0, time.time() - os.stat(str(path)).st_mtime)
     except FileNotFoundError:
-        path.write_bytes(b"")
+        with suppress(OSError):
+            path.write_bytes(b"")
         return 0.0
 
 
@@ -112,10 +115,8 @@ def withdraw(folder: "RunFolder") -> None:
     """Of a run whose exit.json says that it was refused: its job, if it has begun in the same moment."""
     job = folder.job().get("job")
     if job is not None:
-        try:
+        with suppress(slurm.Silent):
             slurm.cancel(str(job))
-        except slurm.Silent:
-            pass
 
 
 def cancel(folder: "RunFolder") -> bool:

@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 
 from shared.json_files import read, write_whole
-from shared.wire import VERSION, Failure, encode
+from shared.wire import VERSION, Failure
 
 if TYPE_CHECKING:
     from shared.runs import RunFolder
@@ -49,6 +50,9 @@ ENDS = {"TIMEOUT": "time_limit", "DEADLINE": "time_limit", "OUT_OF_MEMORY": "out
         "FAILED": None, "COMPLETED": None}
 PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD", "CONFIGURING", "SUSPENDED",
            "STOPPED", "RESIZING")
+
+
+_unwritten: Dict[Path, Dict[str, Any]] = {}
 
 
 class Silent(Exception):
@@ -297,19 +301,23 @@ def queue(root: Path) -> Dict[str, Any]:
     known = _known(path)
     if _fresh(known):
         return known
-    descriptor = os.open(str(path.with_name("slurm.lock")), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = -1
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return known
+        with suppress(OSError):  # a full disk on which it is not there yet
+            descriptor = os.open(str(path.with_name("slurm.lock")), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if descriptor >= 0:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return known
         known = _known(path)
         if not _fresh(known):
             known = _refreshed(known)
-            _write(path, known)
+            _keep(path, known)
         return known
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _refreshed(known: Dict[str, Any]) -> Dict[str, Any]:
@@ -322,7 +330,7 @@ def _refreshed(known: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _known(path: Path) -> Dict[str, Any]:
-    told = read(path) or {}
+    told = _unwritten.get(path) or read(path) or {}
     if not isinstance(told.get("t"), (int, float)) or not isinstance(told.get("jobs"), dict):
         told = {"t": 0.0}
     return dict({"error": None, "jobs": {}, "training": []}, **told)
@@ -333,11 +341,10 @@ def _fresh(known: Dict[str, Any]) -> bool:
     return 0 <= time.time() - known["t"] < (LOOK_S if known["error"] is None else SILENT_LOOK_S)
 
 
-def _write(path: Path, told: Dict[str, Any]) -> None:
-    partial = path.with_name("slurm.{}.part".format(os.getpid()))
-    descriptor = os.open(str(partial), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _keep(path: Path, told: Dict[str, Any]) -> None:
+    """A full disk loses no training: then the answer is this process's alone."""
     try:
-        os.write(descriptor, encode(told))
-    finally:
-        os.close(descriptor)
-    os.replace(str(partial), str(path))
+        write_whole(path, told, private=True)
+        _unwritten.pop(path, None)
+    except OSError:
+        _unwritten[path] = told

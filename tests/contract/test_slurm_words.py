@@ -3,8 +3,10 @@ tests/integration/test_sharing.py; here is what takes it hours or a broken node.
 
 import json
 import os
+import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +186,26 @@ def test_cancel_ends_a_job_that_outlives_its_exit(job: RunFolder, said: dict[str
     said["scontrol"] = lambda: "JobId=7 JobState=" + ("CANCELLED" if ["scancel", "7"] in asked else "RUNNING")
     runner.cancel(job, 0.0)
     assert json.loads(capsys.readouterr().out)["gone"] is True and ["scancel", "7"] in asked
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file takes a byte."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_ends_no_job(job: RunFolder, said: dict[str, Callable[[], str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer that cannot be written is good for who asked, and for a while; nothing half written is left."""
+    note_queue(job, t=0.0)
+    said["squeue"] = lambda: f"7|RUNNING|N/A|gpu|1|{os.getuid()}|n1|0:05|None|ai_nano:ada"
+    with full_disk():
+        assert job.state() == "running" and cluster.Watch(job).look()["state"] == "running" and len(asked) == 1
+        monkeypatch.setattr(slurm, "_unwritten", {})
+        said.update(squeue=lambda: "", scontrol=lambda: "JobState=TIMEOUT")
+        assert (job.state(), job.why()) == ("failed", "time_limit")
+    assert [path.name for path in job.root.glob("**/*.part")] == ["exit.json.part"] and not list(job.path.glob("job_end*"))
