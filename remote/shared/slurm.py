@@ -189,7 +189,10 @@ def taken(folder: "RunFolder") -> Optional[str]:
 
 
 def last_word(job: str) -> Optional[str]:
-    """The state that Slurm remembers; None where it has forgotten. Raises Silent."""
+    """The state that Slurm remembers; None where it has forgotten. Raises Silent.
+
+    Of a job that slurmctld no longer knows the accounting may say for ever that it runs, where it missed the end.
+    """
     try:
         told = ask(["scontrol", "show", "job", job, "-o"], WORD_S)
     except Silent as silent:
@@ -202,7 +205,8 @@ def last_word(job: str) -> Optional[str]:
     if command("sacct") is not None:
         try:
             lines = ask(["sacct", "-j", job, "-X", "-n", "-P", "-o", "State"], WORD_S).split("\n")
-            return lines[0].strip().partition(" ")[0] or None
+            state = lines[0].strip().partition(" ")[0]
+            return state if state in ENDS else None
         except Silent:
             pass  # no accounting
     return None

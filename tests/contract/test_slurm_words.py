@@ -209,3 +209,17 @@ def test_a_full_disk_ends_no_job(job: RunFolder, said: dict[str, Callable[[], st
         said.update(squeue=lambda: "", scontrol=lambda: "JobState=TIMEOUT")
         assert (job.state(), job.why()) == ("failed", "time_limit")
     assert [path.name for path in job.root.glob("**/*.part")] == ["exit.json.part"] and not list(job.path.glob("job_end*"))
+
+
+@pytest.mark.parametrize(("told", "why"), [
+    ("RUNNING\n", "forgotten_by_cluster"), ("", "forgotten_by_cluster"), ("CANCELLED by 1000\n", "ended_by_cluster")])
+def test_accounting_that_missed_the_end_keeps_nothing_alive(job: RunFolder, said: dict[str, Callable[[], str]], told: str,
+                                                            why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runaway job, as Slurm calls it: slurmdbd was down when it ended."""
+    def unknown() -> str:
+        raise slurm.Silent("slurm_load_jobs error: Invalid job id specified")
+
+    monkeypatch.setattr(slurm, "command", lambda name: name)
+    said.update(scontrol=unknown, scancel=unknown, sacct=lambda: told)
+    assert (job.state(), job.why()) == ("failed", why)
+    assert cluster.cancel(job) is True and job.state() == "cancelled"
