@@ -45,7 +45,7 @@ class Files:
     def want(self, model: str, params: Dict[str, Any], student: Optional[str], way: str) -> None:
         os.makedirs(str(self.folder), exist_ok=True)
         wanted = {"v": VERSION, "model": model, "params": params, "student": student, "way": way}
-        write_whole(self._wanted, wanted, durable=True)
+        write_whole(self._wanted, wanted, durable=True, private=True)
 
     def unwant(self) -> None:
         """The process of the autostart ends by that alone."""

@@ -5,6 +5,7 @@ Whether it lives is Slurm's word; how it ended is exit.json's, and Slurm's where
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from shared import slurm
@@ -51,7 +52,8 @@ def end(folder: "RunFolder") -> Optional[Dict[str, Any]]:
             return None
         why = "vanished"
     found = {"state": state, "why": why}
-    folder.note("job_end.json", found)
+    with suppress(OSError):  # a full disk: Slurm is asked again
+        folder.note("job_end.json", found)
     return found
 
 
@@ -61,7 +63,8 @@ def _unseen_s(folder: "RunFolder") -> float:
     try:
         return max(0.0, time.time() - os.stat(str(path)).st_mtime)
     except FileNotFoundError:
-        path.write_bytes(b"")
+        with suppress(OSError):
+            path.write_bytes(b"")
         return 0.0
 
 
@@ -108,6 +111,14 @@ def _nothing(state: str) -> Dict[str, Any]:
             "error": None, "ahead": []}
 
 
+def withdraw(folder: "RunFolder") -> None:
+    """Of a run whose exit.json says that it was refused: its job, if it has begun in the same moment."""
+    job = folder.job().get("job")
+    if job is not None:
+        with suppress(slurm.Silent):
+            slurm.cancel(str(job))
+
+
 def cancel(folder: "RunFolder") -> bool:
     """scancel; whether the job is gone, as Slurm says. What then left no exit.json gets one."""
     folder.ask_to_cancel()
@@ -116,6 +127,7 @@ def cancel(folder: "RunFolder") -> bool:
     while job is None and folder.exit() is None and time.monotonic() < until:
         time.sleep(POLL_S)  # it is just being submitted
         job = folder.job().get("job")
+    job = job or slurm.taken(folder)
     if job is None:
         return folder.exit() is not None
     try:

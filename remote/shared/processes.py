@@ -23,10 +23,13 @@ class Process(NamedTuple):
 
 
 def look(pid: int) -> Optional[Process]:
-    """The process of that id, None where there is none. Fields of /proc/<pid>/stat: see proc(5)."""
+    """The process of that id; None where there is none, and of another login's that /proc does not show (hidepid).
+
+    Fields of /proc/<pid>/stat: see proc(5).
+    """
     try:
         text = (PROC / str(pid) / "stat").read_bytes().decode("ascii", "replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     # The second field is the program's name in parentheses and may itself hold spaces and parentheses.
     fields = text[text.rindex(")") + 2:].split()

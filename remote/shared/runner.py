@@ -59,6 +59,7 @@ def submit(folder: RunFolder) -> None:
     except Failure as failure:
         Appender(folder.events).append(encode({"v": VERSION, "type": "error", "code": failure.code, "params": failure.params}))
         folder.write_exit(supervisor.EXIT_NOT_STARTED, None, False, None)
+        cluster.withdraw(folder)
 
 
 def check_spec(data: bytes) -> Dict[str, Any]:
@@ -86,7 +87,7 @@ def check_spec(data: bytes) -> Dict[str, Any]:
 
 def cancel(folder: RunFolder, grace_s: float) -> None:
     """TERM, the grace period, KILL; says `gone` only when the process table does, of a cluster's job when the cluster does."""
-    if folder.clustered and folder.exit() is None:
+    if folder.clustered and (folder.exit() is None or slurm.taken(folder) is not None):
         gone = cluster.cancel(folder)
         console.say("cancelled", id=folder.id, gone=gone, state=folder.state())
         return

@@ -43,7 +43,7 @@ class RunFolder:
     def create(self, spec: Dict[str, Any]) -> None:
         """Raises FileExistsError."""
         os.mkdir(str(self.path), 0o755)
-        write_whole(self.path / "spec.json", spec, durable=True)
+        write_whole(self.path / "spec.json", spec, durable=True, private=True)  # a camera's address may hold a password
         self.lease.write_bytes(b"0")
         self._reserved.write_bytes(b" " * RESERVED_BYTES)
         self.note_process(None)

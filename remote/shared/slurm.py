@@ -12,11 +12,12 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional
 
 from shared.json_files import read, write_whole
-from shared.wire import VERSION, Failure, encode
+from shared.wire import VERSION, Failure
 
 if TYPE_CHECKING:
     from shared.runs import RunFolder
@@ -49,6 +50,9 @@ ENDS = {"TIMEOUT": "time_limit", "DEADLINE": "time_limit", "OUT_OF_MEMORY": "out
         "FAILED": None, "COMPLETED": None}
 PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD", "CONFIGURING", "SUSPENDED",
            "STOPPED", "RESIZING")
+
+
+_unwritten: Dict[Path, Dict[str, Any]] = {}
 
 
 class Silent(Exception):
@@ -150,25 +154,45 @@ def sbatch_words(spec: Dict[str, Any], folder: Path) -> List[str]:
 
 
 def submit(folder: "RunFolder", programs: Path) -> None:
-    """Raises Failure slurm.refused {error}."""
+    """Raises Failure slurm.refused {error} where no job came of it; one that comes later ends at once (slurm_job.py)."""
     spec = folder.spec() or {}
     note = {"v": VERSION, "job": None, "submitted": time.time(), "node": None}
     write_whole(folder.job_file, note)
     script = "#!/bin/sh\nexec {} {} {}\n".format(*[shlex.quote(str(one)) for one in (
         sys.executable, programs / "shared" / "slurm_job.py", folder.path)])
+    job: Optional[str] = None
     try:
-        answer = ask(sbatch_words(spec, folder.path), SUBMIT_S, script)
+        answer = ask(sbatch_words(spec, folder.path), SUBMIT_S, script).strip()
+        job = answer.splitlines()[-1].partition(";")[0] if answer else ""
     except Silent as silent:
-        raise Failure("slurm.refused", error=str(silent)) from None
-    job = answer.strip().splitlines()[-1].partition(";")[0] if answer.strip() else ""
-    if not JOB_ID.match(job):
-        raise Failure("slurm.refused", error=answer.strip()[:200])
+        answer = str(silent)
+    if job is None or not JOB_ID.match(job):
+        # Slurm may have taken it although sbatch does not say so: its answer came too late.
+        job = folder.job().get("job") or taken(folder)
+        if job is None:
+            raise Failure("slurm.refused", error=answer[:500])
     if folder.job().get("job") is None:  # it may have begun meanwhile
         write_whole(folder.job_file, dict(note, job=job))
 
 
+def taken(folder: "RunFolder") -> Optional[str]:
+    """The number of the run's job, where Slurm says that it waits or runs. Of a run that is its working folder."""
+    try:
+        told = ask(["squeue", "-h", "-a", "-u", str(os.getuid()), "-o", "%i|%T|%Z"], QUEUE_S)
+    except Silent:
+        return None
+    for line in told.splitlines():
+        job, state, place = (line.strip().split("|", 2) + ["", ""])[:3]
+        if JOB_ID.match(job) and place == str(folder.path) and state != "COMPLETING":
+            return job
+    return None
+
+
 def last_word(job: str) -> Optional[str]:
-    """The state that Slurm remembers; None where it has forgotten. Raises Silent."""
+    """The state that Slurm remembers; None where it has forgotten. Raises Silent.
+
+    Of a job that slurmctld no longer knows the accounting may say for ever that it runs, where it missed the end.
+    """
     try:
         told = ask(["scontrol", "show", "job", job, "-o"], WORD_S)
     except Silent as silent:
@@ -181,7 +205,8 @@ def last_word(job: str) -> Optional[str]:
     if command("sacct") is not None:
         try:
             lines = ask(["sacct", "-j", job, "-X", "-n", "-P", "-o", "State"], WORD_S).split("\n")
-            return lines[0].strip().partition(" ")[0] or None
+            state = lines[0].strip().partition(" ")[0]
+            return state if state in ENDS else None
         except Silent:
             pass  # no accounting
     return None
@@ -280,19 +305,23 @@ def queue(root: Path) -> Dict[str, Any]:
     known = _known(path)
     if _fresh(known):
         return known
-    descriptor = os.open(str(path.with_name("slurm.lock")), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = -1
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return known
+        with suppress(OSError):  # a full disk on which it is not there yet
+            descriptor = os.open(str(path.with_name("slurm.lock")), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if descriptor >= 0:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return known
         known = _known(path)
         if not _fresh(known):
             known = _refreshed(known)
-            _write(path, known)
+            _keep(path, known)
         return known
     finally:
-        os.close(descriptor)
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def _refreshed(known: Dict[str, Any]) -> Dict[str, Any]:
@@ -305,7 +334,7 @@ def _refreshed(known: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _known(path: Path) -> Dict[str, Any]:
-    told = read(path) or {}
+    told = _unwritten.get(path) or read(path) or {}
     if not isinstance(told.get("t"), (int, float)) or not isinstance(told.get("jobs"), dict):
         told = {"t": 0.0}
     return dict({"error": None, "jobs": {}, "training": []}, **told)
@@ -316,11 +345,10 @@ def _fresh(known: Dict[str, Any]) -> bool:
     return 0 <= time.time() - known["t"] < (LOOK_S if known["error"] is None else SILENT_LOOK_S)
 
 
-def _write(path: Path, told: Dict[str, Any]) -> None:
-    partial = path.with_name("slurm.{}.part".format(os.getpid()))
-    descriptor = os.open(str(partial), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _keep(path: Path, told: Dict[str, Any]) -> None:
+    """A full disk loses no training: then the answer is this process's alone."""
     try:
-        os.write(descriptor, encode(told))
-    finally:
-        os.close(descriptor)
-    os.replace(str(partial), str(path))
+        write_whole(path, told, private=True)
+        _unwritten.pop(path, None)
+    except OSError:
+        _unwritten[path] = told

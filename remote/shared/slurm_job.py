@@ -21,10 +21,10 @@ from shared.runs import RunFolder  # noqa: E402
 def main(argv: List[str]) -> int:
     """The program's exit code, for Slurm's accounting."""
     folder = RunFolder(Path(argv[0]))
-    if folder.exit() is not None:
-        return 0  # the answer to its submission was too late
     note = dict(folder.job(), job=os.environ.get("SLURM_JOB_ID"), node=os.environ.get("SLURMD_NODENAME"))
     write_whole(folder.job_file, note)
+    if folder.exit() is not None:
+        return 0  # its submission counts as refused, and who said so may not have seen the number
     code = supervisor.supervise(folder, PROGRAMS)
     return code if code >= 0 else 128 - code
 

@@ -82,6 +82,7 @@ def test_it_classifies_without_a_laptop_and_leaves_nothing_behind(
         camera.show("green")
         answer = board.autostart(camera.uri)
         assert (answer["model"], answer["way"], answer["student"]) == ("colours-001", kind, "ada@lab")
+        assert os.stat(board.files / "autostart.json").st_mode & 0o777 == 0o600, "a camera's address may hold a password"
         wait_for(lambda: nano.lit() == [16], "the LED of green")
         assert board.is_now("running")["error"] is None
         [place] = in_memory(board)

@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import nano_programs  # noqa: F401
 import pytest
 from machine import DEADLINE_S, Machine, Message, boot_id, make_run, of, process_start, read_lines
+
+from shared.runs import Runs
 
 
 def test_a_job_is_started_and_followed_to_its_end(machine: Machine) -> None:
@@ -43,6 +46,14 @@ def test_the_program_has_a_clean_environment_of_its_own(machine: Machine) -> Non
         "PYTHONPATH": str(machine.programs), **({"PYTHONUTF8": "1"} if "PYTHONUTF8" in seen["environment"] else {})}
     assert seen["open_files"] == sorted(["/dev/null"] + [str(machine.run_path("a") / "output.log")] * 2)
     assert seen["blocked"] == []
+
+
+def test_a_camera_s_password_is_for_its_login_alone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first byte on."""
+    seen: dict[str, int] = {}
+    monkeypatch.setattr(os, "fsync", lambda number: seen.update(written=os.fstat(number).st_mode & 0o777))
+    folder = Runs(machine.root).create({"id": "a", "params": {"camera": "rtsp://ada:secret@camera/1"}})
+    assert seen == {"written": 0o600} and os.stat(folder.path / "spec.json").st_mode & 0o777 == 0o600
 
 
 def test_an_expected_failure_is_an_error_event(machine: Machine) -> None:

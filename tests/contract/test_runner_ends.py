@@ -9,8 +9,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import nano_programs  # noqa: F401
 import pytest
 from machine import DEADLINE_S, Machine, boot_id, make_run, of, process_start, wait_for
+
+from shared import processes
 
 
 def test_cancel_lets_the_program_tidy_up(machine: Machine) -> None:
@@ -186,3 +189,18 @@ def test_a_zombie_is_dead(machine: Machine) -> None:
     wait_for(lambda: ") Z" in Path(f"/proc/{zombie.pid}/stat").read_text(), "the zombie")
     assert machine.state("a") == "failed"
     zombie.wait(DEADLINE_S)
+
+
+def test_what_proc_hides_of_other_logins_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is mounted with hidepid=1: its folders are listed and cannot be read."""
+    shown, own = Path.read_bytes, f"/proc/{os.getpid()}/stat"
+
+    def hidden(path: Path) -> bytes:
+        if str(path) != own:
+            raise PermissionError(1, "Operation not permitted", str(path))
+        return shown(path)
+
+    group = os.getpgrp()
+    monkeypatch.setattr(Path, "read_bytes", hidden)
+    assert processes.look(1) is None
+    assert processes.group_members(group, 0) == ([] if group == os.getpid() else [os.getpid()])

@@ -3,14 +3,17 @@ tests/integration/test_sharing.py; here is what takes it hours or a broken node.
 
 import json
 import os
+import resource
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import nano_programs  # noqa: F401
 import pytest
 
-from shared import cluster, slurm
+from shared import cluster, runner, slurm, slurm_job
 from shared.runs import RunFolder, Runs
 
 QUEUE = """\
@@ -124,3 +127,99 @@ def test_the_answer_is_for_its_owner_and_kept_for_a_while(job: RunFolder, monkey
         slurm.queue(job.root)
     assert len(asked) == 1
     assert os.stat(str(job.root / ".ai_nano" / "slurm.json")).st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], str]]:
+    """What each of Slurm's commands answers; with what it was asked last is in `asked`."""
+    answers: dict[str, Callable[[], str]] = {"scancel": lambda: "", "sbatch": timed_out, "squeue": lambda: ""}
+    monkeypatch.setattr(slurm, "ask", lambda words, *_: (asked.append(words), answers[words[0]]())[1])
+    asked.clear()
+    return answers
+
+
+asked: list[list[str]] = []
+
+
+def timed_out() -> str:
+    raise slurm.Silent("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation")
+
+
+def test_a_job_that_slurm_took_although_sbatch_failed_is_kept(tmp_path: Path, said: dict[str, Callable[[], str]]) -> None:
+    folder = Runs(tmp_path).create(SPEC)
+    said["squeue"] = lambda: f"70|RUNNING|{folder.path}2\n71|COMPLETING|{folder.path}\n77|PENDING|{folder.path}\n"
+    runner.submit(folder)
+    assert folder.job()["job"] == "77" and folder.exit() is None and not folder.events.exists()
+
+
+def test_one_that_has_begun_is_kept_where_squeue_is_silent(tmp_path: Path, said: dict[str, Callable[[], str]]) -> None:
+    folder = Runs(tmp_path).create(SPEC)
+
+    def begins() -> str:
+        folder.note("job.json", {"job": "77", "submitted": time.time(), "node": "n1"})
+        return timed_out()
+
+    said.update(sbatch=begins, squeue=timed_out)
+    runner.submit(folder)
+    assert folder.job()["node"] == "n1" and folder.exit() is None
+
+
+def test_one_that_begins_while_it_is_refused_is_cancelled(tmp_path: Path, said: dict[str, Callable[[], str]],
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its node looks for exit.json after it has written its number, the login node the other way round."""
+    folder = Runs(tmp_path).create(SPEC)
+    written = RunFolder.write_exit
+    monkeypatch.setattr(RunFolder, "write_exit", lambda *words: (folder.note("job.json", {"job": "77"}), written(*words)))
+    runner.submit(folder)
+    assert folder.state() == "failed" and asked[-1] == ["scancel", "77"]
+    monkeypatch.setenv("SLURM_JOB_ID", "78")
+    monkeypatch.setattr("shared.supervisor.supervise", None)
+    assert slurm_job.main([str(folder.path)]) == 0 and folder.job()["job"] == "78"
+
+
+def test_cancel_ends_a_job_that_outlives_its_exit(job: RunFolder, said: dict[str, Callable[[], str]],
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    job.write_exit(126, None, False, None)
+    runner.cancel(job, 0.0)
+    assert json.loads(capsys.readouterr().out)["gone"] is True and [words[0] for words in asked] == ["squeue"]
+    said["squeue"] = lambda: f"7|RUNNING|{job.path}\n"
+    said["scontrol"] = lambda: "JobId=7 JobState=" + ("CANCELLED" if ["scancel", "7"] in asked else "RUNNING")
+    runner.cancel(job, 0.0)
+    assert json.loads(capsys.readouterr().out)["gone"] is True and ["scancel", "7"] in asked
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file takes a byte."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_ends_no_job(job: RunFolder, said: dict[str, Callable[[], str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer that cannot be written is good for who asked, and for a while; nothing half written is left."""
+    note_queue(job, t=0.0)
+    said["squeue"] = lambda: f"7|RUNNING|N/A|gpu|1|{os.getuid()}|n1|0:05|None|ai_nano:ada"
+    with full_disk():
+        assert job.state() == "running" and cluster.Watch(job).look()["state"] == "running" and len(asked) == 1
+        monkeypatch.setattr(slurm, "_unwritten", {})
+        said.update(squeue=lambda: "", scontrol=lambda: "JobState=TIMEOUT")
+        assert (job.state(), job.why()) == ("failed", "time_limit")
+    assert [path.name for path in job.root.glob("**/*.part")] == ["exit.json.part"] and not list(job.path.glob("job_end*"))
+
+
+@pytest.mark.parametrize(("told", "why"), [
+    ("RUNNING\n", "forgotten_by_cluster"), ("", "forgotten_by_cluster"), ("CANCELLED by 1000\n", "ended_by_cluster")])
+def test_accounting_that_missed_the_end_keeps_nothing_alive(job: RunFolder, said: dict[str, Callable[[], str]], told: str,
+                                                            why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runaway job, as Slurm calls it: slurmdbd was down when it ended."""
+    def unknown() -> str:
+        raise slurm.Silent("slurm_load_jobs error: Invalid job id specified")
+
+    monkeypatch.setattr(slurm, "command", lambda name: name)
+    said.update(scontrol=unknown, scancel=unknown, sacct=lambda: told)
+    assert (job.state(), job.why()) == ("failed", why)
+    assert cluster.cancel(job) is True and job.state() == "cancelled"

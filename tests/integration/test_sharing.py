@@ -160,6 +160,8 @@ def test_two_students_one_gpu(room: Room) -> None:
     if room.slurm is not None:
         assert second.queue[-1].node == GPU_NODE
         assert room.slurm.ask("squeue", "-h", "-o", "%j").split() == ["ai_nano:bob@lab3:mugs"]
+        places = room.slurm.ask("squeue", "-h", "-a", "-u", str(os.getuid()), "-o", "%T|%Z").splitlines()
+        assert places == [f"RUNNING|{room.root}/.ai_nano/runs/{second.job.id}"], "by which a lost job is found again"
     second.job.send({"type": "stop"})
     second.end()
 
