@@ -7,18 +7,23 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from shared import gpus, processes
 from shared.bounds import Bounds
 from shared.runs import RunFolder
 from shared.wire import VERSION, Appender, Failure, encode
 
+if TYPE_CHECKING:
+    from shared import ahead
+
 EXIT_TOO_MUCH_OUTPUT = 125
 EXIT_NOT_STARTED = 126
 EXIT_MISSING = 127
 # The exit of a run is worth some patience: a disk may be full for a moment only.
 EXIT_ATTEMPTS = 30
+# How soon who loads libraries hears that it shall not go on.
+STOP_S = 0.25
 # TERM, a program of ours that ended on TERM, and KILL.
 ENDED_BY_OTHERS = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGKILL)
 
@@ -145,12 +150,13 @@ def _join(folder: RunFolder) -> Optional[gpus.Turn]:
 
 
 class _Waiting:
-    """For a GPU. Who is the next loads the libraries meanwhile, which takes seconds for which no GPU should idle; the program
-    then begins in a copy of this process, as it does in one of shared/ahead.py."""
+    """For a GPU. For who is the next a copy of this process loads the libraries meanwhile, which takes seconds for which no GPU
+    should idle; the copy then becomes the program."""
 
     def __init__(self, programs: Path, spawn: Spawn) -> None:
         self._programs = programs
-        self.spawn = spawn
+        self._spawn = spawn
+        self._loading: Optional["ahead.Loading"] = None
 
     def wait(self, turn: gpus.Turn, folder: RunFolder, told: List[int], noted: int) -> bool:
         """Whether the run's turn has come; else it was cancelled, or told to end."""
@@ -162,19 +168,36 @@ class _Waiting:
                 pass  # a full disk: it waits all the same
             _release(noted)
 
-        came = turn.wait(waits, lambda: bool(told) or folder.asked_to_cancel(), self._load)
+        def stopped() -> bool:
+            return bool(told) or folder.asked_to_cancel()
+
+        came = turn.wait(waits, stopped, lambda: self._load(stopped))
+        if not came and self._loading is not None:
+            self._loading.end()
         try:
             folder.waiting.unlink()
         except OSError:
             pass
         return came
 
-    def _load(self) -> None:
+    def _load(self, stopped: Callable[[], bool]) -> None:
         from shared import ahead  # which needs this module
 
-        if self.spawn is _Popen:
-            ahead.load(self._programs)
-            self.spawn = ahead.Fork
+        if self._spawn is not _Popen:
+            return  # they are loaded
+        try:
+            self._loading = ahead.Loading(self._programs)
+        except OSError:
+            return  # no memory for it now
+        self._loading.wait_ready(stopped)
+
+    def spawn(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> Started:
+        if self._loading is not None:
+            try:
+                return self._loading.begin(path, folder, environment, output, kept)
+            except OSError:
+                pass  # it hangs or has died
+        return self._spawn(path, folder, environment, output, kept)
 
 
 def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:

@@ -144,13 +144,15 @@ def test_who_looks_seldom_is_far_back() -> None:
     assert gpus.pause_s(1) == gpus.LOOK_S and gpus.pause_s(1000) == gpus.LOOK_FAR_S
 
 
-# In place of PyTorch: says that it was loaded, and by whom.
+# In place of PyTorch: says that it was loaded, and by whom; for as long as `hold` is there it does not come to an end.
 PRELOAD = """
-import os
+import os, time
 
 def load():
     with open({home!r} + "/loaded", "a") as told:
         told.write("%d\\n" % os.getpid())
+    while os.path.exists({home!r} + "/hold"):
+        time.sleep(0.02)
 """
 
 
@@ -160,26 +162,57 @@ def machine(machine: Machine) -> Machine:
     return machine
 
 
-def test_the_next_one_alone_has_the_libraries_loaded_and_begins_in_a_copy(machine: Machine) -> None:
+def who_loaded(machine: Machine) -> list[int]:
+    loaded = machine.home / "loaded"
+    return [int(pid) for pid in loaded.read_text().split()] if loaded.exists() else []
+
+
+def noted(machine: Machine, run: str, name: str = "pid") -> int | None:
+    return json.loads((machine.run_path(run) / "pid.json").read_text())[name]  # type: ignore[no-any-return]
+
+
+def test_the_next_one_alone_has_the_libraries_loaded_and_begins_with_them(machine: Machine) -> None:
     machine.start("a", schedule=DIRECT, do="obey")
     for run in ("b", "c"):
         machine.start(run, schedule=DIRECT, do="obey")
-    loaded = machine.home / "loaded"
-
-    def process(run: str, name: str) -> int | None:
-        return json.loads((machine.run_path(run) / "pid.json").read_text())[name]  # type: ignore[no-any-return]
-
-    def who_loaded() -> list[int]:
-        return [int(pid) for pid in loaded.read_text().split()] if loaded.exists() else []
-
-    wait_for(who_loaded, "the libraries of b")
+    wait_for(lambda: who_loaded(machine), "the libraries of b")
     time.sleep(4 * gpus.LOOK_S)
-    assert who_loaded() == [process("b", "supervisor")]
+    loaded = who_loaded(machine)
+    assert len(loaded) == 1
     assert machine.cancel("a")["gone"]
-    program = wait_for(lambda: process("b", "pid"), "b")
-    assert processes.command(program) == processes.command(process("b", "supervisor") or 0)
-    wait_for(lambda: process("c", "supervisor") in who_loaded(), "the libraries of c")
+    assert wait_for(lambda: noted(machine, "b"), "b") == loaded[0]
+    wait_for(lambda: len(who_loaded(machine)) == 2, "the libraries of c")
     assert all(machine.cancel(run)["gone"] for run in ("c", "b"))
+    assert all(not processes.command(pid) for pid in who_loaded(machine))
+
+
+def test_who_loads_libraries_can_be_cancelled_and_goes_with_its_supervisor(machine: Machine) -> None:
+    (machine.home / "hold").touch()
+    for run in ("a", "b", "c"):
+        machine.start(run, schedule=DIRECT, do="obey")
+    wait_for(lambda: who_loaded(machine), "b's loading")
+    assert machine.cancel("b") == {"v": 1, "type": "cancelled", "id": "b", "gone": True, "state": "cancelled"}
+    wait_for(lambda: len(who_loaded(machine)) == 2, "c's loading")
+    os.kill(noted(machine, "c", "supervisor") or 0, signal.SIGKILL)
+    wait_for(lambda: all(not processes.command(pid) for pid in who_loaded(machine)), "the end of both")
+    assert machine.cancel("a")["gone"] and machine.start("d", schedule=DIRECT, do="finish")["pid"] is not None
+    assert machine.follow_all("d")[-1]["state"] == "done"
+
+
+@pytest.mark.parametrize("way", ["too long", "died"])
+def test_libraries_that_do_not_load_do_not_hold_up_the_training(machine: Machine, way: str) -> None:
+    program = machine.programs / "shared" / "ahead.py"
+    if way == "too long":
+        program.write_text(program.read_text().replace("\nLOADING_S = 60.0\n", "\nLOADING_S = 0.1\n"))
+    (machine.home / "hold").touch()
+    for run in ("a", "b"):
+        machine.start(run, schedule=DIRECT, do="obey")
+    loading = wait_for(lambda: who_loaded(machine), "the libraries of b")[0]
+    if way == "died":
+        os.kill(loading, signal.SIGKILL)
+    assert machine.cancel("a")["gone"]
+    assert wait_for(lambda: noted(machine, "b"), "b") != loading
+    assert machine.cancel("b")["gone"] and not processes.command(loading)
 
 
 def test_a_training_waits_for_its_turn(machine: Machine) -> None:
