@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 from shared import gpus, processes
 from shared.bounds import Bounds
@@ -98,19 +98,43 @@ def supervise(folder: RunFolder, programs: Path) -> int:
     return _supervise(folder, programs, -1, _Popen, by_cluster=True)
 
 
-def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_cluster: bool = False) -> int:
-    running: List[int] = []
-    told: List[int] = []
+class Told:
+    """The signals that the supervisor gets. Who stops it (a shutdown) means the program, also one that is about to begin. The
+    program inherits no handler, unlike SIG_IGN."""
 
-    def forward(number: int, frame: Any) -> None:
-        """Who stops the supervisor (a shutdown) means the program. The program inherits no handler, unlike SIG_IGN."""
+    def __init__(self) -> None:
+        self.to_end = False
+        self._program: Optional[int] = None
+
+    def hear(self, number: int, frame: Any) -> None:
         if number == signal.SIGTERM:
-            told.append(number)
-            if running:
-                os.killpg(running[0], signal.SIGTERM)
+            self.to_end = True
+            self._pass_on()
 
+    def begins(self, program: int) -> None:
+        self._program = program
+        if self.to_end:
+            self._pass_on()
+
+    def ended(self) -> None:
+        self._program = None
+
+    def _pass_on(self) -> None:
+        if self._program is not None:
+            _signal_group(self._program, signal.SIGTERM)
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass  # it has ended just now
+
+
+def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_cluster: bool = False) -> int:
+    told = Told()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, forward)
+        signal.signal(number, told.hear)
     began = time.monotonic()
     code = EXIT_NOT_STARTED
     turn: Optional[gpus.Turn] = None
@@ -120,8 +144,8 @@ def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_c
         turn = None if by_cluster else _join(folder)
         if turn is None or waiting.wait(turn, folder, told, noted):
             began = time.monotonic()
-            code = _run(folder, programs, running, noted, waiting.spawn, turn)
-        elif told:
+            code = _run(folder, programs, told, noted, waiting.spawn, turn)
+        elif told.to_end:
             code = -signal.SIGTERM
     except Failure as failure:
         code = EXIT_MISSING if failure.code == "program.missing" else EXIT_NOT_STARTED
@@ -158,7 +182,7 @@ class _Waiting:
         self._spawn = spawn
         self._loading: Optional["ahead.Loading"] = None
 
-    def wait(self, turn: gpus.Turn, folder: RunFolder, told: List[int], noted: int) -> bool:
+    def wait(self, turn: gpus.Turn, folder: RunFolder, told: Told, noted: int) -> bool:
         """Whether the run's turn has come; else it was cancelled, or told to end."""
 
         def waits() -> None:
@@ -169,7 +193,7 @@ class _Waiting:
             _release(noted)
 
         def stopped() -> bool:
-            return bool(told) or folder.asked_to_cancel()
+            return told.to_end or folder.asked_to_cancel()
 
         came = turn.wait(waits, stopped, lambda: self._load(stopped))
         if not came and self._loading is not None:
@@ -200,27 +224,28 @@ class _Waiting:
         return self._spawn(path, folder, environment, output, kept)
 
 
-def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:
+def _run(folder: RunFolder, programs: Path, told: Told, noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:
     """The program's exit code, negative for the signal that ended it."""
     program = _start(folder, programs, spawn, turn)
     if program is None:
         return EXIT_NOT_STARTED
     started = processes.look(program.pid)
     assert started is not None  # at worst a zombie: nobody but this process can reap it
-    running.append(program.pid)
+    told.begins(program.pid)
     bounds = Bounds(folder)
     try:
         folder.note_process(program.pid)
         _release(noted)
         bounds.start()
         returned = program.wait()
+        told.ended()
         bounds.stop()
         return EXIT_TOO_MUCH_OUTPUT if bounds.ended_it else returned
     finally:
-        running.clear()
+        told.ended()
         # What the program started does not outlive it, nor the program a supervisor that cannot note it down.
         if processes.group_members(program.pid, started.start_time):
-            os.killpg(program.pid, signal.SIGKILL)
+            _signal_group(program.pid, signal.SIGKILL)
         program.wait()
 
 
