@@ -27,7 +27,8 @@ NEXT = 2
 NVIDIA_SMI_S = 15.0
 NVIDIA_SMI = ("nvidia-smi", "-L")
 DEVICE = re.compile(r"\s*(?:GPU|MIG) .*\(UUID: ([A-Za-z0-9/-]+)\)\s*\Z")
-TOOK = "took.json"
+# Each login has its own: in a folder that several share nobody can replace another one's file.
+TOOK = "took-{}.json"
 KEPT_TIMES = 9
 TAIL_BYTES = 16384
 # Of a longer queue the laptop is told those who train and the first who wait; the place counts all.
@@ -90,9 +91,9 @@ def kind(spec: Dict[str, Any]) -> str:
     return " ".join(str(one) for one in (spec.get("program"), params.get("recipe"), params.get("arch")) if one is not None)
 
 
-def _times(folder: Path) -> Dict[str, List[float]]:
+def _times(path: Path) -> Dict[str, List[float]]:
     try:
-        told = json.loads((folder / TOOK).read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"))
         return {str(key): [float(one) for one in times] for key, times in told["took"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -100,7 +101,8 @@ def _times(folder: Path) -> Dict[str, List[float]]:
 
 def expected_s(folder: Path, spec: Dict[str, Any]) -> Optional[float]:
     """How long a training like this took before: the middle of the last ones; None where there was none."""
-    times = _times(folder).get(kind(spec))
+    logins = sorted(folder.glob(TOOK.format("*")))
+    times = [took for login in logins for took in _times(login).get(kind(spec), [])]
     return statistics.median(times) if times else None
 
 
@@ -262,11 +264,15 @@ class Turn:
         self._place.leave()
 
     def _remember(self, took: float) -> None:
-        times = _times(self._folder)
+        path = self._folder / TOOK.format(os.geteuid())
+        partial = self._folder / (path.name + ".part")
+        times = _times(path)
         times[kind(self._spec)] = (times.get(kind(self._spec), []) + [round(took, 2)])[-KEPT_TIMES:]
-        partial = self._folder / f"{TOOK}.{os.getpid()}.part"
-        partial.write_bytes(encode({"took": times}))
-        os.replace(str(partial), str(self._folder / TOOK))
+        with suppress(FileNotFoundError):  # of one that was killed
+            os.unlink(str(partial))
+        with open(self._queue.make(partial.name), "wb") as stream:
+            stream.write(encode({"took": times}))
+        os.replace(str(partial), str(path))
 
 
 def somebody_trains(root: Path, spec: Dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from shared.wire import VERSION, encode
 LOCK = "lock"
 NAME = re.compile(r"([0-9]{1,12})-(.+)\.json\Z")
 LARGEST_TICKET = 16384
+# How long a lock may be its maker's alone: between making it and letting others use it.
+MADE_S = 1.0
 # Of a ticket that a Nano's program has none of these is written.
 OPTIONAL = ("device", "expected_s")
 
@@ -82,7 +85,7 @@ class Queue:
             ticket = Ticket(number, run, str(spec.get("program")), spec.get("student"), spec.get("laptop"), time.monotonic(),
                             None, turn_s, None, expected_s)
             path = self.folder / f"{number:06d}-{run}.json"
-            descriptor = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            descriptor = self.make(path.name)
             place = Place(self, path, descriptor, ticket)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -141,15 +144,32 @@ class Queue:
         seen.update(found)
         return list(found.values())
 
+    def make(self, name: str, others_write: bool = False) -> int:
+        """A new file, which whoever may write into the folder may read, whatever this login's umask is. Raises OSError."""
+        descriptor = os.open(str(self.folder / name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with suppress(OSError):  # a file system without modes
+            may_write = os.stat(str(self.folder)).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode) | may_write << 1 | (may_write if others_write else 0)
+            os.fchmod(descriptor, mode)
+        return descriptor
+
     def _open_lock(self) -> int:
         """Another login may have made it: who may not write it can lock it all the same."""
         path = str(self.folder / LOCK)
-        try:
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC)  # to write: NFS locks no other
-        except FileNotFoundError:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except PermissionError:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        deadline = time.monotonic() + MADE_S
+        while True:
+            try:
+                return os.open(path, os.O_RDWR | os.O_CLOEXEC)  # to write: NFS locks no other
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    return self.make(LOCK, others_write=True)
+            except PermissionError:
+                try:
+                    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                except PermissionError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.01)
 
     def _peek(self, number: int, name: str) -> Optional[Ticket]:
         """As it is written, whether somebody holds it or not."""
@@ -157,6 +177,8 @@ class Queue:
             descriptor = os.open(str(self.folder / name), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            return _ticket(number, name, b"")
         try:
             return _ticket(number, name, os.read(descriptor, LARGEST_TICKET))
         finally:
@@ -174,6 +196,8 @@ class Queue:
             descriptor = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            return _ticket(number, name, b"")
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -140,6 +140,57 @@ def test_two_roots_share_one_queue(tmp_path: Path) -> None:
     assert not gpus.somebody_trains(tmp_path / "two", shared)
 
 
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """A login whose files are its own."""
+    umask = os.umask(0o077)
+    yield
+    os.umask(umask)
+
+
+def test_what_a_closed_login_leaves_in_a_folder_of_all_is_for_all(tmp_path: Path, closed: None) -> None:
+    """And in its own folder for nobody else."""
+    for name, mode, expected in (("all", 0o1777, {"lock": 0o666, "000001-a.json": 0o644}),
+                                 ("group", 0o2770, {"lock": 0o660, "000001-a.json": 0o640}),
+                                 ("own", 0o755, {"lock": 0o600, "000001-a.json": 0o600})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+        turn = gpus.Turn(tmp_path, "a", {**SPEC, "schedule": {**DIRECT, "queue": str(tmp_path / name)}})
+        assert turn.wait(lambda: None, lambda: False)
+        assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == expected
+        turn.leave(well=True)
+        times = [path for path in (tmp_path / name).iterdir() if path.name != "lock"]
+        assert [(path.name, path.stat().st_mode & 0o777) for path in times] == [
+            (f"took-{os.geteuid()}.json", expected["000001-a.json"])]
+
+
+def test_a_ticket_that_may_not_be_read_is_one_that_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(tmp_path)
+    place = queue.join("a", SPEC)
+    real = os.open
+
+    def refuses(path: Any, *words: Any) -> int:
+        if str(path).endswith("-a.json"):
+            raise PermissionError(path)
+        return real(path, *words)
+
+    monkeypatch.setattr(os, "open", refuses)
+    assert queue.tickets() == queue.look(0, {}) == [Ticket(1, "a")]
+    place.leave()
+
+
+def test_each_login_remembers_for_all(tmp_path: Path) -> None:
+    """Another login's times count, and are no hindrance to remembering one's own."""
+    kind = gpus.kind(SPEC)
+    (tmp_path / "took-4711.json").write_text(json.dumps({"took": {kind: [30.0, 40.0]}}))
+    (tmp_path / f"took-{os.geteuid()}.json.part").write_text("of one that was killed")
+    turn = gpus.Turn(tmp_path, "a", {**SPEC, "schedule": {**DIRECT, "queue": str(tmp_path)}})
+    assert turn.wait(lambda: None, lambda: False)
+    turn.leave(well=True)
+    assert gpus.expected_s(tmp_path, SPEC) == 30.0
+    assert sorted(path.name for path in tmp_path.glob("took*")) == sorted(["took-4711.json", f"took-{os.geteuid()}.json"])
+
+
 def test_who_looks_seldom_is_far_back() -> None:
     assert gpus.pause_s(1) == gpus.LOOK_S and gpus.pause_s(1000) == gpus.LOOK_FAR_S
 
