@@ -10,6 +10,7 @@ import os
 import re
 import statistics
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from shared.wire import decode, encode
 LOOK_S = 0.25
 LOOK_FAR_S = 5.0
 STOP_S = 0.25
+# How soon a training that a full disk kept from noting its GPU tries again.
+NOTE_S = 2.0
 # How many that wait are looked at whether they live: those who are next.
 NEXT = 2
 NVIDIA_SMI_S = 15.0
@@ -216,6 +219,9 @@ class Turn:
         self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec))
         self._slots = find_slots(schedule)
         self._began = 0.0
+        self._unnoted: Optional[str] = None
+        self._noting: Optional[threading.Thread] = None
+        self._over = threading.Event()
         self.device: Optional[str] = None
 
     @property
@@ -252,12 +258,29 @@ class Turn:
             if slot is None:
                 return 1 + sum(1 for ticket in tickets if ticket.since is None and ticket.number < number)
             self.device = self._slots.name(slot)
-            with suppress(OSError):  # a full disk: others see it as one that waits, before them
+            try:
                 self._place.note_begun(str(slot))
+            except OSError:  # a full disk: others see it as one that waits, before them, and not which GPU it has
+                self._unnoted = str(slot)
             return 0
+
+    def program_began(self) -> None:
+        """What a full disk refused is tried again while it trains; not sooner: a copy of this process has no thread of it."""
+        if self._unnoted is not None:
+            self._noting = threading.Thread(target=self._note_again, args=(self._unnoted,), daemon=True)
+            self._noting.start()
+
+    def _note_again(self, slot: str) -> None:
+        while not self._over.wait(NOTE_S):
+            with suppress(OSError), self._queue.locked():
+                self._place.note_begun(slot)
+                return
 
     def leave(self, well: bool) -> None:
         """It has ended; `well`: how long it took is worth remembering."""
+        self._over.set()
+        if self._noting is not None:
+            self._noting.join()
         if well:
             with suppress(OSError), self._queue.locked():
                 self._remember(time.monotonic() - self._began)

@@ -237,6 +237,8 @@ def _run(folder: RunFolder, programs: Path, told: Told, noted: int, spawn: Spawn
         folder.note_process(program.pid)
         _release(noted)
         bounds.start()
+        if turn is not None:
+            turn.program_began()
         returned = program.wait()
         told.ended()
         bounds.stop()

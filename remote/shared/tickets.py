@@ -5,6 +5,7 @@ long as it lives: the kernel ends the lock with the process, by KILL or a lost p
 where process ids mean nothing. Whoever looks removes the tickets that nobody holds. Why so: doc/design/turns.md, sharing.md.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -63,8 +64,8 @@ class Place:
             self.note_begun()
 
     def note_begun(self, device: Optional[str] = None) -> None:
-        """For who has the queue locked. Raises OSError."""
-        self.ticket = self.ticket._replace(since=time.monotonic(), device=device)
+        """For who has the queue locked. Raises OSError; may be asked for again then."""
+        self.ticket = self.ticket._replace(since=self.ticket.since or time.monotonic(), device=device)
         _write(self._descriptor, self.ticket)
 
     def leave(self) -> None:
@@ -214,7 +215,8 @@ def _write(descriptor: int, ticket: Ticket) -> None:
     """Over what is there, which is never longer by much: a disk that has become full is no hindrance."""
     told = {key: value for key, value in ticket._asdict().items() if value is not None or key not in OPTIONAL}
     data = encode(dict(told, v=VERSION))
-    os.pwrite(descriptor, data, 0)
+    if os.pwrite(descriptor, data, 0) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.ftruncate(descriptor, len(data))
 
 

@@ -191,6 +191,28 @@ def test_each_login_remembers_for_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("took*")) == sorted(["took-4711.json", f"took-{os.geteuid()}.json"])
 
 
+def test_a_gpu_that_a_full_disk_kept_from_being_noted_is_noted_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "NOTE_S", 0.02)
+    real, full = os.pwrite, [True]
+    two = {**SPEC, "schedule": {**DIRECT, "gpus": 2}}
+    first, second = (gpus.Turn(tmp_path, run, two) for run in "ab")
+    try:
+        assert first.wait(lambda: None, lambda: False)
+        # Half a ticket is as good as none.
+        monkeypatch.setattr(os, "pwrite", lambda file, data, at: real(file, data[:20] if full else data, at))
+        assert second.wait(lambda: None, lambda: False)
+        second.program_began()
+        first.leave(well=False)
+        full.clear()
+
+        def noted() -> list[str | None]:
+            return [ticket.device for ticket in Queue(tmp_path / ".ai_nano" / "gpus").tickets() or []]
+
+        wait_for(lambda: noted() == ["1"], "the second GPU's being noted")
+    finally:
+        second.leave(well=False)
+
+
 def test_who_looks_seldom_is_far_back() -> None:
     assert gpus.pause_s(1) == gpus.LOOK_S and gpus.pause_s(1000) == gpus.LOOK_FAR_S
 
