@@ -120,6 +120,13 @@ def free_slot(tickets: Sequence[Ticket], number: int, slots: Slots) -> Optional[
     return free[before] if before < len(free) and len(taken) + before < slots.number else None
 
 
+def agreed(own: Slots, tickets: Sequence[Ticket]) -> Slots:
+    """Where laptops were told different numbers the largest counts, as far as this login sees so many GPUs. Else who was told
+    fewer would wait until none of the others trains, while they overtake it."""
+    largest = max([ticket.slots or 0 for ticket in tickets], default=0)
+    return own._replace(number=max(own.number, min(largest, len(own.devices))))
+
+
 def starts_in(training: Sequence[Optional[float]], waiting: Sequence[Optional[float]], slots: int) -> Optional[float]:
     """In about how many seconds the next one after `waiting` starts, by what those who train still need and those who wait will
     take; None where nobody knows."""
@@ -216,8 +223,8 @@ class Turn:
         self._folder = queue_folder(root, schedule)
         self._queue = Queue(self._folder)
         self._seen: Dict[str, Ticket] = {}
-        self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec))
         self._slots = find_slots(schedule)
+        self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec), self._slots.number)
         self._began = 0.0
         self._unnoted: Optional[str] = None
         self._noting: Optional[threading.Thread] = None
@@ -252,9 +259,9 @@ class Turn:
     def _try(self) -> int:
         """0: it has begun; else its place among those who wait."""
         with self._queue.locked():
-            tickets = self._queue.look(self._slots.number + NEXT, self._seen)
+            tickets = self._queue.look(max(self._slots.number, len(self._slots.devices)) + NEXT, self._seen)
             number = self._place.ticket.number
-            slot = free_slot(tickets, number, self._slots)
+            slot = free_slot(tickets, number, agreed(self._slots, tickets))
             if slot is None:
                 return 1 + sum(1 for ticket in tickets if ticket.since is None and ticket.number < number)
             self.device = self._slots.name(slot)

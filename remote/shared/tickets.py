@@ -24,13 +24,14 @@ LARGEST_TICKET = 16384
 # How long a lock may be its maker's alone: between making it and letting others use it.
 MADE_S = 1.0
 # Of a ticket that a Nano's program has none of these is written.
-OPTIONAL = ("device", "expected_s")
+OPTIONAL = ("device", "expected_s", "slots")
 
 
 class Ticket(NamedTuple):
     """Times are this boot's monotonic seconds, the same in every process: `asked` when the run came, `since` when its turn
     came (None: it waits). `turn_s` is how long a turn may last while others wait, None for a program that ends by itself.
-    `device` is the GPU that it got, `expected_s` how long such a training took before."""
+    `device` is the GPU that it got, `expected_s` how long such a training took before, `slots` how
+    many it was told may train at a time."""
 
     number: int
     run: str
@@ -42,6 +43,7 @@ class Ticket(NamedTuple):
     turn_s: Optional[float] = None
     device: Optional[str] = None
     expected_s: Optional[float] = None
+    slots: Optional[int] = None
 
 
 class Place:
@@ -78,13 +80,14 @@ class Queue:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def join(self, run: str, spec: Dict[str, Any], turn_s: Optional[float] = None, expected_s: Optional[float] = None) -> Place:
+    def join(self, run: str, spec: Dict[str, Any], turn_s: Optional[float] = None, expected_s: Optional[float] = None,
+             slots: Optional[int] = None) -> Place:
         """A ticket behind all others, for a run and its spec. Raises OSError."""
         os.makedirs(str(self.folder), exist_ok=True)
         with self.locked():
             number = 1 + max([each for each, _ in self._names()], default=0)
             ticket = Ticket(number, run, str(spec.get("program")), spec.get("student"), spec.get("laptop"), time.monotonic(),
-                            None, turn_s, None, expected_s)
+                            None, turn_s, None, expected_s, slots)
             path = self.folder / f"{number:06d}-{run}.json"
             descriptor = self.make(path.name)
             place = Place(self, path, descriptor, ticket)
@@ -227,8 +230,9 @@ def _ticket(number: int, name: str, data: bytes) -> Ticket:
         told = json.loads(data.decode("utf-8"))
         texts = [told[key] if isinstance(told[key], str) else None for key in ("student", "laptop")]
         since, turn_s = [None if told[key] is None else float(told[key]) for key in ("since", "turn_s")]
-        device, expected = told.get("device"), told.get("expected_s")
+        device, expected, slots = [told.get(key) for key in OPTIONAL]
         return Ticket(number, match.group(2), str(told["program"]), texts[0], texts[1], float(told["asked"]), since, turn_s,
-                      None if device is None else str(device), None if expected is None else float(expected))
+                      None if device is None else str(device), None if expected is None else float(expected),
+                      None if slots is None else int(slots))
     except (ValueError, KeyError, TypeError):
         return Ticket(number, match.group(2))

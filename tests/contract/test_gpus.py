@@ -1,5 +1,6 @@
 """The queue for the GPUs of one server: what follows from its tickets, and that its length costs those in it little."""
 
+import functools
 import json
 import os
 import signal
@@ -41,6 +42,20 @@ def test_the_first_who_waits_gets_the_first_free_gpu(tickets: list[Ticket], numb
                                                      expected: int | None) -> None:
     assert free_slot([*tickets, *([Ticket(number, "own")] if all(one.number != number for one in tickets) else [])], number,
                      Slots(slots, [])) == expected
+
+
+def test_of_different_numbers_the_largest_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told to wait until the others have all ended, and no laptop makes others share a GPU."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    turns = [gpus.Turn(tmp_path, f"r{number}", {**SPEC, "schedule": {**DIRECT, "gpus": told}})
+             for number, told in enumerate((4, 1, None))]
+    try:
+        looks = [iter([False]) for _ in turns]
+        began = [turn.wait(lambda: None, functools.partial(next, once, True)) for turn, once in zip(turns, looks, strict=True)]
+        assert (began, [turn.device for turn in turns]) == ([True, True, False], ["5", "7", None])
+    finally:
+        for turn in turns:
+            turn.leave(well=False)
 
 
 @pytest.mark.parametrize(("training", "waiting", "slots", "expected"), [
