@@ -10,11 +10,13 @@ wanted it for a while. It prints `{"type":"ahead","state":"ready"|"there"}`: the
 """
 
 import argparse
+import array
 import fcntl
 import gc
 import hashlib
 import importlib
 import io
+import json
 import os
 import select
 import signal
@@ -23,7 +25,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 PROGRAMS = Path(os.path.abspath(__file__)).parent.parent
 if not __package__:  # run as a file: the folder with shared/ is not on the path, and it is immutable
@@ -40,6 +42,8 @@ IDLE_S = 300.0
 # For one that is still loading; it began earlier than a program that would begin now.
 LOADED_S = 20.0
 STARTED_S = 30.0
+# Who is the next for a GPU begins without what has not loaded by then: a GPU is free, and somebody waits behind.
+LOADING_S = 60.0
 LINE_BYTES = 64 * 1024
 STDIN = 0
 
@@ -104,9 +108,9 @@ def wait(programs: Path) -> None:
         console.say("ahead", state="there")
         return
     listener.listen(8)
-    _die_with_stdin(True)
+    _die_with(STDIN, True)
     load(programs)
-    _die_with_stdin(False)
+    _die_with(STDIN, False)
     console.say("ahead", state="ready")
     used = time.monotonic()
     while time.monotonic() - used < IDLE_S:
@@ -119,12 +123,12 @@ def wait(programs: Path) -> None:
         _reap()
 
 
-def _die_with_stdin(wanted: bool) -> None:
-    """While libraries are loaded nobody looks at standard input: its end is then a signal (SIGIO), whose default is to die."""
-    fcntl.fcntl(STDIN, fcntl.F_SETOWN, os.getpid())
-    flags = fcntl.fcntl(STDIN, fcntl.F_GETFL)
-    fcntl.fcntl(STDIN, fcntl.F_SETFL, flags | os.O_ASYNC if wanted else flags & ~os.O_ASYNC)
-    if wanted and select.select([STDIN], [], [], 0)[0]:
+def _die_with(stream: int, wanted: bool) -> None:
+    """While libraries are loaded nobody looks at that stream: its end is then a signal (SIGIO), whose default is to die."""
+    fcntl.fcntl(stream, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(stream, fcntl.F_GETFL)
+    fcntl.fcntl(stream, fcntl.F_SETFL, flags | os.O_ASYNC if wanted else flags & ~os.O_ASYNC)
+    if wanted and select.select([stream], [], [], 0)[0]:
         os._exit(0)  # it was over before
 
 
@@ -177,21 +181,10 @@ def _reap() -> None:
         pass
 
 
-class Fork(supervisor.Started):
-    """The program in a copy of this process, as nearly as possible as if Python had been started for it."""
+class Copy(supervisor.Started):
+    """A program in a copy of this process."""
 
-    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> None:
-        reader, writer = os.pipe()
-        self._code: Optional[int] = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.setsid()
-            os.close(reader)
-            os.close(writer)  # says that the session is its own
-            os._exit(_run(path, folder, environment, output, kept))
-        os.close(writer)
-        os.read(reader, 1)
-        os.close(reader)
+    _code: Optional[int] = None
 
     def wait(self) -> int:
         if self._code is None:
@@ -200,14 +193,99 @@ class Fork(supervisor.Started):
         return self._code
 
 
+class Fork(Copy):
+    """The program in a copy of this process, as nearly as possible as if Python had been started for it."""
+
+    def __init__(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> None:
+        reader, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _leave_session()
+            os.close(reader)
+            os.close(writer)  # says that the session is its own
+            os._exit(_run(path, folder, environment, output, kept))
+        os.close(writer)
+        os.read(reader, 1)
+        os.close(reader)
+
+
+class Loading(Copy):
+    """A copy of this process that loads the libraries while this one can still be told to end, and then becomes the program.
+    It ends with this one, however that does, and holds no file of it meanwhile: no ticket either."""
+
+    def __init__(self, programs: Path) -> None:
+        """Raises OSError."""
+        self._until = time.monotonic() + LOADING_S
+        self._connection, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _leave_session()
+                os.closerange(3, theirs.fileno())
+                os.closerange(theirs.fileno() + 1, 65536)
+                _die_with(theirs.fileno(), True)
+                load(programs)
+                _die_with(theirs.fileno(), False)
+                theirs.sendall(b"1")
+                _become(theirs)
+            finally:
+                os._exit(1)
+        theirs.close()
+
+    def wait_ready(self, stopped: Callable[[], bool]) -> None:
+        """Until it has loaded, has ended or takes too long, or the run is `stopped`."""
+        while not stopped() and time.monotonic() < self._until:
+            if select.select([self._connection], [], [], supervisor.STOP_S)[0]:
+                return
+
+    def begin(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int,
+              kept: Tuple[int, ...]) -> supervisor.Started:
+        """As the program. Raises OSError, and has ended, where it has not loaded."""
+        try:
+            if not select.select([self._connection], [], [], 0)[0] or not self._connection.recv(1):
+                raise OSError("it has not loaded")
+            files = array.array("i", (output,) + kept)
+            self._connection.sendmsg([b"1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files.tobytes())])
+            self._connection.sendall(json.dumps([str(path), str(folder.path), environment]).encode("ascii"))
+        except OSError:
+            self.end()
+            raise
+        self._connection.close()
+        return self
+
+    def end(self) -> None:
+        """It is not needed."""
+        self._connection.close()
+        os.kill(self.pid, signal.SIGKILL)  # nobody has asked for its exit code: the id is still its own
+
+
+def _become(connection: socket.socket) -> None:
+    """The program that is asked for; returns where the process that may ask has gone."""
+    files = array.array("i")
+    told, extra = connection.recvmsg(1, socket.CMSG_SPACE(2 * files.itemsize))[:2]
+    if not told:
+        return
+    files.frombytes(extra[0][2])
+    words = b""
+    for block in iter(lambda: connection.recv(LINE_BYTES), b""):
+        words += block
+    path, folder, environment = json.loads(words.decode("ascii"))
+    os._exit(_run(Path(path), RunFolder(Path(folder)), environment, files[0], tuple(files[1:])))
+
+
+def _leave_session() -> None:
+    """What is sent to the copy is not for the supervisor's handlers, which have nothing to forward there."""
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _run(path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> int:
     """The program's exit code."""
     import runpy  # not needed by runner.py, which reads this module at each command
 
     try:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(str(folder.path))
         null = os.open(os.devnull, os.O_RDONLY)
         for stream, source in ((0, null), (1, output), (2, output)):

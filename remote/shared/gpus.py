@@ -10,6 +10,7 @@ import os
 import re
 import statistics
 import subprocess
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,12 +23,15 @@ from shared.wire import decode, encode
 LOOK_S = 0.25
 LOOK_FAR_S = 5.0
 STOP_S = 0.25
+# How soon a training that a full disk kept from noting its GPU tries again.
+NOTE_S = 2.0
 # How many that wait are looked at whether they live: those who are next.
 NEXT = 2
 NVIDIA_SMI_S = 15.0
 NVIDIA_SMI = ("nvidia-smi", "-L")
 DEVICE = re.compile(r"\s*(?:GPU|MIG) .*\(UUID: ([A-Za-z0-9/-]+)\)\s*\Z")
-TOOK = "took.json"
+# Each login has its own: in a folder that several share nobody can replace another one's file.
+TOOK = "took-{}.json"
 KEPT_TIMES = 9
 TAIL_BYTES = 16384
 # Of a longer queue the laptop is told those who train and the first who wait; the place counts all.
@@ -90,9 +94,9 @@ def kind(spec: Dict[str, Any]) -> str:
     return " ".join(str(one) for one in (spec.get("program"), params.get("recipe"), params.get("arch")) if one is not None)
 
 
-def _times(folder: Path) -> Dict[str, List[float]]:
+def _times(path: Path) -> Dict[str, List[float]]:
     try:
-        told = json.loads((folder / TOOK).read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8"))
         return {str(key): [float(one) for one in times] for key, times in told["took"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -100,7 +104,8 @@ def _times(folder: Path) -> Dict[str, List[float]]:
 
 def expected_s(folder: Path, spec: Dict[str, Any]) -> Optional[float]:
     """How long a training like this took before: the middle of the last ones; None where there was none."""
-    times = _times(folder).get(kind(spec))
+    logins = sorted(folder.glob(TOOK.format("*")))
+    times = [took for login in logins for took in _times(login).get(kind(spec), [])]
     return statistics.median(times) if times else None
 
 
@@ -113,6 +118,13 @@ def free_slot(tickets: Sequence[Ticket], number: int, slots: Slots) -> Optional[
     before = sum(1 for ticket in tickets if ticket.since is None and ticket.number < number)
     free = [slot for slot in range(slots.number) if str(slot) not in taken]
     return free[before] if before < len(free) and len(taken) + before < slots.number else None
+
+
+def agreed(own: Slots, tickets: Sequence[Ticket]) -> Slots:
+    """Where laptops were told different numbers the largest counts, as far as this login sees so many GPUs. Else who was told
+    fewer would wait until none of the others trains, while they overtake it."""
+    largest = max([ticket.slots or 0 for ticket in tickets], default=0)
+    return own._replace(number=max(own.number, min(largest, len(own.devices))))
 
 
 def starts_in(training: Sequence[Optional[float]], waiting: Sequence[Optional[float]], slots: int) -> Optional[float]:
@@ -211,9 +223,12 @@ class Turn:
         self._folder = queue_folder(root, schedule)
         self._queue = Queue(self._folder)
         self._seen: Dict[str, Ticket] = {}
-        self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec))
         self._slots = find_slots(schedule)
+        self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec), self._slots.number)
         self._began = 0.0
+        self._unnoted: Optional[str] = None
+        self._noting: Optional[threading.Thread] = None
+        self._over = threading.Event()
         self.device: Optional[str] = None
 
     @property
@@ -244,29 +259,50 @@ class Turn:
     def _try(self) -> int:
         """0: it has begun; else its place among those who wait."""
         with self._queue.locked():
-            tickets = self._queue.look(self._slots.number + NEXT, self._seen)
+            tickets = self._queue.look(max(self._slots.number, len(self._slots.devices)) + NEXT, self._seen)
             number = self._place.ticket.number
-            slot = free_slot(tickets, number, self._slots)
+            slot = free_slot(tickets, number, agreed(self._slots, tickets))
             if slot is None:
                 return 1 + sum(1 for ticket in tickets if ticket.since is None and ticket.number < number)
             self.device = self._slots.name(slot)
-            with suppress(OSError):  # a full disk: others see it as one that waits, before them
+            try:
                 self._place.note_begun(str(slot))
+            except OSError:  # a full disk: others see it as one that waits, before them, and not which GPU it has
+                self._unnoted = str(slot)
             return 0
+
+    def program_began(self) -> None:
+        """What a full disk refused is tried again while it trains; not sooner: a copy of this process has no thread of it."""
+        if self._unnoted is not None:
+            self._noting = threading.Thread(target=self._note_again, args=(self._unnoted,), daemon=True)
+            self._noting.start()
+
+    def _note_again(self, slot: str) -> None:
+        while not self._over.wait(NOTE_S):
+            with suppress(OSError), self._queue.locked():
+                self._place.note_begun(slot)
+                return
 
     def leave(self, well: bool) -> None:
         """It has ended; `well`: how long it took is worth remembering."""
+        self._over.set()
+        if self._noting is not None:
+            self._noting.join()
         if well:
             with suppress(OSError), self._queue.locked():
                 self._remember(time.monotonic() - self._began)
         self._place.leave()
 
     def _remember(self, took: float) -> None:
-        times = _times(self._folder)
+        path = self._folder / TOOK.format(os.geteuid())
+        partial = self._folder / (path.name + ".part")
+        times = _times(path)
         times[kind(self._spec)] = (times.get(kind(self._spec), []) + [round(took, 2)])[-KEPT_TIMES:]
-        partial = self._folder / f"{TOOK}.{os.getpid()}.part"
-        partial.write_bytes(encode({"took": times}))
-        os.replace(str(partial), str(self._folder / TOOK))
+        with suppress(FileNotFoundError):  # of one that was killed
+            os.unlink(str(partial))
+        with open(self._queue.make(partial.name), "wb") as stream:
+            stream.write(encode({"took": times}))
+        os.replace(str(partial), str(path))
 
 
 def somebody_trains(root: Path, spec: Dict[str, Any]) -> bool:

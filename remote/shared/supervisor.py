@@ -7,18 +7,23 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 from shared import gpus, processes
 from shared.bounds import Bounds
 from shared.runs import RunFolder
 from shared.wire import VERSION, Appender, Failure, encode
 
+if TYPE_CHECKING:
+    from shared import ahead
+
 EXIT_TOO_MUCH_OUTPUT = 125
 EXIT_NOT_STARTED = 126
 EXIT_MISSING = 127
 # The exit of a run is worth some patience: a disk may be full for a moment only.
 EXIT_ATTEMPTS = 30
+# How soon who loads libraries hears that it shall not go on.
+STOP_S = 0.25
 # TERM, a program of ours that ended on TERM, and KILL.
 ENDED_BY_OTHERS = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGKILL)
 
@@ -93,19 +98,43 @@ def supervise(folder: RunFolder, programs: Path) -> int:
     return _supervise(folder, programs, -1, _Popen, by_cluster=True)
 
 
-def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_cluster: bool = False) -> int:
-    running: List[int] = []
-    told: List[int] = []
+class Told:
+    """The signals that the supervisor gets. Who stops it (a shutdown) means the program, also one that is about to begin. The
+    program inherits no handler, unlike SIG_IGN."""
 
-    def forward(number: int, frame: Any) -> None:
-        """Who stops the supervisor (a shutdown) means the program. The program inherits no handler, unlike SIG_IGN."""
+    def __init__(self) -> None:
+        self.to_end = False
+        self._program: Optional[int] = None
+
+    def hear(self, number: int, frame: Any) -> None:
         if number == signal.SIGTERM:
-            told.append(number)
-            if running:
-                os.killpg(running[0], signal.SIGTERM)
+            self.to_end = True
+            self._pass_on()
 
+    def begins(self, program: int) -> None:
+        self._program = program
+        if self.to_end:
+            self._pass_on()
+
+    def ended(self) -> None:
+        self._program = None
+
+    def _pass_on(self) -> None:
+        if self._program is not None:
+            _signal_group(self._program, signal.SIGTERM)
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass  # it has ended just now
+
+
+def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_cluster: bool = False) -> int:
+    told = Told()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, forward)
+        signal.signal(number, told.hear)
     began = time.monotonic()
     code = EXIT_NOT_STARTED
     turn: Optional[gpus.Turn] = None
@@ -115,8 +144,8 @@ def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_c
         turn = None if by_cluster else _join(folder)
         if turn is None or waiting.wait(turn, folder, told, noted):
             began = time.monotonic()
-            code = _run(folder, programs, running, noted, waiting.spawn, turn)
-        elif told:
+            code = _run(folder, programs, told, noted, waiting.spawn, turn)
+        elif told.to_end:
             code = -signal.SIGTERM
     except Failure as failure:
         code = EXIT_MISSING if failure.code == "program.missing" else EXIT_NOT_STARTED
@@ -145,14 +174,15 @@ def _join(folder: RunFolder) -> Optional[gpus.Turn]:
 
 
 class _Waiting:
-    """For a GPU. Who is the next loads the libraries meanwhile, which takes seconds for which no GPU should idle; the program
-    then begins in a copy of this process, as it does in one of shared/ahead.py."""
+    """For a GPU. For who is the next a copy of this process loads the libraries meanwhile, which takes seconds for which no GPU
+    should idle; the copy then becomes the program."""
 
     def __init__(self, programs: Path, spawn: Spawn) -> None:
         self._programs = programs
-        self.spawn = spawn
+        self._spawn = spawn
+        self._loading: Optional["ahead.Loading"] = None
 
-    def wait(self, turn: gpus.Turn, folder: RunFolder, told: List[int], noted: int) -> bool:
+    def wait(self, turn: gpus.Turn, folder: RunFolder, told: Told, noted: int) -> bool:
         """Whether the run's turn has come; else it was cancelled, or told to end."""
 
         def waits() -> None:
@@ -162,42 +192,62 @@ class _Waiting:
                 pass  # a full disk: it waits all the same
             _release(noted)
 
-        came = turn.wait(waits, lambda: bool(told) or folder.asked_to_cancel(), self._load)
+        def stopped() -> bool:
+            return told.to_end or folder.asked_to_cancel()
+
+        came = turn.wait(waits, stopped, lambda: self._load(stopped))
+        if not came and self._loading is not None:
+            self._loading.end()
         try:
             folder.waiting.unlink()
         except OSError:
             pass
         return came
 
-    def _load(self) -> None:
+    def _load(self, stopped: Callable[[], bool]) -> None:
         from shared import ahead  # which needs this module
 
-        if self.spawn is _Popen:
-            ahead.load(self._programs)
-            self.spawn = ahead.Fork
+        if self._spawn is not _Popen:
+            return  # they are loaded
+        try:
+            self._loading = ahead.Loading(self._programs)
+        except OSError:
+            return  # no memory for it now
+        self._loading.wait_ready(stopped)
+
+    def spawn(self, path: Path, folder: RunFolder, environment: Dict[str, str], output: int, kept: Tuple[int, ...]) -> Started:
+        if self._loading is not None:
+            try:
+                return self._loading.begin(path, folder, environment, output, kept)
+            except OSError:
+                pass  # it hangs or has died
+        return self._spawn(path, folder, environment, output, kept)
 
 
-def _run(folder: RunFolder, programs: Path, running: List[int], noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:
+def _run(folder: RunFolder, programs: Path, told: Told, noted: int, spawn: Spawn, turn: Optional[gpus.Turn]) -> int:
     """The program's exit code, negative for the signal that ended it."""
     program = _start(folder, programs, spawn, turn)
     if program is None:
         return EXIT_NOT_STARTED
     started = processes.look(program.pid)
     assert started is not None  # at worst a zombie: nobody but this process can reap it
-    running.append(program.pid)
+    told.begins(program.pid)
     bounds = Bounds(folder)
     try:
         folder.note_process(program.pid)
         _release(noted)
         bounds.start()
+        if turn is not None:
+            turn.program_began()
         returned = program.wait()
+        told.ended()
         bounds.stop()
         return EXIT_TOO_MUCH_OUTPUT if bounds.ended_it else returned
     finally:
-        running.clear()
+        told.ended()
         # What the program started does not outlive it, nor the program a supervisor that cannot note it down.
         if processes.group_members(program.pid, started.start_time):
-            os.killpg(program.pid, signal.SIGKILL)
+            _signal_group(program.pid, signal.SIGKILL)
         program.wait()
 
 

@@ -5,10 +5,12 @@ long as it lives: the kernel ends the lock with the process, by KILL or a lost p
 where process ids mean nothing. Whoever looks removes the tickets that nobody holds. Why so: doc/design/turns.md, sharing.md.
 """
 
+import errno
 import fcntl
 import json
 import os
 import re
+import stat
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,14 +21,17 @@ from shared.wire import VERSION, encode
 LOCK = "lock"
 NAME = re.compile(r"([0-9]{1,12})-(.+)\.json\Z")
 LARGEST_TICKET = 16384
+# How long a lock may be its maker's alone: between making it and letting others use it.
+MADE_S = 1.0
 # Of a ticket that a Nano's program has none of these is written.
-OPTIONAL = ("device", "expected_s")
+OPTIONAL = ("device", "expected_s", "slots")
 
 
 class Ticket(NamedTuple):
     """Times are this boot's monotonic seconds, the same in every process: `asked` when the run came, `since` when its turn
     came (None: it waits). `turn_s` is how long a turn may last while others wait, None for a program that ends by itself.
-    `device` is the GPU that it got, `expected_s` how long such a training took before."""
+    `device` is the GPU that it got, `expected_s` how long such a training took before, `slots` how
+    many it was told may train at a time."""
 
     number: int
     run: str
@@ -38,6 +43,7 @@ class Ticket(NamedTuple):
     turn_s: Optional[float] = None
     device: Optional[str] = None
     expected_s: Optional[float] = None
+    slots: Optional[int] = None
 
 
 class Place:
@@ -60,8 +66,8 @@ class Place:
             self.note_begun()
 
     def note_begun(self, device: Optional[str] = None) -> None:
-        """For who has the queue locked. Raises OSError."""
-        self.ticket = self.ticket._replace(since=time.monotonic(), device=device)
+        """For who has the queue locked. Raises OSError; may be asked for again then."""
+        self.ticket = self.ticket._replace(since=self.ticket.since or time.monotonic(), device=device)
         _write(self._descriptor, self.ticket)
 
     def leave(self) -> None:
@@ -74,15 +80,16 @@ class Queue:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def join(self, run: str, spec: Dict[str, Any], turn_s: Optional[float] = None, expected_s: Optional[float] = None) -> Place:
+    def join(self, run: str, spec: Dict[str, Any], turn_s: Optional[float] = None, expected_s: Optional[float] = None,
+             slots: Optional[int] = None) -> Place:
         """A ticket behind all others, for a run and its spec. Raises OSError."""
         os.makedirs(str(self.folder), exist_ok=True)
         with self.locked():
             number = 1 + max([each for each, _ in self._names()], default=0)
             ticket = Ticket(number, run, str(spec.get("program")), spec.get("student"), spec.get("laptop"), time.monotonic(),
-                            None, turn_s, None, expected_s)
+                            None, turn_s, None, expected_s, slots)
             path = self.folder / f"{number:06d}-{run}.json"
-            descriptor = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            descriptor = self.make(path.name)
             place = Place(self, path, descriptor, ticket)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -141,15 +148,32 @@ class Queue:
         seen.update(found)
         return list(found.values())
 
+    def make(self, name: str, others_write: bool = False) -> int:
+        """A new file, which whoever may write into the folder may read, whatever this login's umask is. Raises OSError."""
+        descriptor = os.open(str(self.folder / name), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with suppress(OSError):  # a file system without modes
+            may_write = os.stat(str(self.folder)).st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode) | may_write << 1 | (may_write if others_write else 0)
+            os.fchmod(descriptor, mode)
+        return descriptor
+
     def _open_lock(self) -> int:
         """Another login may have made it: who may not write it can lock it all the same."""
         path = str(self.folder / LOCK)
-        try:
-            return os.open(path, os.O_RDWR | os.O_CLOEXEC)  # to write: NFS locks no other
-        except FileNotFoundError:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except PermissionError:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        deadline = time.monotonic() + MADE_S
+        while True:
+            try:
+                return os.open(path, os.O_RDWR | os.O_CLOEXEC)  # to write: NFS locks no other
+            except FileNotFoundError:
+                with suppress(FileExistsError):
+                    return self.make(LOCK, others_write=True)
+            except PermissionError:
+                try:
+                    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                except PermissionError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.01)
 
     def _peek(self, number: int, name: str) -> Optional[Ticket]:
         """As it is written, whether somebody holds it or not."""
@@ -157,6 +181,8 @@ class Queue:
             descriptor = os.open(str(self.folder / name), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            return _ticket(number, name, b"")
         try:
             return _ticket(number, name, os.read(descriptor, LARGEST_TICKET))
         finally:
@@ -174,6 +200,8 @@ class Queue:
             descriptor = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            return _ticket(number, name, b"")
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -190,7 +218,8 @@ def _write(descriptor: int, ticket: Ticket) -> None:
     """Over what is there, which is never longer by much: a disk that has become full is no hindrance."""
     told = {key: value for key, value in ticket._asdict().items() if value is not None or key not in OPTIONAL}
     data = encode(dict(told, v=VERSION))
-    os.pwrite(descriptor, data, 0)
+    if os.pwrite(descriptor, data, 0) < len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.ftruncate(descriptor, len(data))
 
 
@@ -201,8 +230,9 @@ def _ticket(number: int, name: str, data: bytes) -> Ticket:
         told = json.loads(data.decode("utf-8"))
         texts = [told[key] if isinstance(told[key], str) else None for key in ("student", "laptop")]
         since, turn_s = [None if told[key] is None else float(told[key]) for key in ("since", "turn_s")]
-        device, expected = told.get("device"), told.get("expected_s")
+        device, expected, slots = [told.get(key) for key in OPTIONAL]
         return Ticket(number, match.group(2), str(told["program"]), texts[0], texts[1], float(told["asked"]), since, turn_s,
-                      None if device is None else str(device), None if expected is None else float(expected))
+                      None if device is None else str(device), None if expected is None else float(expected),
+                      None if slots is None else int(slots))
     except (ValueError, KeyError, TypeError):
         return Ticket(number, match.group(2))

@@ -1,5 +1,6 @@
 """The queue for the GPUs of one server: what follows from its tickets, and that its length costs those in it little."""
 
+import functools
 import json
 import os
 import signal
@@ -41,6 +42,20 @@ def test_the_first_who_waits_gets_the_first_free_gpu(tickets: list[Ticket], numb
                                                      expected: int | None) -> None:
     assert free_slot([*tickets, *([Ticket(number, "own")] if all(one.number != number for one in tickets) else [])], number,
                      Slots(slots, [])) == expected
+
+
+def test_of_different_numbers_the_largest_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told to wait until the others have all ended, and no laptop makes others share a GPU."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    turns = [gpus.Turn(tmp_path, f"r{number}", {**SPEC, "schedule": {**DIRECT, "gpus": told}})
+             for number, told in enumerate((4, 1, None))]
+    try:
+        looks = [iter([False]) for _ in turns]
+        began = [turn.wait(lambda: None, functools.partial(next, once, True)) for turn, once in zip(turns, looks, strict=True)]
+        assert (began, [turn.device for turn in turns]) == ([True, True, False], ["5", "7", None])
+    finally:
+        for turn in turns:
+            turn.leave(well=False)
 
 
 @pytest.mark.parametrize(("training", "waiting", "slots", "expected"), [
@@ -140,17 +155,92 @@ def test_two_roots_share_one_queue(tmp_path: Path) -> None:
     assert not gpus.somebody_trains(tmp_path / "two", shared)
 
 
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """A login whose files are its own."""
+    umask = os.umask(0o077)
+    yield
+    os.umask(umask)
+
+
+def test_what_a_closed_login_leaves_in_a_folder_of_all_is_for_all(tmp_path: Path, closed: None) -> None:
+    """And in its own folder for nobody else."""
+    for name, mode, expected in (("all", 0o1777, {"lock": 0o666, "000001-a.json": 0o644}),
+                                 ("group", 0o2770, {"lock": 0o660, "000001-a.json": 0o640}),
+                                 ("own", 0o755, {"lock": 0o600, "000001-a.json": 0o600})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+        turn = gpus.Turn(tmp_path, "a", {**SPEC, "schedule": {**DIRECT, "queue": str(tmp_path / name)}})
+        assert turn.wait(lambda: None, lambda: False)
+        assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / name).iterdir()} == expected
+        turn.leave(well=True)
+        times = [path for path in (tmp_path / name).iterdir() if path.name != "lock"]
+        assert [(path.name, path.stat().st_mode & 0o777) for path in times] == [
+            (f"took-{os.geteuid()}.json", expected["000001-a.json"])]
+
+
+def test_a_ticket_that_may_not_be_read_is_one_that_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(tmp_path)
+    place = queue.join("a", SPEC)
+    real = os.open
+
+    def refuses(path: Any, *words: Any) -> int:
+        if str(path).endswith("-a.json"):
+            raise PermissionError(path)
+        return real(path, *words)
+
+    monkeypatch.setattr(os, "open", refuses)
+    assert queue.tickets() == queue.look(0, {}) == [Ticket(1, "a")]
+    place.leave()
+
+
+def test_each_login_remembers_for_all(tmp_path: Path) -> None:
+    """Another login's times count, and are no hindrance to remembering one's own."""
+    kind = gpus.kind(SPEC)
+    (tmp_path / "took-4711.json").write_text(json.dumps({"took": {kind: [30.0, 40.0]}}))
+    (tmp_path / f"took-{os.geteuid()}.json.part").write_text("of one that was killed")
+    turn = gpus.Turn(tmp_path, "a", {**SPEC, "schedule": {**DIRECT, "queue": str(tmp_path)}})
+    assert turn.wait(lambda: None, lambda: False)
+    turn.leave(well=True)
+    assert gpus.expected_s(tmp_path, SPEC) == 30.0
+    assert sorted(path.name for path in tmp_path.glob("took*")) == sorted(["took-4711.json", f"took-{os.geteuid()}.json"])
+
+
+def test_a_gpu_that_a_full_disk_kept_from_being_noted_is_noted_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpus, "NOTE_S", 0.02)
+    real, full = os.pwrite, [True]
+    two = {**SPEC, "schedule": {**DIRECT, "gpus": 2}}
+    first, second = (gpus.Turn(tmp_path, run, two) for run in "ab")
+    try:
+        assert first.wait(lambda: None, lambda: False)
+        # Half a ticket is as good as none.
+        monkeypatch.setattr(os, "pwrite", lambda file, data, at: real(file, data[:20] if full else data, at))
+        assert second.wait(lambda: None, lambda: False)
+        second.program_began()
+        first.leave(well=False)
+        full.clear()
+
+        def noted() -> list[str | None]:
+            return [ticket.device for ticket in Queue(tmp_path / ".ai_nano" / "gpus").tickets() or []]
+
+        wait_for(lambda: noted() == ["1"], "the second GPU's being noted")
+    finally:
+        second.leave(well=False)
+
+
 def test_who_looks_seldom_is_far_back() -> None:
     assert gpus.pause_s(1) == gpus.LOOK_S and gpus.pause_s(1000) == gpus.LOOK_FAR_S
 
 
-# In place of PyTorch: says that it was loaded, and by whom.
+# In place of PyTorch: says that it was loaded, and by whom; for as long as `hold` is there it does not come to an end.
 PRELOAD = """
-import os
+import os, time
 
 def load():
     with open({home!r} + "/loaded", "a") as told:
         told.write("%d\\n" % os.getpid())
+    while os.path.exists({home!r} + "/hold"):
+        time.sleep(0.02)
 """
 
 
@@ -160,26 +250,57 @@ def machine(machine: Machine) -> Machine:
     return machine
 
 
-def test_the_next_one_alone_has_the_libraries_loaded_and_begins_in_a_copy(machine: Machine) -> None:
+def who_loaded(machine: Machine) -> list[int]:
+    loaded = machine.home / "loaded"
+    return [int(pid) for pid in loaded.read_text().split()] if loaded.exists() else []
+
+
+def noted(machine: Machine, run: str, name: str = "pid") -> int | None:
+    return json.loads((machine.run_path(run) / "pid.json").read_text())[name]  # type: ignore[no-any-return]
+
+
+def test_the_next_one_alone_has_the_libraries_loaded_and_begins_with_them(machine: Machine) -> None:
     machine.start("a", schedule=DIRECT, do="obey")
     for run in ("b", "c"):
         machine.start(run, schedule=DIRECT, do="obey")
-    loaded = machine.home / "loaded"
-
-    def process(run: str, name: str) -> int | None:
-        return json.loads((machine.run_path(run) / "pid.json").read_text())[name]  # type: ignore[no-any-return]
-
-    def who_loaded() -> list[int]:
-        return [int(pid) for pid in loaded.read_text().split()] if loaded.exists() else []
-
-    wait_for(who_loaded, "the libraries of b")
+    wait_for(lambda: who_loaded(machine), "the libraries of b")
     time.sleep(4 * gpus.LOOK_S)
-    assert who_loaded() == [process("b", "supervisor")]
+    loaded = who_loaded(machine)
+    assert len(loaded) == 1
     assert machine.cancel("a")["gone"]
-    program = wait_for(lambda: process("b", "pid"), "b")
-    assert processes.command(program) == processes.command(process("b", "supervisor") or 0)
-    wait_for(lambda: process("c", "supervisor") in who_loaded(), "the libraries of c")
+    assert wait_for(lambda: noted(machine, "b"), "b") == loaded[0]
+    wait_for(lambda: len(who_loaded(machine)) == 2, "the libraries of c")
     assert all(machine.cancel(run)["gone"] for run in ("c", "b"))
+    assert all(not processes.command(pid) for pid in who_loaded(machine))
+
+
+def test_who_loads_libraries_can_be_cancelled_and_goes_with_its_supervisor(machine: Machine) -> None:
+    (machine.home / "hold").touch()
+    for run in ("a", "b", "c"):
+        machine.start(run, schedule=DIRECT, do="obey")
+    wait_for(lambda: who_loaded(machine), "b's loading")
+    assert machine.cancel("b") == {"v": 1, "type": "cancelled", "id": "b", "gone": True, "state": "cancelled"}
+    wait_for(lambda: len(who_loaded(machine)) == 2, "c's loading")
+    os.kill(noted(machine, "c", "supervisor") or 0, signal.SIGKILL)
+    wait_for(lambda: all(not processes.command(pid) for pid in who_loaded(machine)), "the end of both")
+    assert machine.cancel("a")["gone"] and machine.start("d", schedule=DIRECT, do="finish")["pid"] is not None
+    assert machine.follow_all("d")[-1]["state"] == "done"
+
+
+@pytest.mark.parametrize("way", ["too long", "died"])
+def test_libraries_that_do_not_load_do_not_hold_up_the_training(machine: Machine, way: str) -> None:
+    program = machine.programs / "shared" / "ahead.py"
+    if way == "too long":
+        program.write_text(program.read_text().replace("\nLOADING_S = 60.0\n", "\nLOADING_S = 0.1\n"))
+    (machine.home / "hold").touch()
+    for run in ("a", "b"):
+        machine.start(run, schedule=DIRECT, do="obey")
+    loading = wait_for(lambda: who_loaded(machine), "the libraries of b")[0]
+    if way == "died":
+        os.kill(loading, signal.SIGKILL)
+    assert machine.cancel("a")["gone"]
+    assert wait_for(lambda: noted(machine, "b"), "b") != loading
+    assert machine.cancel("b")["gone"] and not processes.command(loading)
 
 
 def test_a_training_waits_for_its_turn(machine: Machine) -> None:

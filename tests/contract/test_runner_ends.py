@@ -13,7 +13,8 @@ import nano_programs  # noqa: F401
 import pytest
 from machine import DEADLINE_S, Machine, boot_id, make_run, of, process_start, wait_for
 
-from shared import processes
+from shared import processes, supervisor
+from shared.runs import Runs
 
 
 def test_cancel_lets_the_program_tidy_up(machine: Machine) -> None:
@@ -118,6 +119,38 @@ def test_a_supervisor_that_is_told_to_stop_stops_the_program(machine: Machine) -
     follower.read_event("log", "probe.waiting")
     os.kill(json.loads((machine.run_path("a") / "pid.json").read_text())["supervisor"], signal.SIGTERM)
     assert follower.read_all()[-1]["exit"]["code"] == 143
+
+
+@pytest.mark.parametrize(("patched", "does", "program", "codes"), [
+    # Its program has just been asked for its exit code, and its group is gone.
+    (supervisor.Bounds, "stop", "finish", (0,)),
+    # Nothing has begun yet; then the program has, and nobody knows its group.
+    (supervisor, "_join", "wait", supervisor.ENDED_BY_OTHERS),
+    (supervisor.processes, "look", "wait", supervisor.ENDED_BY_OTHERS)])
+def test_a_supervisor_may_be_told_to_stop_at_any_time(machine: Machine, patched: Any, does: str, program: str,
+                                                      codes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Runs(machine.root).create({"id": "a", "program": "probe/probe.py", "params": {"do": program}, "lease_s": None,
+                                        "root": str(machine.root), "programs": str(machine.programs)})
+    real, told = getattr(patched, does), []
+
+    def tell(*words: Any) -> Any:
+        if words[0] != os.getpid() and not told:
+            told.append(words)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*words)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(30)
+            monkeypatch.setattr(patched, does, tell)
+            # Not as a cluster's job, which leaves the last word to the cluster.
+            supervisor._supervise(folder, machine.programs, -1, supervisor._Popen)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    end = folder.exit()
+    assert end is not None and (end["code"] if end["signal"] is None else -end["signal"]) in codes
 
 
 def test_a_program_that_was_stopped_tidies_up_when_it_is_cancelled(machine: Machine) -> None:
