@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from shared import console
 from shared.findings import METADATA_S, Check, Findings, carry_out, login
@@ -26,6 +26,10 @@ LITTLE_INODES = 20_000
 TOO_FEW_INODES = 1_000
 # For all deep checks of a machine: importing torch from a network disk, an engine's first CUDA context on a Nano.
 DEEP_S = 120.0
+
+# Folders in which we ask for none.
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr")
+OWN_FOLDER = ".ai_nano"
 
 Asked = Dict[str, Any]
 
@@ -80,13 +84,57 @@ def check_root(root: Path) -> Check:
     def check(findings: Findings) -> None:
         place = nearest(root)
         mount = os.statvfs(str(place))
-        if mount.f_flag & os.ST_RDONLY:
-            findings.bad("root", "doctor.root.mounted_readonly", str(root), path=str(root))
-        elif not os.access(str(place), os.R_OK | os.W_OK | os.X_OK) or (root.exists() and not root.is_dir()):
-            findings.bad("root", "doctor.root.readonly", str(root), path=str(root), owner=_owner(place), login=login())
-        else:
+        code = "doctor.root.mounted_readonly" if mount.f_flag & os.ST_RDONLY else _forbidden(Path(os.path.realpath(str(root))))
+        if code is None:
             findings.ok("root", str(root))
+        else:
+            findings.bad("root", code, str(root), path=str(root), owner=_owner(place), login=login())
     return check
+
+
+def _forbidden(root: Path) -> Optional[str]:
+    """Why the login cannot have its folder there; None where it can. A mend gives the login `readonly` ones alone, and `other`
+    ones with all that is in them: never one that we did not make and that somebody needs."""
+    place = nearest(root)
+    if _file_on_the_way(root, place):
+        return "doctor.root.file"
+    if os.access(str(place), os.R_OK | os.W_OK | os.X_OK):
+        return None
+    if _is_kept(root):
+        return "doctor.root.system"
+    if place != root and not os.access(str(place), os.X_OK):
+        return "doctor.root.closed"
+    return "doctor.root.other" if (root / OWN_FOLDER).is_dir() else "doctor.root.readonly"
+
+
+def _file_on_the_way(root: Path, place: Path) -> bool:
+    return place != root and os.path.lexists(str(place / root.relative_to(place).parts[0]))
+
+
+def _is_kept(root: Path) -> bool:
+    """The system's, somebody's home, or a folder with something else in it than ours."""
+    parts = root.parts[1:]
+    if not parts or parts[0] in SYSTEM:
+        return True
+    if not root.is_dir():
+        return False
+    if len(parts) == 1 or (parts[0] == "var" and len(parts) == 2) or str(root) in _homes(root):
+        return True
+    try:
+        inside = os.listdir(str(root))
+    except OSError:
+        return True
+    return bool(inside) and OWN_FOLDER not in inside
+
+
+def _homes(root: Path) -> List[str]:
+    """The login's and the owner's."""
+    homes = [os.path.expanduser("~")]
+    try:
+        homes.append(pwd.getpwuid(os.stat(str(root)).st_uid).pw_dir)
+    except KeyError:
+        pass
+    return [os.path.realpath(home) for home in homes]
 
 
 def _owner(place: Path) -> str:

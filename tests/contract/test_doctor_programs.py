@@ -24,6 +24,7 @@ from test_wire import check
 from gpu_server import doctor as server
 from gpu_server import doctor_slurm, installed
 from jetson_nano import doctor_board, doctor_devices
+from shared import doctor
 from shared import findings as said_of
 from shared.deep import check as deep_check
 from shared.findings import Findings, carry_out
@@ -116,6 +117,24 @@ def test_on_a_server_from_memory(tmp_path: Path) -> None:
     codes = {line["check"]: line["code"] for line in lines if line["type"] == "finding"}
     assert codes["cuda"] == "doctor.cuda.mismatch" and codes["weights"] == "doctor.weights.missing"
     assert codes["packages"] == "doctor.packages.missing" and codes["slurm"] is None and codes["torch"] is None
+
+
+@pytest.mark.parametrize(("root", "code"), [
+    ("/", "system"), ("/home", "system"), ("/usr/local/x", "system"), ("home", "system"), ("full", "system"),
+    ("file", "file"), ("file/x", "file"), ("closed/x", "closed"), ("new", "readonly"), ("empty", "readonly"),
+    ("link", "system"), ("ours", "other"),
+])
+def test_a_folder_that_is_not_ours_is_never_given_away(root: str, code: str, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("home/.ai_nano", "full/photographs", "closed", "empty", "ours/.ai_nano"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("/etc")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(doctor.os, "access", lambda place, mode: mode == os.X_OK and not place.endswith("closed"))
+    heard = Heard()
+    doctor.check_root(tmp_path / root)(heard)
+    assert heard.said["root"][:2] == ("failure", f"doctor.root.{code}")
 
 
 @pytest.mark.parametrize("text", RELEASES)

@@ -138,6 +138,8 @@ def test_no_variable_of_the_reading_shows_a_password() -> None:
     ({"leds": "GPIO"}, "config.type"),
     ({"root": "../other"}, "config.root"),
     ({"root": ""}, "config.root"),
+    ({"root": "/"}, "config.root"),
+    ({"root": "//./"}, "config.root"),
     ({"name": "../x"}, "config.machine_name"),
     ({"ip": "-oProxyCommand=x"}, "config.host"),
 ])

@@ -146,6 +146,16 @@ def test_a_command_that_edits_the_config_edits_that_one_value(config: Config) ->
     assert json.loads(config.path.read_text()) == before and config.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_no_folder_of_the_system_is_given_away(config: Config) -> None:
+    assert config.path is not None
+    for code in ("system", "file", "closed"):
+        found = mended(config, f"doctor.root.{code}", path="/home")
+        assert [mend.on for mend in found] == [LAPTOP] and "chown" not in found[0].command
+        subprocess.run(["sh", "-c", found[0].command], check=True)
+    assert configuration.load(config.path).server.root == "ai_nano-2", "the default was none"
+    assert " -R " not in mended(config, "doctor.root.readonly")[0].command
+
+
 def test_pip_goes_into_a_virtual_environment_of_the_root(config: Config) -> None:
     command = mended(config, "doctor.torch.missing", venv=False)[0].command
     assert command == ("python3 -m venv --system-site-packages ai_nano/venv && "

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ai_nano.core.doctor.findings import LAPTOP, Finding, Mend
-from ai_nano.core.room.config import Config, MachineConfig, NanoConfig
+from ai_nano.core.room.config import DEFAULT_ROOT, Config, MachineConfig, NanoConfig
 
 # A path, a number, a name of a package, a list of nodes; not what could be an option or a second command.
 _PLAIN = re.compile(r"[A-Za-z0-9_./~@+:,=<>\[\]() -]{1,300}")
@@ -55,7 +55,12 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
                         (THERE, "du -xh --max-depth=2 -- {root} | sort -h | tail -n 15")),
     "doctor.inodes.full": ((THERE, "find {root} -xdev -printf '%h\\n' | sort | uniq -c | sort -n | tail -n 15"),),
     "doctor.inodes.low": ((THERE, "find {root} -xdev -printf '%h\\n' | sort | uniq -c | sort -n | tail -n 15"),),
-    "doctor.root.readonly": ((THERE, "sudo mkdir -p -- {path} && sudo chown -R {login}: -- {path}"),),
+    "doctor.root.readonly": ((THERE, "sudo mkdir -p -- {path} && sudo chown {login}: -- {path} && "
+                                     "sudo chmod u+rwx -- {path}"),),
+    "doctor.root.other": ((THERE, "sudo chown -R {login}: -- {path} && sudo chmod -R u+rwX -- {path}"),),
+    "doctor.root.system": ((HERE, "python3 -c {root_edit}"),),
+    "doctor.root.file": ((HERE, "python3 -c {root_edit}"),),
+    "doctor.root.closed": ((HERE, "python3 -c {root_edit}"),),
     "doctor.root.mounted_readonly": ((THERE, "sudo mount -o remount,rw \"$(df --output=target -- {path} | tail -n 1)\""),),
     "doctor.slow": ((THERE, "uptime"),),
     "doctor.crashed": ((HERE, "ai-nano doctor --machine {name} --json --log-file doctor.log"),),
@@ -179,6 +184,7 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     if machine is not None and room is not None and room.path is not None:
         likely = _plain(finding.params.get("likely"))
         for name, value in {"partition": likely, "gres": likely, "camera": likely, "container": "auto",
+                            "root": DEFAULT_ROOT if machine.root != DEFAULT_ROOT else f"{DEFAULT_ROOT}-2",
                             "host_key": _plain(finding.params.get("fingerprint"))}.items():
             if value:
                 fields[f"{name}_edit"] = _edit(room, machine, name, value)
