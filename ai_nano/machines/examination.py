@@ -57,8 +57,8 @@ def document(config: MachineConfig, deep: bool) -> dict[str, Any]:
     asked: dict[str, Any] = {"deep": deep}
     if isinstance(config, ServerConfig):
         slurm = config.slurm
-        asked |= {"scheduler": config.scheduler, "weights": config.weights, "requirements": requirements(),
-                  "slurm": {"partition": slurm.partition, "gres": slurm.gres}}
+        asked |= {"scheduler": config.scheduler, "queue": config.queue, "weights": config.weights,
+                  "requirements": requirements(), "slurm": {"partition": slurm.partition, "gres": slurm.gres}}
     if isinstance(config, NanoConfig):
         asked |= {"camera": config.camera, "engine": config.engine, "leds": config.leds, "container": config.container}
     return asked

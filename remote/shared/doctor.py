@@ -30,6 +30,8 @@ DEEP_S = 120.0
 # Folders in which we ask for none.
 SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr")
 OWN_FOLDER = ".ai_nano"
+ROOT_CODES = {"mounted_readonly": "doctor.root.mounted_readonly", "file": "doctor.root.file", "system": "doctor.root.system",
+              "closed": "doctor.root.closed", "other": "doctor.root.other", "readonly": "doctor.root.readonly"}
 
 Asked = Dict[str, Any]
 
@@ -84,60 +86,61 @@ def check_root(root: Path) -> Check:
     def check(findings: Findings) -> None:
         place = nearest(root)
         mount = os.statvfs(str(place))
-        code = "doctor.root.mounted_readonly" if mount.f_flag & os.ST_RDONLY else _forbidden(Path(os.path.realpath(str(root))))
-        if code is None:
+        why = "mounted_readonly" if mount.f_flag & os.ST_RDONLY else forbidden(root, lambda inside: OWN_FOLDER in inside)
+        if why is None:
             findings.ok("root", str(root))
         else:
-            findings.bad("root", code, str(root), path=str(root), owner=_owner(place), login=login())
+            findings.bad("root", ROOT_CODES[why], str(root), path=str(root), owner=owner(place), login=login())
     return check
 
 
-def _forbidden(root: Path) -> Optional[str]:
-    """Why the login cannot have its folder there; None where it can. A mend gives the login `readonly` ones alone, and `other`
-    ones with all that is in them: never one that we did not make and that somebody needs."""
-    place = nearest(root)
-    if _file_on_the_way(root, place):
-        return "doctor.root.file"
+def forbidden(folder: Path, ours: Callable[[List[str]], bool]) -> Optional[str]:
+    """Why the login cannot write in a folder there; None where it can. `ours` knows one that we made by the names in it.
+
+    Only `readonly` ones (not there yet, or empty) and `other` ones (ours) may be changed by a mend: nobody else needs them.
+    """
+    folder = Path(os.path.realpath(str(folder)))
+    place = nearest(folder)
+    if place != folder and os.path.lexists(str(place / folder.relative_to(place).parts[0])):
+        return "file"
     if os.access(str(place), os.R_OK | os.W_OK | os.X_OK):
         return None
-    if _is_kept(root):
-        return "doctor.root.system"
-    if place != root and not os.access(str(place), os.X_OK):
-        return "doctor.root.closed"
-    return "doctor.root.other" if (root / OWN_FOLDER).is_dir() else "doctor.root.readonly"
+    inside = _inside(folder)
+    if _is_kept(folder) or (inside and not ours(inside)):
+        return "system"
+    if place != folder and not os.access(str(place), os.X_OK):
+        return "closed"
+    return "other" if inside else "readonly"
 
 
-def _file_on_the_way(root: Path, place: Path) -> bool:
-    return place != root and os.path.lexists(str(place / root.relative_to(place).parts[0]))
+def _inside(folder: Path) -> List[str]:
+    try:
+        return os.listdir(str(folder))
+    except PermissionError:
+        return ["?"] if folder == nearest(folder) else []
+    except OSError:
+        return []
 
 
-def _is_kept(root: Path) -> bool:
-    """The system's, somebody's home, or a folder with something else in it than ours."""
-    parts = root.parts[1:]
+def _is_kept(folder: Path) -> bool:
+    """The system's, or somebody's home."""
+    parts = folder.parts[1:]
     if not parts or parts[0] in SYSTEM:
         return True
-    if not root.is_dir():
-        return False
-    if len(parts) == 1 or (parts[0] == "var" and len(parts) == 2) or str(root) in _homes(root):
-        return True
-    try:
-        inside = os.listdir(str(root))
-    except OSError:
-        return True
-    return bool(inside) and OWN_FOLDER not in inside
+    return folder.is_dir() and (len(parts) == 1 or (parts[0] == "var" and len(parts) == 2) or str(folder) in _homes(folder))
 
 
-def _homes(root: Path) -> List[str]:
+def _homes(folder: Path) -> List[str]:
     """The login's and the owner's."""
     homes = [os.path.expanduser("~")]
     try:
-        homes.append(pwd.getpwuid(os.stat(str(root)).st_uid).pw_dir)
+        homes.append(pwd.getpwuid(os.stat(str(folder)).st_uid).pw_dir)
     except KeyError:
         pass
     return [os.path.realpath(home) for home in homes]
 
 
-def _owner(place: Path) -> str:
+def owner(place: Path) -> str:
     number = os.stat(str(place)).st_uid
     try:
         return pwd.getpwuid(number).pw_name

@@ -137,6 +137,30 @@ def test_a_folder_that_is_not_ours_is_never_given_away(root: str, code: str, tmp
     assert heard.said["root"][:2] == ("failure", f"doctor.root.{code}")
 
 
+@pytest.mark.parametrize(("queue", "code"), [
+    ("/usr/local", "elsewhere"), ("full", "elsewhere"), ("file", "elsewhere"), ("closed/q", "elsewhere"), ("new", "unusable"),
+    ("tickets", "unusable"),
+])
+def test_a_queue_that_the_login_cannot_use(queue: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("full/photographs", "closed", "tickets"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("file", "tickets/000001-a-run.json", "tickets/lock"):
+        (tmp_path / name).write_text("")
+    heard = Heard()
+    look = doctor_slurm.check({"scheduler": "direct", "queue": str(tmp_path / queue)})
+    with monkeypatch.context() as patched:
+        patched.setattr(doctor.os, "access", lambda place, mode: mode == os.X_OK and not place.endswith("closed"))
+        look(heard)
+    assert heard.said["queue"][:2] == ("failure", f"doctor.queue.{code}") and heard.said["slurm"][0] == "ok"
+
+
+def test_a_queue_that_is_good_or_none(tmp_path: Path) -> None:
+    for asked, said in (({"queue": str(tmp_path)}, ("ok", None, str(tmp_path))), ({"queue": None}, None)):
+        heard = Heard()
+        doctor_slurm.check({"scheduler": "direct", **asked})(heard)
+        assert heard.said.get("queue") == said
+
+
 @pytest.mark.parametrize("text", RELEASES)
 def test_releases_of_jetson_linux(text: str) -> None:
     release = doctor_board.parse_release(text)

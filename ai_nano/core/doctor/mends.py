@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ai_nano.core.doctor.findings import LAPTOP, Finding, Mend
-from ai_nano.core.room.config import DEFAULT_ROOT, Config, MachineConfig, NanoConfig
+from ai_nano.core.room.config import DEFAULT_ROOT, Config, MachineConfig, NanoConfig, ServerConfig
 
 # A path, a number, a name of a package, a list of nodes; not what could be an option or a second command.
 _PLAIN = re.compile(r"[A-Za-z0-9_./~@+:,=<>\[\]() -]{1,300}")
+
+SHARED_QUEUE = "/srv/ai_nano-queue"
 
 THERE = "there"
 HERE = LAPTOP
@@ -79,6 +81,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.weights.missing": (
         (THERE, "mkdir -p -- \"$(dirname -- {path})\" && curl -fL -o {path} https://download.pytorch.org/models/{file_name}"),),
     "doctor.weights.unreadable": ((THERE, "sudo chmod a+r -- {path}"),),
+    "doctor.queue.unusable": ((THERE, "sudo install -d -m 1777 -- {path}"),),
+    "doctor.queue.elsewhere": ((HERE, "python3 -c {queue_edit}"),),
     "doctor.slurm.missing": ((THERE, "sudo apt-get install -y slurm-client"),),
     "doctor.slurm.silent": ((THERE, "sudo systemctl restart slurmctld"),),
     "doctor.slurm.partition": ((HERE, "python3 -c {partition_edit}"),),
@@ -184,7 +188,7 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     if machine is not None and room is not None and room.path is not None:
         likely = _plain(finding.params.get("likely"))
         for name, value in {"partition": likely, "gres": likely, "camera": likely, "container": "auto",
-                            "root": DEFAULT_ROOT if machine.root != DEFAULT_ROOT else f"{DEFAULT_ROOT}-2",
+                            "root": _another(machine.root, DEFAULT_ROOT), "queue": _another(_queue(machine), SHARED_QUEUE),
                             "host_key": _plain(finding.params.get("fingerprint"))}.items():
             if value:
                 fields[f"{name}_edit"] = _edit(room, machine, name, value)
@@ -223,6 +227,14 @@ def _edit(room: Config, machine: MachineConfig, key: str, value: str) -> str:
     path, new = json.dumps(str(room.path)), json.dumps(value)
     return shlex.quote(f'import json; p = {path}; d = json.load(open(p, encoding="utf-8")); d{place}["{key}"] = {new}; '
                        'json.dump(d, open(p, "w", encoding="utf-8"), indent=2, ensure_ascii=False)')
+
+
+def _another(value: str | None, new: str) -> str:
+    return f"{new}-2" if value == new else new
+
+
+def _queue(machine: MachineConfig) -> str | None:
+    return machine.queue if isinstance(machine, ServerConfig) else None
 
 
 def _plain(value: object) -> str | None:
