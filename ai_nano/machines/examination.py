@@ -84,6 +84,8 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
         finding = of_error(config.name, failed, error)
         if error.code == "machine.host_key_changed" and config.host_key:
             finding = Finding(config.name, failed, FAILURE, "doctor.host_key.config", "", dict(error.params))
+        if error.code == "machine.auth" and config.password and error.params.get("machine") == config.name:
+            finding = Finding(config.name, failed, FAILURE, "doctor.auth.password", "", dict(error.params))
         tell(finding)
         return False
     for stage in STAGES:

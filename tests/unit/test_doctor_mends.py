@@ -111,7 +111,8 @@ def test_what_is_no_name_gives_no_command(value: str, config: Config) -> None:
 
 
 @pytest.mark.parametrize("code", ["doctor.qt.libraries", "doctor.webcam.busy", "machine.key_missing", "doctor.config.open",
-                                  "doctor.laptop.packages", "doctor.host_key.config", "doctor.python.config"])
+                                  "doctor.laptop.packages", "doctor.host_key.config", "doctor.auth.password",
+                                  "doctor.python.config"])
 def test_a_machine_is_not_believed_what_only_this_computer_says(code: str) -> None:
     line = {"v": 1, "type": "finding", "check": "x", "state": "failure", "code": code, "figure": "",
             "params": {"lines": "evil"}}
@@ -144,6 +145,14 @@ def test_a_command_that_edits_the_config_edits_that_one_value(config: Config) ->
     before["jetson_nano"][1]["camera"] = "/dev/video1"
     before["jetson_nano"][0]["container"] = "auto"
     assert json.loads(config.path.read_text()) == before and config.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_command_that_takes_a_key_out_takes_that_one_alone(config: Config) -> None:
+    assert config.path is not None
+    before = json.loads(config.path.read_text())
+    config.path.write_text(json.dumps({**before, "DL_server": {**before["DL_server"], "pwd": "wrong"}}))
+    subprocess.run(["sh", "-c", mended(config, "doctor.auth.password")[-1].command], check=True)
+    assert json.loads(config.path.read_text()) == before
 
 
 def test_no_folder_of_the_system_is_given_away(config: Config) -> None:

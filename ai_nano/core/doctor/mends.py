@@ -41,6 +41,7 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.host_key.config": ((THERE, "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -l -f \"$key\"; done"),
                                (HERE, "python3 -c {host_key_edit}")),
     "machine.auth": ((HERE, "ssh-copy-id -p {port} {target}"),),
+    "doctor.auth.password": ((HERE, "{ssh} -o PubkeyAuthentication=no true"), (HERE, "python3 -c {pwd_out}")),
     "machine.key_missing": ((HERE, "ssh-keygen -t ed25519 -N '' -f {file} && ssh-copy-id -i {file} -p {port} {target}"),),
     "machine.key_unreadable": ((HERE, "ssh-keygen -p -N '' -f {file}"),),
     "doctor.round_trip.slow": ((HERE, "ping -c 20 {host}"),),
@@ -192,6 +193,7 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
                             "host_key": _plain(finding.params.get("fingerprint"))}.items():
             if value:
                 fields[f"{name}_edit"] = _edit(room, machine, name, value)
+        fields |= {f"{name}_out": _edit(room, machine, name, None) for name in ("pwd",)}
     if machine is not None:
         target = f"{machine.login}@{machine.host}"
         jump = room.jump(machine) if room is not None else None
@@ -217,15 +219,17 @@ def _pip(finding: Finding, machine: MachineConfig | None, fields: Mapping[str, s
     return f"{fields['python']} -m pip" if "python" in fields else "python3 -m pip"
 
 
-def _edit(room: Config, machine: MachineConfig, key: str, value: str) -> str:
-    """A word for `python3 -c` that writes one value into config.json, and changes neither the others nor who may read it."""
+def _edit(room: Config, machine: MachineConfig, key: str, value: str | None) -> str:
+    """A word for `python3 -c` that writes one value into config.json (None: takes the key out), and changes neither the others
+    nor who may read it."""
     place = '["DL_server"]'
     if isinstance(machine, NanoConfig):
         place = f'["jetson_nano"][{room.nanos.index(machine)}]'
     elif key in ("partition", "gres"):
         place += '.setdefault("slurm", {})'
-    path, new = json.dumps(str(room.path)), json.dumps(value)
-    return shlex.quote(f'import json; p = {path}; d = json.load(open(p, encoding="utf-8")); d{place}["{key}"] = {new}; '
+    path = json.dumps(str(room.path))
+    change = f'd{place}.pop("{key}", None)' if value is None else f'd{place}["{key}"] = {json.dumps(value)}'
+    return shlex.quote(f'import json; p = {path}; d = json.load(open(p, encoding="utf-8")); {change}; '
                        'json.dump(d, open(p, "w", encoding="utf-8"), indent=2, ensure_ascii=False)')
 
 
