@@ -208,8 +208,8 @@ Schema = Mapping[str, tuple[str, Reader]]
 
 _MACHINE: Schema = {
     "name": ("name", _text), "ip": ("host", _text), "login": ("login", _text), "pwd": ("password", _password),
-    "port": ("port", values.port), "key_file": ("key_file", _path), "via": ("via", _via), "host_key": ("host_key", _text),
-    "root": ("root", values.root), "python": ("python", _text),
+    "port": ("port", values.port), "key_file": ("key_file", _path), "via": ("via", _via),
+    "host_key": ("host_key", values.host_key), "root": ("root", values.root), "python": ("python", _text),
 }
 SERVER_SCHEMA: Schema = {
     **_MACHINE, "scheduler": ("scheduler", _one_of(*scheduler.SCHEDULERS)), "slurm": ("slurm", _slurm),

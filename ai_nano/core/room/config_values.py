@@ -1,11 +1,16 @@
 """What a value of config.json may be: readers, which say what is wrong with one."""
 
+import base64
+import binascii
 import posixpath
+import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from ai_nano.core.errors import ConfigError
+
+_FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
 
 
 class Place(Protocol):
@@ -29,6 +34,28 @@ def root(place: Place, value: Any) -> str:
             or not posixpath.normpath(folder).strip("/")):
         raise place.error("config.root", value=folder)
     return folder.rstrip("/")
+
+
+def host_key(place: Place, value: Any) -> str | None:
+    """As OpenSSH writes it into a `.pub` file, or its fingerprint."""
+    words = text(place, value).split()
+    if not value:
+        return None
+    if not (_is_key(words) or (len(words) == 1 and _FINGERPRINT.fullmatch(words[0]))):
+        raise place.error("config.host_key")
+    return str(value).strip()
+
+
+def _is_key(words: list[str]) -> bool:
+    """`ssh-ed25519 AAAA...`: the key begins with its kind once more."""
+    if len(words) < 2:
+        return False
+    try:
+        data = base64.b64decode(words[1], validate=True)
+    except binascii.Error:
+        return False
+    kind = words[0].encode()
+    return data.startswith(len(kind).to_bytes(4, "big") + kind) and len(data) > 8 + len(kind)
 
 
 def port(place: Place, value: Any) -> int:
