@@ -197,6 +197,15 @@ def test_a_board_that_is_hot_or_has_no_swap(tmp_path: Path) -> None:
         "temperature": "doctor.temperature.throttled", "memory": "doctor.memory.little", "swap": "doctor.swap.none"}
 
 
+@pytest.mark.parametrize(("python", "code"), [((3, 6), "onnxruntime"), ((3, 8), "onnxruntime_pip"), ((3, 12), "onnxruntime")])
+def test_who_installs_onnx_runtime_on_a_nano(python: tuple[int, int], code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_devices, "has_module", lambda name: name != "onnxruntime")
+    monkeypatch.setattr(doctor_devices.sys, "version_info", (*python, 9))
+    heard = Heard()
+    doctor_devices.check_inference({"engine": "onnxruntime"})(heard)
+    assert heard.said["inference"][1] == f"doctor.inference.{code}"
+
+
 def test_a_udev_rule_is_found(tmp_path: Path) -> None:
     assert not doctor_devices.has_rule(tmp_path)
     write(tmp_path, {"lib/udev/rules.d/99-gpio.rules": 'SUBSYSTEM=="gpio", GROUP="gpio"\n'})

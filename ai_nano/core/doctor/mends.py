@@ -108,7 +108,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
                                          "jetson-inference && mkdir build && cd build && cmake .. && make -j2 && "
                                          "sudo make install && sudo ldconfig"),),
     "doctor.inference.image": ((HERE, "python3 -c {container_edit}"),),
-    "doctor.inference.onnxruntime": ((THERE, _PIP + "{lines*}"),),
+    "doctor.inference.onnxruntime": ((HERE, "python3 -c {named_python_out}"), (HERE, "ai-nano provision --machine {name}")),
+    "doctor.inference.onnxruntime_pip": ((THERE, _PIP + "{lines*}"),),
     "container.no_docker": ((THERE, "sudo apt-get update && sudo apt-get install -y nvidia-docker2 docker.io"),),
     "container.no_permission": ((THERE, "sudo usermod -aG docker {login}"),),
     "doctor.container.again": ((THERE, "sudo systemctl restart user@$(id -u).service"), (THERE, "sudo reboot")),
@@ -193,7 +194,9 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
                             "host_key": _plain(finding.params.get("fingerprint"))}.items():
             if value:
                 fields[f"{name}_edit"] = _edit(room, machine, name, value)
-        fields |= {f"{name}_out": _edit(room, machine, name, None) for name in ("pwd",)}
+        fields["pwd_out"] = _edit(room, machine, "pwd", None)
+        if machine.python is not None:
+            fields["named_python_out"] = _edit(room, machine, "python", None)
     if machine is not None:
         target = f"{machine.login}@{machine.host}"
         jump = room.jump(machine) if room is not None else None
