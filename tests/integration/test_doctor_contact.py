@@ -82,6 +82,9 @@ def test_without_a_python_clock_and_disk_are_told_all_the_same(server_config: Se
     found = examined(dataclasses.replace(server_config, python="/nowhere/python3"), tmp_path)
     assert found["python"].code == "doctor.python.config"
     assert found["clock"].state == OK and "GB" in found["disk"].figure
+    for none in ("/bin/cat", "/bin/echo", "/bin/true"):
+        found = examined(dataclasses.replace(server_config, python=none), tmp_path)
+        assert found["python"].code == "doctor.python.config_nonsense" and "program" not in found
 
 
 def test_an_account_for_sftp_alone(sftp_only_server: SshServer, tmp_path: Path) -> None:

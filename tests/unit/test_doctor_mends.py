@@ -34,7 +34,8 @@ PARAMS: dict[str, object] = {
     "file": "/home/ada/.ssh/id", "fingerprint": "SHA256:abc", "camera": "/dev/video0", "free": "1 GB",
 }
 # One command for one case, another for another.
-ONE_OF_TWO = {"doctor.inference.onnxruntime"}
+ONE_OF_TWO = {"doctor.inference.onnxruntime", "doctor.weights.missing"}
+OF_A_PYTHON_THAT_IS_NAMED = {"doctor.python.config", "doctor.python.old", "doctor.python.config_nonsense"}
 
 
 @pytest.fixture
@@ -88,6 +89,8 @@ def test_every_check_has_a_title() -> None:
 
 @pytest.mark.parametrize("code", sorted(mends.TABLE))
 def test_every_mend_is_a_command_that_a_shell_takes(code: str, config: Config) -> None:
+    if code in OF_A_PYTHON_THAT_IS_NAMED:
+        config = dataclasses.replace(config, server=dataclasses.replace(config.server, python="/no/python"))
     found = mended(config, code, "nano2" if "camera" in code or "image" in code else "DL")
     assert len(found) == len(mends.TABLE[code]) - (code in ONE_OF_TWO)
     for mend in found:
@@ -153,9 +156,12 @@ def test_a_command_that_edits_the_config_edits_that_one_value(config: Config) ->
 def test_a_command_that_takes_a_key_out_takes_that_one_alone(config: Config) -> None:
     assert config.path is not None
     before = json.loads(config.path.read_text())
-    config.path.write_text(json.dumps({**before, "DL_server": {**before["DL_server"], "pwd": "wrong"}}))
-    subprocess.run(["sh", "-c", mended(config, "doctor.auth.password")[-1].command], check=True)
-    assert json.loads(config.path.read_text()) == before
+    named = dataclasses.replace(config, server=dataclasses.replace(config.server, python="/bin/cat"))
+    for code, key in (("auth.password", "pwd"), ("python.config", "python"), ("python.config_nonsense", "python"),
+                      ("weights.missing", "weights")):
+        config.path.write_text(json.dumps({**before, "DL_server": {**before["DL_server"], key: "wrong"}}))
+        subprocess.run(["sh", "-c", mended(named, f"doctor.{code}", path="/no/w")[-1].command], check=True)
+        assert json.loads(config.path.read_text()) == before
 
 
 def test_no_folder_of_the_system_is_given_away(config: Config) -> None:
@@ -190,8 +196,14 @@ def test_pip_goes_into_a_virtual_environment_of_the_root(config: Config) -> None
 @pytest.mark.parametrize(("path", "word"), [("~/w.pth", "~/w.pth"), ("~/my nets/w.pth", "~/'my nets/w.pth'"),
                                             ("/w/~/a.pth", "'/w/~/a.pth'"), ("a b.pth", "'a b.pth'")])
 def test_a_path_in_the_home_is_one(path: str, word: str, config: Config) -> None:
-    command = mended(config, "doctor.weights.missing", path=path)[0].command
-    assert f"curl -fL -o {word} https://" in command
+    assert mended(config, "doctor.weights.unreadable", path=path)[0].command == f"sudo chmod a+r -- {word}"
+
+
+def test_only_what_is_published_is_downloaded(config: Config) -> None:
+    (mend,) = mended(config, "doctor.weights.missing", path="~/nets/resnet18-f37072fd.pth")
+    assert mend.command.endswith("-o ~/nets/resnet18-f37072fd.pth https://download.pytorch.org/models/resnet18-f37072fd.pth")
+    (mend,) = mended(config, "doctor.weights.missing", path="/no/w")
+    assert mend.on == LAPTOP and 'd["DL_server"].pop("weights", None)' in mend.command
 
 
 def test_ssh_goes_by_the_jump_host_and_is_quoted(config: Config) -> None:

@@ -16,6 +16,8 @@ from ai_nano.core.room.config import DEFAULT_ROOT, Config, MachineConfig, NanoCo
 # A path, a number, a name of a package, a list of nodes; not what could be an option or a second command.
 _PLAIN = re.compile(r"[A-Za-z0-9_./~@+:,=<>\[\]() -]{1,300}")
 
+# As torchvision calls its weights, which lie at one address.
+_PUBLISHED = re.compile(r"[A-Za-z0-9_.]+-[0-9a-f]{8}\.pth")
 SHARED_QUEUE = "/srv/ai_nano-queue"
 
 THERE = "there"
@@ -49,9 +51,10 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
                                   "sed -i '1i case $- in *i*) ;; *) return;; esac' ~{login}/.bashrc"),),
     "doctor.clock.skew": ((HERE, "{ssh} sudo date -u -s @$(date +%s)"), (THERE, "sudo timedatectl set-ntp true")),
     "doctor.python.missing": ((THERE, "sudo apt-get install -y python3"),),
-    "doctor.python.config": ((THERE, "ls -l -- {python}"), (THERE, "sudo apt-get install -y python3")),
+    "doctor.python.config": ((HERE, "python3 -c {named_python_out}"),),
+    "doctor.python.config_nonsense": ((HERE, "python3 -c {named_python_out}"),),
     "doctor.python.old": ((THERE, "sudo apt-get install -y python3.8 python3.8-venv && "
-                                  "python3.8 -m venv --clear -- {root}/venv"),),
+                                  "python3.8 -m venv --clear -- {root}/venv"), (HERE, "python3 -c {named_python_out}")),
     "doctor.disk.full": ((THERE, "rm -rf -- {root}/.ai_nano/cache && sudo apt-get clean"),
                          (THERE, "du -xh --max-depth=2 -- {root} | sort -h | tail -n 15")),
     "doctor.disk.low": ((THERE, "rm -rf -- {root}/.ai_nano/cache && sudo apt-get clean"),
@@ -80,7 +83,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.packages.missing": ((THERE, _PIP + "{lines*}"),),
     "doctor.packages.old": ((THERE, _PIP + "--upgrade {lines*}"),),
     "doctor.weights.missing": (
-        (THERE, "mkdir -p -- \"$(dirname -- {path})\" && curl -fL -o {path} https://download.pytorch.org/models/{file_name}"),),
+        (THERE, "mkdir -p -- \"$(dirname -- {path})\" && curl -fL -o {path} https://download.pytorch.org/models/{published}"),
+        (HERE, "python3 -c {strange_weights_out}")),
     "doctor.weights.unreadable": ((THERE, "sudo chmod a+r -- {path}"),),
     "doctor.queue.unusable": ((THERE, "sudo install -d -m 1777 -- {path}"),),
     "doctor.queue.elsewhere": ((HERE, "python3 -c {queue_edit}"),),
@@ -184,8 +188,9 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     fields |= {f"{name}*": " ".join(map(shlex.quote, text.split())) for name, value in finding.params.items()
                if (text := _plain(value)) is not None and not any(word.startswith("-") for word in text.split())}
     fields["pip"] = _pip(finding, machine, fields)
-    if (path := _plain(finding.params.get("path"))) is not None:
-        fields["file_name"] = shlex.quote(path.rpartition("/")[2])
+    file_name = (_plain(finding.params.get("path")) or "").rpartition("/")[2]
+    if _PUBLISHED.fullmatch(file_name):
+        fields["published"] = file_name
     fields["known_hosts"] = shlex.quote(str(folder / "known_hosts"))
     if machine is not None and room is not None and room.path is not None:
         likely = _plain(finding.params.get("likely"))
@@ -197,6 +202,8 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
         fields["pwd_out"] = _edit(room, machine, "pwd", None)
         if machine.python is not None:
             fields["named_python_out"] = _edit(room, machine, "python", None)
+        if "published" not in fields:
+            fields["strange_weights_out"] = _edit(room, machine, "weights", None)
     if machine is not None:
         target = f"{machine.login}@{machine.host}"
         jump = room.jump(machine) if room is not None else None
