@@ -127,7 +127,9 @@ def _is_kept(folder: Path) -> bool:
     parts = folder.parts[1:]
     if not parts or parts[0] in SYSTEM:
         return True
-    return folder.is_dir() and (len(parts) == 1 or (parts[0] == "var" and len(parts) == 2) or str(folder) in _homes(folder))
+    if not os.path.isdir(str(folder)):
+        return False
+    return len(parts) == 1 or (parts[0] == "var" and len(parts) == 2) or str(folder) in _homes(folder)
 
 
 def _homes(folder: Path) -> List[str]:

@@ -4,6 +4,7 @@ Recorded: the releases of JetPack 4.6.1, 5.1.2, 5.0.2 and 6.2 (public reports of
 versions of libnvinfer; nvidia-smi and Slurm by their documented form.
 """
 
+import contextlib
 import gzip
 import io
 import json
@@ -135,6 +136,21 @@ def test_a_folder_that_is_not_ours_is_never_given_away(root: str, code: str, tmp
     heard = Heard()
     doctor.check_root(tmp_path / root)(heard)
     assert heard.said["root"][:2] == ("failure", f"doctor.root.{code}")
+
+
+@pytest.mark.root
+def test_below_a_folder_that_is_really_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        heard = Heard()
+        with contextlib.suppress(Exception):
+            doctor.check_root(tmp_path / "x")(heard)
+            doctor_slurm.check({"scheduler": "direct", "queue": str(tmp_path / "x")})(heard)
+        os._exit({name: code for name, (_, code, _) in heard.said.items()} != {
+            "root": "doctor.root.closed", "queue": "doctor.queue.elsewhere", "slurm": None})
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize(("queue", "code"), [
