@@ -6,6 +6,7 @@ written, and changes nothing. What it says is hostile input like all answers.
 
 import json
 import re
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ LONGEST_LINE = 64 << 10
 LITTLE_KIB = 2 << 20
 TOO_LITTLE_KIB = 200 << 10
 SHELL_S = 10.0
+SHELL_SAYS = "ai_nano"
+PYTHON_SAYS = "import sys; print('ai_nano-%d' % sys.version_info[0])"
 # Which check an error of connecting belongs to; every other one is about reaching it.
 STAGES = ("reach", "host_key", "authentication")
 _STAGE = {"machine.host_key_unknown": "host_key", "machine.host_key_changed": "host_key", "machine.auth": "authentication",
@@ -47,8 +50,9 @@ def examine(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool =
     try:
         _run(machine, config, tell, deep)
     except AiNanoError as error:
-        tell(_of_program(machine, config, error))
-        if error.code == "machine.no_python":
+        finding = _of_program(machine, config, error)
+        tell(finding)
+        if finding.check == "python":
             _plain(machine, tell)
 
 
@@ -57,8 +61,8 @@ def document(config: MachineConfig, deep: bool) -> dict[str, Any]:
     asked: dict[str, Any] = {"deep": deep}
     if isinstance(config, ServerConfig):
         slurm = config.slurm
-        asked |= {"scheduler": config.scheduler, "weights": config.weights, "requirements": requirements(),
-                  "slurm": {"partition": slurm.partition, "gres": slurm.gres}}
+        asked |= {"scheduler": config.scheduler, "queue": config.queue, "weights": config.weights,
+                  "requirements": requirements(), "slurm": {"partition": slurm.partition, "gres": slurm.gres}}
     if isinstance(config, NanoConfig):
         asked |= {"camera": config.camera, "engine": config.engine, "leds": config.leds, "container": config.container}
     return asked
@@ -84,6 +88,8 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
         finding = of_error(config.name, failed, error)
         if error.code == "machine.host_key_changed" and config.host_key:
             finding = Finding(config.name, failed, FAILURE, "doctor.host_key.config", "", dict(error.params))
+        if error.code == "machine.auth" and config.password and error.params.get("machine") == config.name:
+            finding = Finding(config.name, failed, FAILURE, "doctor.auth.password", "", dict(error.params))
         tell(finding)
         return False
     for stage in STAGES:
@@ -170,9 +176,22 @@ def _of_program(machine: SshMachine, config: MachineConfig, error: AiNanoError) 
     if error.code == "machine.no_python":
         code = "doctor.python.config" if config.python else "doctor.python.missing"
         return Finding(config.name, "python", FAILURE, code, "", {"machine": config.name, "python": config.python or "python3"})
+    if config.python and error.code in ("machine.no_answer", "machine.nonsense") and _is_no_python(machine, config.python):
+        told = {"machine": config.name, "python": config.python}
+        return Finding(config.name, "python", FAILURE, "doctor.python.config_nonsense", "", told)
     if error.code == "doctor.unanswered":
         return Finding(config.name, "program", UNKNOWN, error.code, "", dict(error.params))
     return of_error(config.name, "program", error)
+
+
+def _is_no_python(machine: SshMachine, python: str) -> bool:
+    """The shell there answers, and this does not."""
+    try:
+        line = f"echo {SHELL_SAYS}; exec {shlex.quote(python)} -c {shlex.quote(PYTHON_SAYS)}"
+        said = machine.ask_shell(line, SHELL_S)
+    except AiNanoError:
+        return False
+    return SHELL_SAYS in said and said[-1] != f"{SHELL_SAYS}-3"
 
 
 # ---- without our program ---------------------------------------------------------------------------------------------

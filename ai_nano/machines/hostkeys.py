@@ -31,7 +31,7 @@ class HostKeys:
             if words and words[0].startswith("SHA256:"):
                 return [("", words[0])]
             if len(words) < 2:
-                raise ConfigError("config.host_key", name=machine.name)
+                raise ConfigError("config.host_key", key=f"{machine.name}.host_key")
             return [(words[0], words[1])]
         if not self.path.exists():
             return []

@@ -1,14 +1,17 @@
-"""Slurm as the config asks for it: is it there, does it answer, are the partition and the GPUs known, are nodes down."""
+"""Slurm as the config asks for it: is it there, does it answer, are the partition and the GPUs known, are nodes down. Where
+trainings do without it: whether the login can stand in the queue that several share."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from pathlib import Path
 from typing import Dict, List, NamedTuple
 
-from shared import slurm
+from shared import doctor, gpus, slurm
 from shared.doctor import Asked
-from shared.findings import LONGEST, Check, Findings
+from shared.findings import LONGEST, Check, Findings, login
 
 # Twice, and the doctor has METADATA_S for all.
 ASK_S = 1.8
@@ -57,7 +60,7 @@ def check(asked: Asked) -> Check:
 
     def look(findings: Findings) -> None:
         if scheduler == "direct" or (scheduler == "auto" and slurm.command("sbatch") is None):
-            findings.ok("slurm", "direct")
+            _direct(findings, asked)
             return
         if slurm.command("sbatch") is None:
             findings.bad("slurm", "doctor.slurm.missing")
@@ -69,7 +72,7 @@ def check(asked: Asked) -> Check:
             if not slurm.no_cluster(silent):
                 findings.bad("slurm", "doctor.slurm.silent", error=str(silent)[:LONGEST])
             elif scheduler == "auto":
-                findings.ok("slurm", "direct")
+                _direct(findings, asked)
             else:
                 findings.bad("slurm", "doctor.slurm.missing")
             return
@@ -79,6 +82,28 @@ def check(asked: Asked) -> Check:
         _judge(findings, nodes, options)
 
     return look
+
+
+def _direct(findings: Findings, asked: Asked) -> None:
+    queue = asked.get("queue")
+    if queue:
+        _check_queue(findings, Path(queue))
+    findings.ok("slurm", "direct")
+
+
+def _check_queue(findings: Findings, folder: Path) -> None:
+    place = doctor.nearest(folder)
+    told = {"path": str(folder), "login": login(), "owner": doctor.owner(place)}
+    if os.statvfs(str(place)).f_flag & os.ST_RDONLY:
+        findings.bad("queue", "doctor.root.mounted_readonly", str(folder), **told)
+        return
+    why = doctor.forbidden(folder, lambda inside: all(map(gpus.is_of_queue, inside)))
+    if why is None:
+        findings.ok("queue", str(folder))
+    elif why in ("readonly", "other"):
+        findings.bad("queue", "doctor.queue.unusable", str(folder), **told)
+    else:
+        findings.bad("queue", "doctor.queue.elsewhere", str(folder), **told)
 
 
 def _judge(findings: Findings, nodes: List[Node], options: Dict[str, str]) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import List, Optional
 from urllib.parse import unquote, urlsplit
 
 from jetson_nano import docker_command, system
@@ -176,9 +176,11 @@ def check_inference(asked: Asked) -> Check:
     def check(findings: Findings) -> None:
         if asked.get("engine") == "onnxruntime":
             missing = [name for name in ONNXRUNTIME if not has_module(name)]
-            if missing:
-                findings.bad("inference", "doctor.inference.onnxruntime", modules=missing, python=sys.executable,
-                             lines=" ".join(_REQUIRED[name][sys.version_info < (3, 7)] for name in missing))
+            if missing and (3, 7) <= sys.version_info[:2] < (3, 10):
+                findings.bad("inference", "doctor.inference.onnxruntime_pip", modules=missing, python=sys.executable,
+                             lines=" ".join(_REQUIRED[name] for name in missing))
+            elif missing:
+                findings.bad("inference", "doctor.inference.onnxruntime", modules=missing)
             else:
                 findings.ok("inference", "ONNX Runtime")
         elif asked.get("container"):
@@ -196,11 +198,8 @@ def check_inference(asked: Asked) -> Check:
     return check
 
 
-# As remote/jetson_nano/requirements.txt: for newer Pythons, and for CPython 3.6.
-_REQUIRED: Dict[str, List[str]] = {
-    "onnxruntime": ["onnxruntime>=1.17", "onnxruntime==1.10.0"], "numpy": ["numpy>=1.24", "numpy==1.19.5"],
-    "cv2": ["opencv-python-headless>=4.8", "opencv-python-headless==4.5.5.64"],
-}
+# For the Pythons that requirements.txt has no lines for, so that provision makes no environment with them.
+_REQUIRED = {"onnxruntime": "onnxruntime>=1.17", "numpy": "numpy>=1.24", "cv2": "opencv-python-headless>=4.8"}
 
 
 def _image_there() -> Optional[str]:

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from shared import console
 from shared.findings import METADATA_S, Check, Findings, carry_out, login
@@ -26,6 +26,12 @@ LITTLE_INODES = 20_000
 TOO_FEW_INODES = 1_000
 # For all deep checks of a machine: importing torch from a network disk, an engine's first CUDA context on a Nano.
 DEEP_S = 120.0
+
+# Folders in which we ask for none.
+SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr")
+OWN_FOLDER = ".ai_nano"
+ROOT_CODES = {"mounted_readonly": "doctor.root.mounted_readonly", "file": "doctor.root.file", "system": "doctor.root.system",
+              "closed": "doctor.root.closed", "other": "doctor.root.other", "readonly": "doctor.root.readonly"}
 
 Asked = Dict[str, Any]
 
@@ -80,16 +86,63 @@ def check_root(root: Path) -> Check:
     def check(findings: Findings) -> None:
         place = nearest(root)
         mount = os.statvfs(str(place))
-        if mount.f_flag & os.ST_RDONLY:
-            findings.bad("root", "doctor.root.mounted_readonly", str(root), path=str(root))
-        elif not os.access(str(place), os.R_OK | os.W_OK | os.X_OK) or (root.exists() and not root.is_dir()):
-            findings.bad("root", "doctor.root.readonly", str(root), path=str(root), owner=_owner(place), login=login())
-        else:
+        why = "mounted_readonly" if mount.f_flag & os.ST_RDONLY else forbidden(root, lambda inside: OWN_FOLDER in inside)
+        if why is None:
             findings.ok("root", str(root))
+        else:
+            findings.bad("root", ROOT_CODES[why], str(root), path=str(root), owner=owner(place), login=login())
     return check
 
 
-def _owner(place: Path) -> str:
+def forbidden(folder: Path, ours: Callable[[List[str]], bool]) -> Optional[str]:
+    """Why the login cannot write in a folder there; None where it can. `ours` knows one that we made by the names in it.
+
+    Only `readonly` ones (not there yet, or empty) and `other` ones (ours) may be changed by a mend: nobody else needs them.
+    """
+    folder = Path(os.path.realpath(str(folder)))
+    place = nearest(folder)
+    if place != folder and os.path.lexists(str(place / folder.relative_to(place).parts[0])):
+        return "file"
+    if os.access(str(place), os.R_OK | os.W_OK | os.X_OK):
+        return None
+    inside = _inside(folder)
+    if _is_kept(folder) or (inside and not ours(inside)):
+        return "system"
+    if place != folder and not os.access(str(place), os.X_OK):
+        return "closed"
+    return "other" if inside else "readonly"
+
+
+def _inside(folder: Path) -> List[str]:
+    try:
+        return os.listdir(str(folder))
+    except PermissionError:
+        return ["?"] if folder == nearest(folder) else []
+    except OSError:
+        return []
+
+
+def _is_kept(folder: Path) -> bool:
+    """The system's, or somebody's home."""
+    parts = folder.parts[1:]
+    if not parts or parts[0] in SYSTEM:
+        return True
+    if not os.path.isdir(str(folder)):
+        return False
+    return len(parts) == 1 or (parts[0] == "var" and len(parts) == 2) or str(folder) in _homes(folder)
+
+
+def _homes(folder: Path) -> List[str]:
+    """The login's and the owner's."""
+    homes = [os.path.expanduser("~")]
+    try:
+        homes.append(pwd.getpwuid(os.stat(str(folder)).st_uid).pw_dir)
+    except KeyError:
+        pass
+    return [os.path.realpath(home) for home in homes]
+
+
+def owner(place: Path) -> str:
     number = os.stat(str(place)).st_uid
     try:
         return pwd.getpwuid(number).pw_name

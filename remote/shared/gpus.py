@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from shared.tickets import Place, Queue, Ticket
-from shared.wire import decode, encode
+from shared.tickets import LOCK, NAME, Place, Queue, Ticket
+from shared.wire import Failure, decode, encode
 
 # How soon the next one notices that a GPU is free, and one that is far behind; who is cancelled hears of it in STOP_S.
 LOOK_S = 0.25
@@ -84,6 +84,11 @@ def queue_folder(root: Path, schedule: Dict[str, Any]) -> Path:
     """`queue` of config.json is one that several logins share."""
     shared = schedule.get("queue")
     return Path(shared) if isinstance(shared, str) and os.path.isabs(shared) else root / ".ai_nano" / "gpus"
+
+
+def is_of_queue(name: str) -> bool:
+    """Whether we gave a file of such a folder its name."""
+    return name == LOCK or name.startswith(TOOK) or NAME.match(name) is not None
 
 
 # ---- what is known of earlier trainings ----------------------------------------------------------------------------------
@@ -217,14 +222,19 @@ class Turn:
     """A run's ticket, and later its GPU."""
 
     def __init__(self, root: Path, run: str, spec: Dict[str, Any]) -> None:
-        """Raises OSError."""
+        """Raises OSError, and Failure queue.unusable {folder, error} for a folder of config.json."""
         schedule = spec.get("schedule") or {}
         self._spec, self._schedule = spec, schedule
         self._folder = queue_folder(root, schedule)
         self._queue = Queue(self._folder)
         self._seen: Dict[str, Ticket] = {}
         self._slots = find_slots(schedule)
-        self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec), self._slots.number)
+        try:
+            self._place: Place = self._queue.join(run, spec, None, expected_s(self._folder, spec), self._slots.number)
+        except OSError as error:
+            if not schedule.get("queue"):
+                raise
+            raise Failure("queue.unusable", folder=str(self._folder), error=error.strerror or str(error)) from error
         self._began = 0.0
         self._unnoted: Optional[str] = None
         self._noting: Optional[threading.Thread] = None
@@ -308,7 +318,8 @@ class Turn:
 def somebody_trains(root: Path, spec: Dict[str, Any]) -> bool:
     """Whether a run that comes now will probably wait."""
     queue = Queue(queue_folder(root, spec.get("schedule") or {}))
-    if not queue.folder.is_dir():
+    if not os.path.isdir(str(queue.folder)):
         return False
-    with queue.locked():
+    with suppress(OSError), queue.locked():  # what is wrong there its own Turn will say
         return bool(queue.look(1, {}))
+    return False

@@ -163,7 +163,8 @@ def _supervise(folder: RunFolder, programs: Path, noted: int, spawn: Spawn, by_c
 
 
 def _join(folder: RunFolder) -> Optional[gpus.Turn]:
-    """The run's place among the trainings; None for a run that needs no GPU. Raises Failure program.not_started."""
+    """The run's place among the trainings; None for a run that needs no GPU. Raises Failure program.not_started,
+    queue.unusable."""
     spec = folder.spec() or {}
     if not isinstance(spec.get("schedule"), dict):
         return None

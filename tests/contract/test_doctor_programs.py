@@ -4,6 +4,7 @@ Recorded: the releases of JetPack 4.6.1, 5.1.2, 5.0.2 and 6.2 (public reports of
 versions of libnvinfer; nvidia-smi and Slurm by their documented form.
 """
 
+import contextlib
 import gzip
 import io
 import json
@@ -24,6 +25,7 @@ from test_wire import check
 from gpu_server import doctor as server
 from gpu_server import doctor_slurm, installed
 from jetson_nano import doctor_board, doctor_devices
+from shared import doctor
 from shared import findings as said_of
 from shared.deep import check as deep_check
 from shared.findings import Findings, carry_out
@@ -118,6 +120,63 @@ def test_on_a_server_from_memory(tmp_path: Path) -> None:
     assert codes["packages"] == "doctor.packages.missing" and codes["slurm"] is None and codes["torch"] is None
 
 
+@pytest.mark.parametrize(("root", "code"), [
+    ("/", "system"), ("/home", "system"), ("/usr/local/x", "system"), ("home", "system"), ("full", "system"),
+    ("file", "file"), ("file/x", "file"), ("closed/x", "closed"), ("new", "readonly"), ("empty", "readonly"),
+    ("link", "system"), ("ours", "other"),
+])
+def test_a_folder_that_is_not_ours_is_never_given_away(root: str, code: str, tmp_path: Path,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("home/.ai_nano", "full/photographs", "closed", "empty", "ours/.ai_nano"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("/etc")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(doctor.os, "access", lambda place, mode: mode == os.X_OK and not place.endswith("closed"))
+    heard = Heard()
+    doctor.check_root(tmp_path / root)(heard)
+    assert heard.said["root"][:2] == ("failure", f"doctor.root.{code}")
+
+
+@pytest.mark.root
+def test_below_a_folder_that_is_really_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        heard = Heard()
+        with contextlib.suppress(Exception):
+            doctor.check_root(tmp_path / "x")(heard)
+            doctor_slurm.check({"scheduler": "direct", "queue": str(tmp_path / "x")})(heard)
+        os._exit({name: code for name, (_, code, _) in heard.said.items()} != {
+            "root": "doctor.root.closed", "queue": "doctor.queue.elsewhere", "slurm": None})
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize(("queue", "code"), [
+    ("/usr/local", "elsewhere"), ("full", "elsewhere"), ("file", "elsewhere"), ("closed/q", "elsewhere"), ("new", "unusable"),
+    ("tickets", "unusable"),
+])
+def test_a_queue_that_the_login_cannot_use(queue: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("full/photographs", "closed", "tickets"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("file", "tickets/000001-a-run.json", "tickets/lock"):
+        (tmp_path / name).write_text("")
+    heard = Heard()
+    look = doctor_slurm.check({"scheduler": "direct", "queue": str(tmp_path / queue)})
+    with monkeypatch.context() as patched:
+        patched.setattr(doctor.os, "access", lambda place, mode: mode == os.X_OK and not place.endswith("closed"))
+        look(heard)
+    assert heard.said["queue"][:2] == ("failure", f"doctor.queue.{code}") and heard.said["slurm"][0] == "ok"
+
+
+def test_a_queue_that_is_good_or_none(tmp_path: Path) -> None:
+    for asked, said in (({"queue": str(tmp_path)}, ("ok", None, str(tmp_path))), ({"queue": None}, None)):
+        heard = Heard()
+        doctor_slurm.check({"scheduler": "direct", **asked})(heard)
+        assert heard.said.get("queue") == said
+
+
 @pytest.mark.parametrize("text", RELEASES)
 def test_releases_of_jetson_linux(text: str) -> None:
     release = doctor_board.parse_release(text)
@@ -152,6 +211,15 @@ def test_a_board_that_is_hot_or_has_no_swap(tmp_path: Path) -> None:
     doctor_board.check_memory(heard, root)
     assert {name: code for name, (_, code, _) in heard.said.items()} == {
         "temperature": "doctor.temperature.throttled", "memory": "doctor.memory.little", "swap": "doctor.swap.none"}
+
+
+@pytest.mark.parametrize(("python", "code"), [((3, 6), "onnxruntime"), ((3, 8), "onnxruntime_pip"), ((3, 12), "onnxruntime")])
+def test_who_installs_onnx_runtime_on_a_nano(python: tuple[int, int], code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_devices, "has_module", lambda name: name != "onnxruntime")
+    monkeypatch.setattr(doctor_devices.sys, "version_info", (*python, 9))
+    heard = Heard()
+    doctor_devices.check_inference({"engine": "onnxruntime"})(heard)
+    assert heard.said["inference"][1] == f"doctor.inference.{code}"
 
 
 def test_a_udev_rule_is_found(tmp_path: Path) -> None:

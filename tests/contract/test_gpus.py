@@ -18,6 +18,7 @@ from test_wire import check
 from shared import gpus
 from shared.gpus import Slots, free_slot, listed, starts_in
 from shared.tickets import Place, Queue, Ticket
+from shared.wire import Failure
 
 DIRECT = {"scheduler": "direct", "gpus": None, "queue": None, "slurm": {}, "project": "animals"}
 SPEC = {"program": "gpu_server/train.py", "params": {"recipe": "quick", "arch": "lite"}, "student": "ada", "laptop": "lab1",
@@ -339,3 +340,12 @@ def test_the_program_is_told_its_gpu(machine: Machine) -> None:
 def _environment(pid: int) -> dict[str, str]:
     words = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
     return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+def test_a_queue_of_config_json_that_cannot_be_made_has_a_word_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    spec = {**SPEC, "schedule": {**DIRECT, "queue": str(tmp_path / "file" / "q")}}
+    assert not gpus.somebody_trains(tmp_path, spec)
+    with pytest.raises(Failure) as caught:
+        gpus.Turn(tmp_path, "own", spec)
+    assert caught.value.code == "queue.unusable" and caught.value.params["folder"] == spec["schedule"]["queue"]

@@ -15,6 +15,7 @@ from ssh_servers import SshServer, make_key
 from ai_nano.core.doctor.findings import OK, Finding
 from ai_nano.core.errors import MachineError
 from ai_nano.core.room.config import MachineConfig, ServerConfig
+from ai_nano.core.secret import Secret
 from ai_nano.machines import examination
 from ai_nano.machines.channel import SshChannel
 from ai_nano.machines.hostkeys import HostKeys
@@ -60,6 +61,8 @@ def test_a_login_that_is_refused(server_config: ServerConfig, tmp_path: Path) ->
     found = examined(dataclasses.replace(server_config, key_file=tmp_path / "other"), tmp_path)
     assert [(one.check, one.code) for one in found.values()] == [
         ("reach", None), ("host_key", None), ("authentication", "machine.auth")]
+    found = examined(dataclasses.replace(server_config, key_file=None, password=Secret("another")), tmp_path)
+    assert found["authentication"].code == "doctor.auth.password", "after that one no key is tried"
 
 
 @ONE
@@ -79,6 +82,9 @@ def test_without_a_python_clock_and_disk_are_told_all_the_same(server_config: Se
     found = examined(dataclasses.replace(server_config, python="/nowhere/python3"), tmp_path)
     assert found["python"].code == "doctor.python.config"
     assert found["clock"].state == OK and "GB" in found["disk"].figure
+    for none in ("/bin/cat", "/bin/echo", "/bin/true"):
+        found = examined(dataclasses.replace(server_config, python=none), tmp_path)
+        assert found["python"].code == "doctor.python.config_nonsense" and "program" not in found
 
 
 def test_an_account_for_sftp_alone(sftp_only_server: SshServer, tmp_path: Path) -> None:

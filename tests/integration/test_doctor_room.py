@@ -16,7 +16,7 @@ PLANTED = {
     ("DL", "doctor.cuda.torch_is_cpu"): "-m pip install --force-reinstall torch==",
     ("DL", "doctor.packages.missing"): "-m pip install 'onnx>=",
     ("DL", "doctor.slurm.partition"): '["partition"] = "gpu"',
-    ("DL", "doctor.root.readonly"): "sudo chown -R nano:",
+    ("DL", "doctor.root.readonly"): "sudo chown nano: -- ",
     ("DL", "doctor.weights.missing"): "curl -fL -o",
     ("DL", "doctor.shell.slow"): "sed -i '1i case $- in *i*) ;; *) return;; esac' ~nano/.bashrc",
     ("DL", "doctor.clock.skew"): "sudo date -u -s @",

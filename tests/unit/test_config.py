@@ -15,6 +15,9 @@ FIELD = """{"DL_server": {"name": "DL", "ip": "gpu.lab", "login": "nano", "pwd":
  "jetson_nano": [{"name": "nano1", "ip": "10.0.0.5", "login": "nano", "pwd": "geheim"},
                  {"name": "nano2", "ip": "10.0.0.6", "login": "nano", "pwd": "geheim"}]}"""
 
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+FINGERPRINT = "SHA256:" + 43 * "x"
+
 
 def document(**changes: Any) -> dict[str, Any]:
     """The field's form with changes in the first Nano."""
@@ -138,6 +141,13 @@ def test_no_variable_of_the_reading_shows_a_password() -> None:
     ({"leds": "GPIO"}, "config.type"),
     ({"root": "../other"}, "config.root"),
     ({"root": ""}, "config.root"),
+    ({"root": "/"}, "config.root"),
+    ({"root": "//./"}, "config.root"),
+    ({"host_key": "abc"}, "config.host_key"),
+    ({"host_key": "SHA256:abc"}, "config.host_key"),
+    ({"host_key": "ssh-ed25519"}, "config.host_key"),
+    ({"host_key": f"dl.lab {HOST_KEY}"}, "config.host_key"),
+    ({"host_key": f"ssh-rsa {HOST_KEY.split()[1]}"}, "config.host_key"),
     ({"name": "../x"}, "config.machine_name"),
     ({"ip": "-oProxyCommand=x"}, "config.host"),
 ])
@@ -145,14 +155,19 @@ def test_values_that_cannot_be(changes: dict[str, Any], code: str) -> None:
     assert error_of(json.dumps(document(**changes), indent=1)).code == code
 
 
+@pytest.mark.parametrize("key", [FINGERPRINT, HOST_KEY, f"{HOST_KEY} root@dl", ""])
+def test_host_keys(key: str) -> None:
+    assert config.read(json.dumps(document(host_key=key))).nano(None).host_key == (key or None)
+
+
 def test_all_optional_keys_are_read() -> None:
     changed = document(pins=[7, 40], camera="rtsp://x/y", flip="rotate-180", engine="onnxruntime", leds="file", threshold=0.5,
-                       port=2222, key_file="~/k", host_key="SHA256:x", root="/srv/ai", python="/opt/py")
+                       port=2222, key_file="~/k", host_key=FINGERPRINT, root="/srv/ai", python="/opt/py")
     nano = config.read(json.dumps(changed)).nano(None)
     assert (nano.pins, nano.camera, nano.flip, nano.engine, nano.leds, nano.threshold) == (
         (7, 40), "rtsp://x/y", "rotate-180", "onnxruntime", "file", 0.5)
     assert (nano.port, nano.key_file, nano.host_key, nano.root, nano.python) == (
-        2222, Path.home() / "k", "SHA256:x", "/srv/ai", "/opt/py")
+        2222, Path.home() / "k", FINGERPRINT, "/srv/ai", "/opt/py")
 
 
 def test_the_repositorys_own_config_is_valid_and_not_filled_in() -> None:

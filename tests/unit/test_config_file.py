@@ -15,7 +15,7 @@ SERVER = ServerConfig("DL", "gpu.lab", "nano", Secret("secret"))
 NANO = NanoConfig("nano1", "10.0.0.5", "nano")
 ROOM = Config(SERVER, (NANO,), student=config.default_student())
 EVERYTHING = Config(
-    replace(SERVER, port=2222, host_key="SHA256:x", root="/srv/ai", python="/opt/py", scheduler="direct",
+    replace(SERVER, port=2222, host_key="SHA256:" + 43 * "x", root="/srv/ai", python="/opt/py", scheduler="direct",
             slurm=SlurmConfig(partition="gpu"), gpus=2, queue="/srv/q", transfer="sftp", weights="/w.pth", via="gate"),
     (replace(NANO, key_file=Path("/keys/k"), pins=(7, 40), camera="rtsp://ada:geheim@cam/x", flip="rotate-180",
              engine="onnxruntime", leds="file", threshold=0.5, container="jetson", turn=0.0),),

@@ -2,6 +2,7 @@
 computer itself lacks is found."""
 
 import ast
+import dataclasses
 import json
 import re
 import shlex
@@ -32,6 +33,9 @@ PARAMS: dict[str, object] = {
     "group": "video", "package": "Jetson.GPIO==2.0.17", "rule": "/opt/99-gpio.rules", "number": 0, "pid": "4711",
     "file": "/home/ada/.ssh/id", "fingerprint": "SHA256:abc", "camera": "/dev/video0", "free": "1 GB",
 }
+# One command for one case, another for another.
+ONE_OF_TWO = {"doctor.inference.onnxruntime", "doctor.weights.missing"}
+OF_A_PYTHON_THAT_IS_NAMED = {"doctor.python.config", "doctor.python.old", "doctor.python.config_nonsense"}
 
 
 @pytest.fixture
@@ -85,8 +89,10 @@ def test_every_check_has_a_title() -> None:
 
 @pytest.mark.parametrize("code", sorted(mends.TABLE))
 def test_every_mend_is_a_command_that_a_shell_takes(code: str, config: Config) -> None:
+    if code in OF_A_PYTHON_THAT_IS_NAMED:
+        config = dataclasses.replace(config, server=dataclasses.replace(config.server, python="/no/python"))
     found = mended(config, code, "nano2" if "camera" in code or "image" in code else "DL")
-    assert len(found) == len(mends.TABLE[code])
+    assert len(found) == len(mends.TABLE[code]) - (code in ONE_OF_TWO)
     for mend in found:
         assert "{" not in re.sub(r"'[^']*'|\$\{?\w+", "", mend.command) or "print" in mend.command, mend.command
         subprocess.run(["sh", "-n", "-c", mend.command], check=True)
@@ -111,7 +117,8 @@ def test_what_is_no_name_gives_no_command(value: str, config: Config) -> None:
 
 
 @pytest.mark.parametrize("code", ["doctor.qt.libraries", "doctor.webcam.busy", "machine.key_missing", "doctor.config.open",
-                                  "doctor.laptop.packages", "doctor.host_key.config", "doctor.python.config"])
+                                  "doctor.laptop.packages", "doctor.host_key.config", "doctor.auth.password",
+                                  "doctor.python.config"])
 def test_a_machine_is_not_believed_what_only_this_computer_says(code: str) -> None:
     line = {"v": 1, "type": "finding", "check": "x", "state": "failure", "code": code, "figure": "",
             "params": {"lines": "evil"}}
@@ -146,6 +153,39 @@ def test_a_command_that_edits_the_config_edits_that_one_value(config: Config) ->
     assert json.loads(config.path.read_text()) == before and config.path.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_command_that_takes_a_key_out_takes_that_one_alone(config: Config) -> None:
+    assert config.path is not None
+    before = json.loads(config.path.read_text())
+    named = dataclasses.replace(config, server=dataclasses.replace(config.server, python="/bin/cat"))
+    for code, key in (("auth.password", "pwd"), ("python.config", "python"), ("python.config_nonsense", "python"),
+                      ("weights.missing", "weights")):
+        config.path.write_text(json.dumps({**before, "DL_server": {**before["DL_server"], key: "wrong"}}))
+        subprocess.run(["sh", "-c", mended(named, f"doctor.{code}", path="/no/w")[-1].command], check=True)
+        assert json.loads(config.path.read_text()) == before
+
+
+def test_no_folder_of_the_system_is_given_away(config: Config) -> None:
+    assert config.path is not None
+    for code in ("system", "file", "closed"):
+        found = mended(config, f"doctor.root.{code}", path="/home")
+        assert [mend.on for mend in found] == [LAPTOP] and "chown" not in found[0].command
+        subprocess.run(["sh", "-c", found[0].command], check=True)
+    assert configuration.load(config.path).server.root == "ai_nano-2", "the default was none"
+    assert " -R " not in mended(config, "doctor.root.readonly")[0].command
+
+
+def test_the_environment_of_a_nano_is_for_provision_to_make(config: Config) -> None:
+    """Newer systems let no pip into their own Python; the environment is not used while config.json names another Python."""
+    def commands(machine: configuration.NanoConfig) -> list[str]:
+        finding = Finding("nano1", "x", FAILURE, "doctor.inference.onnxruntime", "", PARAMS)
+        room = dataclasses.replace(config, nanos=(machine,))
+        return [mend.command for mend in mends.mends(finding, room, machine, Path("/c"))]
+
+    assert commands(config.nanos[0]) == ["ai-nano provision --machine nano1"]
+    first, second = commands(dataclasses.replace(config.nanos[0], python="/usr/bin/python3"))
+    assert '.pop("python", None)' in first and second == "ai-nano provision --machine nano1"
+
+
 def test_pip_goes_into_a_virtual_environment_of_the_root(config: Config) -> None:
     command = mended(config, "doctor.torch.missing", venv=False)[0].command
     assert command == ("python3 -m venv --system-site-packages ai_nano/venv && "
@@ -156,8 +196,14 @@ def test_pip_goes_into_a_virtual_environment_of_the_root(config: Config) -> None
 @pytest.mark.parametrize(("path", "word"), [("~/w.pth", "~/w.pth"), ("~/my nets/w.pth", "~/'my nets/w.pth'"),
                                             ("/w/~/a.pth", "'/w/~/a.pth'"), ("a b.pth", "'a b.pth'")])
 def test_a_path_in_the_home_is_one(path: str, word: str, config: Config) -> None:
-    command = mended(config, "doctor.weights.missing", path=path)[0].command
-    assert f"curl -fL -o {word} https://" in command
+    assert mended(config, "doctor.weights.unreadable", path=path)[0].command == f"sudo chmod a+r -- {word}"
+
+
+def test_only_what_is_published_is_downloaded(config: Config) -> None:
+    (mend,) = mended(config, "doctor.weights.missing", path="~/nets/resnet18-f37072fd.pth")
+    assert mend.command.endswith("-o ~/nets/resnet18-f37072fd.pth https://download.pytorch.org/models/resnet18-f37072fd.pth")
+    (mend,) = mended(config, "doctor.weights.missing", path="/no/w")
+    assert mend.on == LAPTOP and 'd["DL_server"].pop("weights", None)' in mend.command
 
 
 def test_ssh_goes_by_the_jump_host_and_is_quoted(config: Config) -> None:
@@ -239,8 +285,6 @@ def test_the_laptop_s_camera(cameras: list[tuple[str, str]], holders: dict[str, 
 
 
 def test_a_config_that_others_read_and_a_folder_that_is_none(config: Config, tmp_path: Path) -> None:
-    import dataclasses
-
     (tmp_path / "file").write_text("")
     found: list[Finding] = []
     laptop.examine(dataclasses.replace(config, open_to_others=True), tmp_path / "file" / "x", [], {}, found.append)

@@ -15,7 +15,7 @@ LAPTOP = "laptop"
 OK, WARNING, FAILURE, UNKNOWN = "ok", "warning", "failure", "unknown"
 # What only this computer says: no machine is believed that says it, for somebody would type the command that mends it here.
 OWN = ("machine.", "doctor.laptop.", "doctor.qt.", "doctor.webcam.", "doctor.config", "doctor.host_key.",
-       "doctor.python.config")
+       "doctor.auth.", "doctor.python.config")
 # Worst first: so they are shown.
 STATES = (FAILURE, WARNING, UNKNOWN, OK)
 

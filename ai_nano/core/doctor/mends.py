@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ai_nano.core.doctor.findings import LAPTOP, Finding, Mend
-from ai_nano.core.room.config import Config, MachineConfig, NanoConfig
+from ai_nano.core.room.config import DEFAULT_ROOT, Config, MachineConfig, NanoConfig, ServerConfig
 
 # A path, a number, a name of a package, a list of nodes; not what could be an option or a second command.
 _PLAIN = re.compile(r"[A-Za-z0-9_./~@+:,=<>\[\]() -]{1,300}")
+
+# As torchvision calls its weights, which lie at one address.
+_PUBLISHED = re.compile(r"[A-Za-z0-9_.]+-[0-9a-f]{8}\.pth")
+SHARED_QUEUE = "/srv/ai_nano-queue"
 
 THERE = "there"
 HERE = LAPTOP
@@ -39,6 +43,7 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.host_key.config": ((THERE, "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -l -f \"$key\"; done"),
                                (HERE, "python3 -c {host_key_edit}")),
     "machine.auth": ((HERE, "ssh-copy-id -p {port} {target}"),),
+    "doctor.auth.password": ((HERE, "{ssh} -o PubkeyAuthentication=no true"), (HERE, "python3 -c {pwd_out}")),
     "machine.key_missing": ((HERE, "ssh-keygen -t ed25519 -N '' -f {file} && ssh-copy-id -i {file} -p {port} {target}"),),
     "machine.key_unreadable": ((HERE, "ssh-keygen -p -N '' -f {file}"),),
     "doctor.round_trip.slow": ((HERE, "ping -c 20 {host}"),),
@@ -46,16 +51,22 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
                                   "sed -i '1i case $- in *i*) ;; *) return;; esac' ~{login}/.bashrc"),),
     "doctor.clock.skew": ((HERE, "{ssh} sudo date -u -s @$(date +%s)"), (THERE, "sudo timedatectl set-ntp true")),
     "doctor.python.missing": ((THERE, "sudo apt-get install -y python3"),),
-    "doctor.python.config": ((THERE, "ls -l -- {python}"), (THERE, "sudo apt-get install -y python3")),
+    "doctor.python.config": ((HERE, "python3 -c {named_python_out}"),),
+    "doctor.python.config_nonsense": ((HERE, "python3 -c {named_python_out}"),),
     "doctor.python.old": ((THERE, "sudo apt-get install -y python3.8 python3.8-venv && "
-                                  "python3.8 -m venv --clear -- {root}/venv"),),
+                                  "python3.8 -m venv --clear -- {root}/venv"), (HERE, "python3 -c {named_python_out}")),
     "doctor.disk.full": ((THERE, "rm -rf -- {root}/.ai_nano/cache && sudo apt-get clean"),
                          (THERE, "du -xh --max-depth=2 -- {root} | sort -h | tail -n 15")),
     "doctor.disk.low": ((THERE, "rm -rf -- {root}/.ai_nano/cache && sudo apt-get clean"),
                         (THERE, "du -xh --max-depth=2 -- {root} | sort -h | tail -n 15")),
     "doctor.inodes.full": ((THERE, "find {root} -xdev -printf '%h\\n' | sort | uniq -c | sort -n | tail -n 15"),),
     "doctor.inodes.low": ((THERE, "find {root} -xdev -printf '%h\\n' | sort | uniq -c | sort -n | tail -n 15"),),
-    "doctor.root.readonly": ((THERE, "sudo mkdir -p -- {path} && sudo chown -R {login}: -- {path}"),),
+    "doctor.root.readonly": ((THERE, "sudo mkdir -p -- {path} && sudo chown {login}: -- {path} && "
+                                     "sudo chmod u+rwx -- {path}"),),
+    "doctor.root.other": ((THERE, "sudo chown -R {login}: -- {path} && sudo chmod -R u+rwX -- {path}"),),
+    "doctor.root.system": ((HERE, "python3 -c {root_edit}"),),
+    "doctor.root.file": ((HERE, "python3 -c {root_edit}"),),
+    "doctor.root.closed": ((HERE, "python3 -c {root_edit}"),),
     "doctor.root.mounted_readonly": ((THERE, "sudo mount -o remount,rw \"$(df --output=target -- {path} | tail -n 1)\""),),
     "doctor.slow": ((THERE, "uptime"),),
     "doctor.crashed": ((HERE, "ai-nano doctor --machine {name} --json --log-file doctor.log"),),
@@ -72,8 +83,11 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.packages.missing": ((THERE, _PIP + "{lines*}"),),
     "doctor.packages.old": ((THERE, _PIP + "--upgrade {lines*}"),),
     "doctor.weights.missing": (
-        (THERE, "mkdir -p -- \"$(dirname -- {path})\" && curl -fL -o {path} https://download.pytorch.org/models/{file_name}"),),
+        (THERE, "mkdir -p -- \"$(dirname -- {path})\" && curl -fL -o {path} https://download.pytorch.org/models/{published}"),
+        (HERE, "python3 -c {strange_weights_out}")),
     "doctor.weights.unreadable": ((THERE, "sudo chmod a+r -- {path}"),),
+    "doctor.queue.unusable": ((THERE, "sudo install -d -m 1777 -- {path}"),),
+    "doctor.queue.elsewhere": ((HERE, "python3 -c {queue_edit}"),),
     "doctor.slurm.missing": ((THERE, "sudo apt-get install -y slurm-client"),),
     "doctor.slurm.silent": ((THERE, "sudo systemctl restart slurmctld"),),
     "doctor.slurm.partition": ((HERE, "python3 -c {partition_edit}"),),
@@ -98,7 +112,8 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
                                          "jetson-inference && mkdir build && cd build && cmake .. && make -j2 && "
                                          "sudo make install && sudo ldconfig"),),
     "doctor.inference.image": ((HERE, "python3 -c {container_edit}"),),
-    "doctor.inference.onnxruntime": ((THERE, _PIP + "{lines*}"),),
+    "doctor.inference.onnxruntime": ((HERE, "python3 -c {named_python_out}"), (HERE, "ai-nano provision --machine {name}")),
+    "doctor.inference.onnxruntime_pip": ((THERE, _PIP + "{lines*}"),),
     "container.no_docker": ((THERE, "sudo apt-get update && sudo apt-get install -y nvidia-docker2 docker.io"),),
     "container.no_permission": ((THERE, "sudo usermod -aG docker {login}"),),
     "doctor.container.again": ((THERE, "sudo systemctl restart user@$(id -u).service"), (THERE, "sudo reboot")),
@@ -173,15 +188,22 @@ def _facts(finding: Finding, room: Config | None, machine: MachineConfig | None,
     fields |= {f"{name}*": " ".join(map(shlex.quote, text.split())) for name, value in finding.params.items()
                if (text := _plain(value)) is not None and not any(word.startswith("-") for word in text.split())}
     fields["pip"] = _pip(finding, machine, fields)
-    if (path := _plain(finding.params.get("path"))) is not None:
-        fields["file_name"] = shlex.quote(path.rpartition("/")[2])
+    file_name = (_plain(finding.params.get("path")) or "").rpartition("/")[2]
+    if _PUBLISHED.fullmatch(file_name):
+        fields["published"] = file_name
     fields["known_hosts"] = shlex.quote(str(folder / "known_hosts"))
     if machine is not None and room is not None and room.path is not None:
         likely = _plain(finding.params.get("likely"))
         for name, value in {"partition": likely, "gres": likely, "camera": likely, "container": "auto",
+                            "root": _another(machine.root, DEFAULT_ROOT), "queue": _another(_queue(machine), SHARED_QUEUE),
                             "host_key": _plain(finding.params.get("fingerprint"))}.items():
             if value:
                 fields[f"{name}_edit"] = _edit(room, machine, name, value)
+        fields["pwd_out"] = _edit(room, machine, "pwd", None)
+        if machine.python is not None:
+            fields["named_python_out"] = _edit(room, machine, "python", None)
+        if "published" not in fields:
+            fields["strange_weights_out"] = _edit(room, machine, "weights", None)
     if machine is not None:
         target = f"{machine.login}@{machine.host}"
         jump = room.jump(machine) if room is not None else None
@@ -207,16 +229,26 @@ def _pip(finding: Finding, machine: MachineConfig | None, fields: Mapping[str, s
     return f"{fields['python']} -m pip" if "python" in fields else "python3 -m pip"
 
 
-def _edit(room: Config, machine: MachineConfig, key: str, value: str) -> str:
-    """A word for `python3 -c` that writes one value into config.json, and changes neither the others nor who may read it."""
+def _edit(room: Config, machine: MachineConfig, key: str, value: str | None) -> str:
+    """A word for `python3 -c` that writes one value into config.json (None: takes the key out), and changes neither the others
+    nor who may read it."""
     place = '["DL_server"]'
     if isinstance(machine, NanoConfig):
         place = f'["jetson_nano"][{room.nanos.index(machine)}]'
     elif key in ("partition", "gres"):
         place += '.setdefault("slurm", {})'
-    path, new = json.dumps(str(room.path)), json.dumps(value)
-    return shlex.quote(f'import json; p = {path}; d = json.load(open(p, encoding="utf-8")); d{place}["{key}"] = {new}; '
+    path = json.dumps(str(room.path))
+    change = f'd{place}.pop("{key}", None)' if value is None else f'd{place}["{key}"] = {json.dumps(value)}'
+    return shlex.quote(f'import json; p = {path}; d = json.load(open(p, encoding="utf-8")); {change}; '
                        'json.dump(d, open(p, "w", encoding="utf-8"), indent=2, ensure_ascii=False)')
+
+
+def _another(value: str | None, new: str) -> str:
+    return f"{new}-2" if value == new else new
+
+
+def _queue(machine: MachineConfig) -> str | None:
+    return machine.queue if isinstance(machine, ServerConfig) else None
 
 
 def _plain(value: object) -> str | None:

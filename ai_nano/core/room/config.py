@@ -15,7 +15,9 @@ from typing import Any
 
 from ai_nano.core.errors import ConfigError
 from ai_nano.core.json_source import Located, parse
+from ai_nano.core.room import config_values as values
 from ai_nano.core.room import scheduler, via
+from ai_nano.core.room.config_values import text as _text
 from ai_nano.core.room.scheduler import SlurmConfig as SlurmConfig
 from ai_nano.core.secret import Secret as Secret
 
@@ -27,6 +29,7 @@ DEFAULT_PINS = (12, 16, 18)
 DEFAULT_THRESHOLD = 0.6
 DEFAULT_NANO_CAMERA = "csi://0"
 DEFAULT_CAMERA = "webcam:0"
+DEFAULT_ROOT = "ai_nano"
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class MachineConfig:
     key_file: Path | None = None
     via: str | None = None
     host_key: str | None = None
-    root: str = "ai_nano"
+    root: str = DEFAULT_ROOT
     python: str | None = None
 
     @property
@@ -160,12 +163,6 @@ class _Place:
         return _Place(f"{self.key}.{key}" if self.key else key, *parent.places[key])
 
 
-def _text(place: _Place, value: Any) -> str:
-    if not isinstance(value, str):
-        raise place.wrong('"..."')
-    return value
-
-
 def _password(place: _Place, value: Any) -> Secret | None:
     text = _text(place, value)
     return Secret(text) if text else None
@@ -181,29 +178,6 @@ def _via(place: _Place, value: Any) -> str | None:
 def _path(place: _Place, value: Any) -> Path | None:
     text = _text(place, value)
     return Path(text).expanduser() if text else None
-
-
-def _root(place: _Place, value: Any) -> str:
-    text = _text(place, value)
-    # One that begins with a hyphen would be an option to the Python there.
-    if not text or ".." in Path(text).parts or text.startswith(("~", "-")) or "\0" in text:
-        raise place.error("config.root", value=text)
-    return text.rstrip("/") or "/"
-
-
-def _port(place: _Place, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
-        raise place.wrong("1 … 65535")
-    return value
-
-
-def _up_to(most: float, null: float | None = None) -> Reader:
-    def read(place: _Place, value: Any) -> float:
-        value = null if value is None else value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-            raise place.wrong(f"0 … {most:g}")
-        return float(value)
-    return read
 
 
 def _pins(place: _Place, value: Any) -> tuple[int, ...]:
@@ -234,8 +208,8 @@ Schema = Mapping[str, tuple[str, Reader]]
 
 _MACHINE: Schema = {
     "name": ("name", _text), "ip": ("host", _text), "login": ("login", _text), "pwd": ("password", _password),
-    "port": ("port", _port), "key_file": ("key_file", _path), "via": ("via", _via), "host_key": ("host_key", _text),
-    "root": ("root", _root), "python": ("python", _text),
+    "port": ("port", values.port), "key_file": ("key_file", _path), "via": ("via", _via),
+    "host_key": ("host_key", values.host_key), "root": ("root", values.root), "python": ("python", _text),
 }
 SERVER_SCHEMA: Schema = {
     **_MACHINE, "scheduler": ("scheduler", _one_of(*scheduler.SCHEDULERS)), "slurm": ("slurm", _slurm),
@@ -245,7 +219,8 @@ SERVER_SCHEMA: Schema = {
 NANO_SCHEMA: Schema = {
     **_MACHINE, "pins": ("pins", _pins), "camera": ("camera", _text), "flip": ("flip", _text),
     "engine": ("engine", _one_of("tensorrt", "onnxruntime")), "leds": ("leds", _one_of("gpio", "file", "none")),
-    "threshold": ("threshold", _up_to(1)), "container": ("container", _text), "turn": ("turn", _up_to(24 * 60, null=0)),
+    "threshold": ("threshold", values.up_to(1)), "container": ("container", _text),
+    "turn": ("turn", values.up_to(24 * 60, null=0)),
 }
 # What other programs call our keys.
 _OTHER_WORDS = {"user": "login", "username": "login", "password": "pwd", "passwd": "pwd", "host": "ip", "hostname": "ip",
