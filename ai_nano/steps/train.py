@@ -126,9 +126,11 @@ class TrainStep:
             kept = trained.best_of(unfinished) is not None
             if not kept or (unfinished.outcome != "cancelled" and unfinished.facts.get("asked") == asked):
                 return str(unfinished.facts["model"])
-        elif done is None or done.inputs != upload.inputs:
+        elif (done is None or done.inputs != upload.inputs) and not workspace.model_folder(uploaded).exists():
             return uploaded
-        clone = server.store("clone", uploaded, names.model_stem(student, workspace.name), *ident.all_of(workspace))
+        stem = names.model_stem(student, workspace.name)
+        above = trained.highest_number(workspace, stem)
+        clone = server.store("clone", uploaded, stem, *ident.all_of(workspace), f"--above={above}")
         with answers.reading(server.name):
             return answers.model(clone, "model")
 

@@ -1,5 +1,6 @@
 """Step 5 with doubles: a best model so far while it runs, and what export, deploy and the next training make of it."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,9 @@ from ai_nano.core.running import Running, Status
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.infer import InferOptions
+from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import STOP, TrainOptions
+from ai_nano.steps.upload import UploadOptions
 
 TRAIN, EXPORT = "gpu_server/train.py", "gpu_server/export.py"
 FIRST, SECOND = "1" * 64, "2" * 64
@@ -178,6 +181,26 @@ def test_a_killed_training_without_a_best_model_goes_on_in_its_folder(uploaded: 
     del uploaded.lab.server.ends[TRAIN]
     assert uploaded.statuses()["export"] is Status.BLOCKED
     assert uploaded.do("train", TrainOptions("quick"))["model"] == "ada-lab-w-001"
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["the same images", "other images"])
+def test_a_cleaned_server_gives_no_number_again(exported: Room, changed: bool) -> None:
+    """What the laptop has of its earlier models stays as it is."""
+    assert exported.do("train", TrainOptions())["model"] == "ada-lab-w-002"
+    shutil.rmtree(exported.lab.server.root / "models")
+    if changed:
+        exported.add_images("cat", 5, "more")
+        exported.do("split", SplitOptions())
+    used = {exported.do("upload", UploadOptions())["model"]} - {"ada-lab-w-001"}  # the same data may lie there again
+    used |= {exported.do("train", TrainOptions(seed=seed))["model"] for seed in (1, 2)}
+    assert used == {"ada-lab-w-003", "ada-lab-w-004"}
+
+
+def test_a_number_is_used_also_where_only_its_folder_is_left(uploaded: Room) -> None:
+    uploaded.workspace.model_folder("ada-lab-w-001").mkdir(parents=True)
+    uploaded.workspace.model_folder("ada-lab-w-041").mkdir()
+    uploaded.workspace.model_folder("ada-lab-w-b-077").mkdir()
+    assert uploaded.do("train", TrainOptions())["model"] == "ada-lab-w-042"
 
 
 def test_what_was_killed_keeps_its_best_until_there_is_another(uploaded: Room) -> None:
