@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from room import Room
 
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Best, Log
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.project import ident, trained
@@ -194,6 +194,43 @@ def test_a_cleaned_server_gives_no_number_again(exported: Room, changed: bool) -
     used = {exported.do("upload", UploadOptions())["model"]} - {"ada-lab-w-001"}  # the same data may lie there again
     used |= {exported.do("train", TrainOptions(seed=seed))["model"] for seed in (1, 2)}
     assert used == {"ada-lab-w-003", "ada-lab-w-004"}
+
+
+@pytest.mark.parametrize("code", ["model.missing", "store.missing", "store.others"])
+def test_images_that_were_removed_there_are_uploaded_again(uploaded: Room, code: str) -> None:
+    server = uploaded.lab.server
+    if code == "store.missing":
+        uploaded.do("train", TrainOptions())
+        server.store = lambda *words: (_ for _ in ()).throw(WorkFailed(code, machine="DL", model=words[1]))
+    else:
+        server.ends[TRAIN] = JobEnd("failed", error=(code, {"model": "ada-lab-w-001", "student": "bob"}), exit={"code": 1})
+    with pytest.raises(AiNanoError) as first:
+        uploaded.do("train", TrainOptions())
+    with pytest.raises(AiNanoError) as again:
+        uploaded.do("train", TrainOptions())
+    assert first.value.code == ("store.others" if code == "store.others" else "train.data_gone")
+    assert (again.value.code, again.value.exit_code) == ("train.data_gone", 4) and "(step 4)" in again.value.hint
+    assert uploaded.workflow.step_status("upload").code == "status.upload.gone"
+    assert uploaded.statuses()["upload"] is Status.STALE
+    uploaded.do("upload", UploadOptions())
+    assert uploaded.statuses()["upload"] is Status.DONE
+    server.ends.clear()
+    vars(server).pop("store", None)
+    uploaded.do("train", TrainOptions())
+    assert uploaded.statuses()["train"] is Status.DONE
+
+
+def test_a_copy_that_went_with_what_it_was_made_of(uploaded: Room) -> None:
+    server = uploaded.lab.server
+    uploaded.do("train", TrainOptions())
+    server.ends[TRAIN] = JobEnd("failed", exit=None, why="rebooted")
+    with pytest.raises(WorkFailed):
+        uploaded.do("train", TrainOptions())
+    shutil.rmtree(server.root / "models")
+    server.ends[TRAIN] = JobEnd("failed", error=("model.missing", {"model": "ada-lab-w-002", "folder": "x"}), exit={"code": 1})
+    with pytest.raises(MissingPrerequisite) as refused:
+        uploaded.do("train", TrainOptions())
+    assert refused.value.code == "train.data_gone"
 
 
 def test_a_number_is_used_also_where_only_its_folder_is_left(uploaded: Room) -> None:

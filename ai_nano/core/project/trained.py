@@ -10,6 +10,8 @@ from ai_nano.core.project.workspace import Receipt, Workspace
 
 # The key of what a training under way notes of its best model so far.
 BEST = "best"
+# The key of what an upload notes once the server has said that its images are no longer there.
+GONE = "gone"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ def best_of(attempt: Receipt | None) -> dict[str, Any] | None:
     """What the attempt has noted of its best model; None where it has none."""
     noted = attempt.facts.get(BEST) if attempt is not None else None
     return noted if isinstance(noted, dict) and {"model", "checkpoint_sha256"} <= set(noted) else None
+
+
+def is_gone(upload: Receipt) -> bool:
+    """Whether what was uploaded is known to be there no longer."""
+    return upload.facts.get(GONE) is True
 
 
 def highest_number(workspace: Workspace, stem: str) -> int:
