@@ -139,7 +139,8 @@ class TrainStep:
         """
         uploaded = str(upload.facts["model"])
         unfinished, done = workspace.attempt(self.name, upload.inputs), workspace.done(self.name)
-        if unfinished is not None and "model" in unfinished.facts and unfinished.facts.get("error") not in ("train.data_gone", *GONE):
+        gone = unfinished is not None and unfinished.facts.get("error") in ("train.data_gone", *GONE)
+        if unfinished is not None and "model" in unfinished.facts and not gone:
             kept = trained.best_of(unfinished) is not None
             if not kept or (unfinished.outcome != "cancelled" and unfinished.facts.get("asked") == asked):
                 return str(unfinished.facts["model"])
