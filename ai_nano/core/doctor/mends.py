@@ -39,6 +39,7 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor.host_key.config": ((THERE, "for key in /etc/ssh/ssh_host_*.pub; do ssh-keygen -l -f \"$key\"; done"),
                                (HERE, "python3 -c {host_key_edit}")),
     "machine.auth": ((HERE, "ssh-copy-id -p {port} {target}"),),
+    "machine.no_password": ((HERE, "ssh-copy-id -p {port} {target}"),),
     "machine.key_missing": ((HERE, "ssh-keygen -t ed25519 -N '' -f {file} && ssh-copy-id -i {file} -p {port} {target}"),),
     "machine.key_unreadable": ((HERE, "ssh-keygen -p -N '' -f {file}"),),
     "doctor.round_trip.slow": ((HERE, "ping -c 20 {host}"),),
