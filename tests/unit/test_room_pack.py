@@ -312,6 +312,12 @@ def test_the_commands(terminal: Terminal) -> None:
     config_file.save(ROOM, file)
     packed = terminal.json("pack", "room")
     assert packed["machines"] == packed["without_host_key"] == ["DL", "nano1"] and packed["file"] == "room.ainano"
+    before = (terminal.folder / "room.ainano").read_bytes()
+    for name in ("room", "room.ainano"):
+        assert terminal.error("pack", name, "--note", "Another one", code=2) == "cli.nobody_confirms"
+    assert (terminal.folder / "room.ainano").read_bytes() == before
+    assert terminal.json("pack", "room", "--note", "Another one", "--yes")["file"] == "room.ainano"
+    assert (terminal.folder / "room.ainano").read_bytes() != before
     file.unlink()
     assert terminal.error("models", code=2) == "config.missing"
     opened = terminal.json("open", "room.ainano")
