@@ -184,11 +184,12 @@ def linked(name: str) -> zipfile.ZipInfo:
 
 
 @pytest.mark.parametrize("name", ["../config.json", "/etc/passwd", "..\\config.json", "sub/config.json", "config.json/", "x",
-                                  "CONFIG.JSON", "./config.json", "config.json\nx"])
+                                  "CONFIG.JSON", "./config.json", "config.json\nx", "images/../../evil.jpg"])
 def test_other_members_are_refused(tmp_path: Path, folder: Path, name: str) -> None:
     file = zipped(tmp_path / "x.ainano", {"room.json": MANIFEST, "config.json": MACHINES, name: b"evil"})
     error = refusal(file, folder)
     assert error.code == "room_pack.member" and isinstance(error, BadInput) and "\n" not in error.what
+    assert "images/CLASS/FILE" in error.why
 
 
 def test_links_and_doubles_are_refused(tmp_path: Path, folder: Path) -> None:
