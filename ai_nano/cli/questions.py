@@ -5,6 +5,7 @@ import sys
 import threading
 
 from ai_nano.cli.console import Console
+from ai_nano.core.errors import BadInput
 from ai_nano.core.ports import Answer
 from ai_nano.core.secret import Secret
 from ai_nano.core.texts import t
@@ -42,9 +43,11 @@ class TerminalQuestions:
             return Answer(typed, keep)
 
     def confirm(self, text: str) -> bool:
-        """A yes-or-no question; `--yes` answers it, and nobody there means no."""
-        if self._yes or not sys.stdin.isatty():
-            return self._yes
+        """A yes-or-no question; `--yes` answers it. BadInput where nobody is there to answer."""
+        if self._yes:
+            return True
+        if not sys.stdin.isatty():
+            raise BadInput("cli.nobody_confirms", question=text)
         with self._one_at_a_time:
             return self._ask(text)
 

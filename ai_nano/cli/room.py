@@ -6,9 +6,10 @@ from pathlib import Path
 
 from ai_nano.cameras.images import ImageFiles
 from ai_nano.cli.console import Console
+from ai_nano.cli.questions import TerminalQuestions
 from ai_nano.cli.waiting import wait
 from ai_nano.core import desktop, texts
-from ai_nano.core.errors import BadInput
+from ai_nano.core.errors import BadInput, Cancelled
 from ai_nano.core.events import Log
 from ai_nano.core.files import user_path
 from ai_nano.core.project import starter
@@ -31,6 +32,9 @@ def pack(args: argparse.Namespace, console: Console) -> int:
         console.emit(Log("room_pack.no_host_key", {"machines": unknown}, "warning"))
     made, target = _starter(args, console)
     told = _settings(args, target)
+    place = room_pack.target_of(args.file)
+    if place.exists() and not TerminalQuestions(console, args.yes).confirm(t("project_pack.replace?", file=place)):
+        raise Cancelled()
     file = wait(lambda cancel: room_pack.pack(config, hosts, args.file, told, made))
     machines = [machine.name for machine in config.machines]
     images = len(made.files) if made else 0

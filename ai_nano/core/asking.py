@@ -9,7 +9,7 @@ from ai_nano.core.errors import AiNanoError, HostKeyError, MachineError
 # One that is not there is asked less often.
 ABSENT_S = 10.0
 # A person must do something first: asking again by itself would put the same question again, or lock the login.
-REFUSED = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
+REFUSED = ("machine.auth", "machine.no_password", "machine.key_missing", "machine.key_unreadable")
 
 
 class Asking:

@@ -3,13 +3,15 @@
 Every code has three texts: `<code>.what` (what happened), `<code>.why`, `<code>.hint` (what to try).
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 
 from ai_nano.core import texts
 
 
 class AiNanoError(Exception):
-    """An expected failure. `details` are lines of a program's own output, shown below the sentences."""
+    """An expected failure. `details` are lines of a program's own output, shown below the sentences: without what Python
+    says of a crash, which is for the log."""
 
     exit_code = 1
 
@@ -17,7 +19,7 @@ class AiNanoError(Exception):
         super().__init__(code)
         self.code = code
         self.params = params
-        self.details = list(details)
+        self.details = list(_without_tracebacks(details))
 
     @property
     def what(self) -> str:
@@ -39,6 +41,25 @@ class AiNanoError(Exception):
         if self.details:
             told["details"] = self.details
         return told
+
+
+_FRAME = re.compile(r'\s+File ".*", line \d+')
+_LINKS = ("During handling of the above exception", "The above exception was the direct cause")
+
+
+def _without_tracebacks(lines: Sequence[str]) -> Iterator[str]:
+    """Also without one that has lost its beginning: of long output only the end is kept."""
+    inside = bool(lines) and lines[0][:1].isspace() and any(_FRAME.match(line) for line in lines[:3])
+    after = False
+    for line in lines:
+        if line.startswith(("Traceback (most recent call last)", *_LINKS)):
+            inside, after = not line.startswith(_LINKS), True
+        elif inside:
+            inside = line[:1].isspace() or not line.strip()  # the error's own line is the last
+            after = True
+        elif line.strip() or not after:
+            after = False
+            yield line
 
 
 class WorkFailed(AiNanoError):

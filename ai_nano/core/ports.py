@@ -30,7 +30,8 @@ class Upload:
 class Parcel:
     """Files for one model's folder on a machine, which appears there whole or not at all (doc/design/transfers.md).
 
-    `model` None: the next free name of `stem`, told to `on_name` before the first byte. `owner` names laptop and workspace.
+    `model` None: the next free name of `stem`, with a number beyond `above`, told to `on_name` before the first byte. `owner`
+    names laptop and workspace.
     `like`: models there that may have some of the files. `replaces`: an older model of that name gives way, if it is of one of
     these `workspaces` (their ids), of nobody's that is known, or with `force`. `spare_bytes`: what the machine needs beside the
     files. `compares`: by content, not by size and modification time. `on_contact` is told False when the machine is lost and
@@ -41,6 +42,7 @@ class Parcel:
     owner: str
     model: str | None = None
     stem: str = ""
+    above: int = 0
     like: tuple[str, ...] = ()
     replaces: bool = False
     compares: bool = False

@@ -211,6 +211,8 @@ class Workflow:
         receipt = self.workspace.done("upload")
         if receipt is None:
             return StepStatus("upload", Status.READY, "status.upload.ready")
+        if trained.is_gone(receipt):
+            return StepStatus("upload", Status.STALE, "status.upload.gone", receipt.facts)
         if receipt.inputs != self.workspace.split_fingerprint() or self._split_status().status is Status.STALE:
             return StepStatus("upload", Status.STALE, "status.upload.stale", receipt.facts)
         return StepStatus("upload", Status.DONE, "status.upload.done", receipt.facts)

@@ -18,6 +18,7 @@ from ai_nano.core.doctor.findings import FAILURE, OK, UNKNOWN, WARNING, Finding,
 from ai_nano.core.errors import AiNanoError, MachineError
 from ai_nano.core.room.config import MachineConfig, NanoConfig, ServerConfig
 from ai_nano.machines.channel import Channel
+from ai_nano.machines.login import REFUSALS
 from ai_nano.machines.ssh_machine import SshMachine
 
 # From the first word to the last, where it is up to the machine; a deep look imports torch.
@@ -39,8 +40,8 @@ SHELL_SAYS = "ai_nano"
 PYTHON_SAYS = "import sys; print('ai_nano-%d' % sys.version_info[0])"
 # Which check an error of connecting belongs to; every other one is about reaching it.
 STAGES = ("reach", "host_key", "authentication")
-_STAGE = {"machine.host_key_unknown": "host_key", "machine.host_key_changed": "host_key", "machine.auth": "authentication",
-          "machine.key_missing": "authentication", "machine.key_unreadable": "authentication"}
+_STAGE = {**dict.fromkeys(("machine.host_key_unknown", "machine.host_key_changed"), "host_key"),
+          **dict.fromkeys(REFUSALS, "authentication")}
 
 
 def examine(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool = False) -> None:

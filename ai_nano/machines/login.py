@@ -17,7 +17,7 @@ from ai_nano.machines.keyring_store import KeyringStore, account
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 # What a machine says that is there but does not let us in: a person has to mend these.
-REFUSALS = ("machine.auth", "machine.key_missing", "machine.key_unreadable")
+REFUSALS = ("machine.auth", "machine.no_password", "machine.key_missing", "machine.key_unreadable")
 
 
 class HungUp(Exception):
@@ -77,6 +77,8 @@ class Login:
             if not password.kept:
                 raise self._refused(tried)
         asked = self._asked(replaces=password is not None)
+        if asked is None and password is None and machine.key_file is None:
+            raise machine_error(machine, "machine.no_password", tried=tried or "–")
         if asked is None or not self._passes(transport, asked, tried):
             raise self._refused(tried)
 

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ai_nano.core import answers, names, wire
 from ai_nano.core.answers import optional
-from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, BadInput, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Best, Event, Log
 from ai_nano.core.ports import Machine, RemoteJob, StepContext
 from ai_nano.core.project import ident, trained
@@ -22,6 +22,8 @@ LONGEST_MINUTES = 24 * 60
 LARGEST_SEED = 2 ** 32 - 1
 # A command (doc/design/wire.md): end at the next batch, and keep the best model so far.
 STOP = {"type": "stop"}
+# What the server says where a room was cleaned since the upload; by the last one another project has its name now.
+GONE = ("store.missing", "model.missing", "model.no_labels", "store.others")
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class TrainStep:
 
     def check(self, workspace: Workspace, options: TrainOptions) -> list[AiNanoError]:
         problems: list[AiNanoError] = []
-        if workspace.done("upload") is None:
+        upload = workspace.done("upload")
+        if upload is None:
             problems.append(MissingPrerequisite("train.no_upload"))
+        elif trained.is_gone(upload):
+            problems.append(MissingPrerequisite("train.data_gone", model=upload.facts["model"]))
         if options.recipe not in RECIPES:
             problems.append(BadInput("train.recipe", recipe=options.recipe, known=tuple(RECIPES)))
         if options.arch is not None and options.arch not in ARCHITECTURES:
@@ -57,6 +62,18 @@ class TrainStep:
         return problems + _check_settings(options)
 
     def run(self, workspace: Workspace, options: TrainOptions, context: StepContext) -> Receipt:
+        try:
+            return self._run(workspace, options, context)
+        except WorkFailed as error:
+            upload = workspace.receipts["upload"]
+            if error.code not in GONE or not _is_gone(upload, error, context.lab.server):
+                raise
+            workspace.receipts["upload"] = replace(upload, facts={**upload.facts, trained.GONE: True})
+            if error.code == "store.others":
+                raise
+            raise MissingPrerequisite("train.data_gone", model=upload.facts["model"]) from error
+
+    def _run(self, workspace: Workspace, options: TrainOptions, context: StepContext) -> Receipt:
         upload = workspace.done("upload")
         assert upload is not None, "check() looked"
         server, asked = context.lab.server, options.params()
@@ -122,15 +139,25 @@ class TrainStep:
         """
         uploaded = str(upload.facts["model"])
         unfinished, done = workspace.attempt(self.name, upload.inputs), workspace.done(self.name)
-        if unfinished is not None and "model" in unfinished.facts and unfinished.facts.get("error") != "model.missing":
+        gone = unfinished is not None and unfinished.facts.get("error") in ("train.data_gone", *GONE)
+        if unfinished is not None and "model" in unfinished.facts and not gone:
             kept = trained.best_of(unfinished) is not None
             if not kept or (unfinished.outcome != "cancelled" and unfinished.facts.get("asked") == asked):
                 return str(unfinished.facts["model"])
-        elif done is None or done.inputs != upload.inputs:
+        elif (done is None or done.inputs != upload.inputs) and not workspace.model_folder(uploaded).exists():
             return uploaded
-        clone = server.store("clone", uploaded, names.model_stem(student, workspace.name), *ident.all_of(workspace))
+        stem = names.model_stem(student, workspace.name)
+        above = trained.highest_number(workspace, stem)
+        clone = server.store("clone", uploaded, stem, *ident.all_of(workspace), f"--above={above}")
         with answers.reading(server.name):
             return answers.model(clone, "model")
+
+
+def _is_gone(upload: Receipt, error: WorkFailed, server: Machine) -> bool:
+    """Whether the error is about what was uploaded: where it is about a copy of it alone, there will be another one."""
+    uploaded = upload.facts["model"]
+    return error.params.get("model") == uploaded or all(
+        one["model"] != uploaded for one in wire.to_models(server.store("models"), server.name))
 
 
 def _check_settings(options: TrainOptions) -> list[AiNanoError]:

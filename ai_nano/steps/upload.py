@@ -10,7 +10,7 @@ from ai_nano.core.errors import AiNanoError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Log, Progress, State
 from ai_nano.core.files import is_image_name
 from ai_nano.core.ports import Delivery, Parcel, Sent, StepContext, Upload
-from ai_nano.core.project import ident
+from ai_nano.core.project import ident, trained
 from ai_nano.core.project.workspace import PARTS, Receipt, Workspace
 from ai_nano.steps import space
 
@@ -44,8 +44,9 @@ class UploadStep:
         files = tuple(Upload(path, PurePosixPath(part, name, path.name))
                       for part in PARTS for name in workspace.classes for path in _images(workspace, part, name))
         labels = Upload(workspace.labels_file, PurePosixPath("labels.txt"))
+        stem = names.model_stem(context.lab.config.student, workspace.name)
         parcel = Parcel((owned_by(workspace, context), *files, labels), sender_of(workspace), self._model(workspace, inputs),
-                        names.model_stem(context.lab.config.student, workspace.name), self._earlier(workspace), on_name=note,
+                        stem, trained.highest_number(workspace, stem), self._earlier(workspace), on_name=note,
                         spare_bytes=space.TRAINING_BYTES,
                         on_contact=lambda there: context.emit(contact(self.name, () if there else (server.name,), server.name)))
         if parcel.model is not None:

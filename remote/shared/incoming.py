@@ -65,10 +65,11 @@ class Parcel:
         self.owner = owner
         self.like: List[str] = [name for name in map(_name, like) if name is not None]
         self.replaces = message.get("replaces") is True
-        workspaces, spare = message.get("workspaces"), message.get("spare")
+        workspaces, spare, above = message.get("workspaces"), message.get("spare"), message.get("above")
         self.workspaces = [one for one in workspaces if isinstance(one, str)] if isinstance(workspaces, list) else []
         self.force = message.get("force") is True
         self.spare = min(spare, LARGEST_FILE) if isinstance(spare, int) and spare > 0 else 0
+        self.above = above if isinstance(above, int) and 0 < above < 10 ** 9 else 0
         files = message.get("files")
         if not isinstance(files, list) or not files:
             raise Failure("transfer.bad_parcel", key="files")
@@ -142,7 +143,7 @@ class Incoming:
         reserved = not self.model
         if reserved:
             assert self._parcel.stem is not None
-            self.model = self._models.reserve_next(self._parcel.stem)
+            self.model = self._models.reserve_next(self._parcel.stem, self._parcel.above)
         try:
             with self._locked():
                 self._tidy()

@@ -45,14 +45,14 @@ class Models:
             raise Failure("store.exists", model=model) from None
         return path
 
-    def reserve_next(self, stem: str) -> str:
-        """The first name after the highest number that `stem` has: two laptops never get the same."""
+    def reserve_next(self, stem: str, above: int = 0) -> str:
+        """The first name after the highest number that `stem` has, and beyond `above`: two laptops never get the same."""
         pattern = re.compile(re.escape(stem) + r"-(\d{1,9})\Z")
         try:
             taken = [pattern.match(name) for name in os.listdir(str(self.path))]
         except FileNotFoundError:
             taken = []
-        number = max((int(match.group(1)) for match in taken if match), default=0) + 1
+        number = max([above] + [int(match.group(1)) for match in taken if match]) + 1
         for attempt in range(number, number + ATTEMPTS):
             model = f"{stem}-{attempt:03d}"
             try:

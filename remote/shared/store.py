@@ -61,8 +61,8 @@ class Store:
         self._models = Models(root)
         self._models.heal()
 
-    def clone(self, model: str, stem: str, workspaces: Sequence[str] = ()) -> Reply:
-        """The dataset alone, whole under a new name: what training and export made stays behind.
+    def clone(self, model: str, stem: str, workspaces: Sequence[str] = (), above: int = 0) -> Reply:
+        """The dataset alone, whole under a new name beyond `above`: what training and export made stays behind.
 
         Failure `store.others` for a model of another workspace than these, where some are given.
         """
@@ -79,7 +79,7 @@ class Store:
                     os.makedirs(str((place / name).parent), exist_ok=True)
                     link_or_copy(source / name, place / name)
             self._models.existing(model)
-            new = self._models.reserve_next(stem)
+            new = self._models.reserve_next(stem, above)
             self._models.appear(new, place)
         except BaseException as error:
             shutil.rmtree(str(place), ignore_errors=True)
@@ -121,6 +121,7 @@ def get_parser() -> argparse.ArgumentParser:
     cloning = operations.add_parser("clone", help="make a new model with the same dataset")
     cloning.add_argument("model")
     cloning.add_argument("stem", help="its name without the number")
+    cloning.add_argument("--above", type=int, default=0, help="the highest number that it may not have")
     cloning.add_argument("workspaces", nargs="*", help="the ids of the workspace that it has to be of")
     operations.add_parser("delete", help="delete a model").add_argument("model")
     operations.add_parser("models", help="list the models")
@@ -130,7 +131,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def carry_out(options: argparse.Namespace, store: Store) -> Reply:
     if options.operation == "clone":
-        return store.clone(options.model, options.stem, options.workspaces)
+        return store.clone(options.model, options.stem, options.workspaces, options.above)
     if options.operation == "delete":
         return store.delete(options.model)
     return store.models() if options.operation == "models" else store.free()

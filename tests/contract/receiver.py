@@ -85,7 +85,7 @@ class Receiver:
     def announce(self, contents: Mapping[str, bytes], **more: Any) -> Message:
         self.files = dict(contents)
         files = [[path, len(data), MTIME, None] for path, data in contents.items()]
-        message = {"v": 1, "type": "parcel", "model": None, "stem": "ada-animals", "owner": OWNER, "like": [],
+        message = {"v": 1, "type": "parcel", "model": None, "stem": "ada-animals", "above": 0, "owner": OWNER, "like": [],
                    "replaces": False, "workspaces": [], "force": False, "spare": 0, "files": files, **more}
         self.write(json.dumps(message).encode() + b"\n")
         return message

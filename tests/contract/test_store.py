@@ -44,6 +44,13 @@ def test_clone_links_the_dataset_and_nothing_else(machine: Machine) -> None:
     assert {name: (target / name).read_bytes() for name in DATASET} == DATASET
 
 
+def test_clone_takes_no_number_that_the_workspace_had(machine: Machine) -> None:
+    """Here nothing is left of those models, and the laptop still has what it fetched of them."""
+    make_model(machine, "m-001", DATASET)
+    assert machine.store("clone", "m-001", "m", "--above=7")["model"] == "m-008"
+    assert machine.store("clone", "m-001", "m", "--above=3")["model"] == "m-009"
+
+
 def test_clone_does_not_take_the_folder_that_a_killed_one_left(machine: Machine) -> None:
     make_model(machine, "m", DATASET)
     before_each_program(machine, "import os\nos.getpid = lambda: 77\n")

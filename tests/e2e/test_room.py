@@ -234,7 +234,7 @@ def test_inference_ends_dark_when_the_laptop_vanishes(laptop: Laptop) -> None:
 
 
 def test_models_are_deleted_only_when_asked(laptop: Laptop) -> None:
-    assert laptop.run("models", "--delete", "ada-lab-w-002", code=130)[-1]["error"]["code"] == "cancelled"
+    assert laptop.run("models", "--delete", "ada-lab-w-002", code=2)[-1]["error"]["code"] == "cli.nobody_confirms"
     laptop.run("models", "--delete", "ada-lab-w-002", "--yes")
     assert "ada-lab-w-002" not in [one["model"] for one in laptop.run("models")[-1]["models"]]
 

@@ -98,7 +98,7 @@ def test_models_of_a_nano(bench: Bench) -> None:
     (folder / "model.engine").write_bytes(b"x")
     listed = {model["model"]: model for model in bench.json("models", "nano1")[-1]["models"]}
     assert listed["gone-001"]["running"] == [] and listed["gone-001"]["autostart"] is None
-    assert bench.json("models", "nano1", "--delete", "gone-001", code=130)[-1]["error"]["code"] == "cancelled"
+    assert bench.json("models", "nano1", "--delete", "gone-001", code=2)[-1]["error"]["code"] == "cli.nobody_confirms"
     assert bench.json("--yes", "models", "--nano", "nano1", "--delete", "gone-001")[-1]["deleted"] == "gone-001"
     assert not folder.exists()
     assert bench.json("--yes", "models", "nano1", "--delete", "gone-001", code=1)[-1]["error"]["code"] == "store.missing"

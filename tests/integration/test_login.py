@@ -123,7 +123,8 @@ def test_without_a_password_it_is_asked_for(
     asking = replace(config, password=None, key_file=None)
     attempt(asking, tmp_path, person := Person(password=ssh_server.password))
     assert person.asked == [("DL", ssh_server.user)]
-    assert refusal(asking, tmp_path, Person(password=None)).code == "machine.auth"
+    nobody = refusal(asking, tmp_path, Person(password=None))
+    assert (nobody.code, nobody.exit_code) == ("machine.no_password", 3) and "terminal" in nobody.hint
 
 
 @pytest.mark.parametrize("ssh_server", PASSWORD_SERVERS, indirect=True)

@@ -48,6 +48,12 @@ def test_each_gets_a_name_of_its_own(machine: SshMachine, root: Path, folder: Pa
     assert [send(machine, parcel(folder)).model for _ in range(2)] == [f"{STEM}-010", f"{STEM}-011"]
 
 
+def test_a_number_that_the_laptop_has_used_is_not_used_again(machine: SshMachine, root: Path, folder: Path) -> None:
+    (root / "models" / f"{STEM}-002").mkdir(parents=True)
+    give(root)
+    assert [send(machine, parcel(folder, above=above)).model for above in (5, 1)] == [f"{STEM}-006", f"{STEM}-007"]
+
+
 def test_ten_more_images_are_all_that_is_sent(machine: SshMachine, root: Path, folder: Path) -> None:
     for number in range(30):
         write(folder / "train" / "x" / f"{number:03d}.jpg", 5_000, number)

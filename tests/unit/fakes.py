@@ -131,7 +131,7 @@ class FakeMachine:
         models.mkdir(parents=True, exist_ok=True)
         match operation:
             case "clone":
-                new = self._next(words[1])
+                new = self._next(words[1], int(words[-1].removeprefix("--above=")))
                 shutil.copytree(models / words[0], models / new)
                 return {"model": new}
             case "models":
@@ -155,7 +155,7 @@ class FakeMachine:
         """File by file into a place aside; the model's folder appears when all are there."""
         models = self.root / "models"
         models.mkdir(parents=True, exist_ok=True)
-        model = parcel.model or self._next(parcel.stem)
+        model = parcel.model or self._next(parcel.stem, parcel.above)
         if parcel.model is None:
             (models / model).mkdir()
             parcel.on_name(model)
@@ -183,9 +183,9 @@ class FakeMachine:
         aside.rename(target)
         return Delivery(model, len(wanted), sent, linked, str(target))
 
-    def _next(self, stem: str) -> str:
+    def _next(self, stem: str, above: int) -> str:
         taken = [int(one.name.rpartition("-")[2]) for one in (self.root / "models").glob(f"{stem}-*")]
-        return f"{stem}-{max(taken, default=0) + 1:03d}"
+        return f"{stem}-{max([above, *taken]) + 1:03d}"
 
     def download(self, source: PurePosixPath, target: Path, cancel: CancelToken) -> None:
         shutil.copy2(self.root / source, target)

@@ -78,7 +78,7 @@ def test_what_cannot_be(terminal: Terminal, words: tuple[str, ...], code: int, e
 
 def test_the_bin_is_emptied_after_a_question(terminal: Terminal) -> None:
     terminal("classes", "w", "--remove", "mug")
-    assert terminal.error("classes", "w", "--empty-bin", code=130) == "cancelled"
+    assert terminal.error("classes", "w", "--empty-bin", code=2) == "cli.nobody_confirms"
     assert terminal.json("classes", "w", "--empty-bin", "--yes")["freed"] > 0
     assert terminal.error("classes", "w", "--undo", code=4) == "bin.nothing"
 

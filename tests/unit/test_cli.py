@@ -112,7 +112,7 @@ def test_no_command_imports_qt(terminal: Terminal) -> None:
     (("infer", "--model", "m", "--smoothing", "-1"), 2, "infer.smoothing"),
     (("infer", "--model", "m", "--frames", "3"), 2, "config.missing"),
     (("models",), 2, "config.missing"),
-    (("jobs", "--config", "no.json"), 2, "config.missing"),
+    (("jobs", "--config", "no.json"), 2, "config.not_there"),
     (("models", "--log-file", "/nowhere/x.log"), 2, "cli.log_file.open"),
 ])
 def test_bad_input(terminal: Terminal, words: tuple[str, ...], code: int, error: str) -> None:

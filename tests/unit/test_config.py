@@ -192,7 +192,7 @@ def test_where_it_is_looked_for(tmp_path: Path) -> None:
     assert config.find(None, user, here).path == here / "config.json"
     with pytest.raises(ConfigError) as explicit:
         config.find(tmp_path / "other.json", user, here)
-    assert explicit.value.code == "config.missing"
+    assert explicit.value.code == "config.not_there" and "other.json" in explicit.value.what
 
 
 def test_a_config_with_passwords_that_others_can_read_is_known(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_home_and_back_by_command(terminal: Terminal) -> None:
     saved = terminal.json("save", "w", "home")
     assert saved["file"].endswith("home.zip") and (saved["images"], saved["models"]) == (1, 1)
     # Not over a file that is there, unless somebody says so.
-    assert terminal.json("save", "w", "home.zip", code=130)["error"]["code"] == "cancelled"
+    assert terminal.json("save", "w", "home.zip", code=2)["error"]["code"] == "cli.nobody_confirms"
     assert terminal.json("--yes", "save", "w", "home.zip")["ok"]
     # By what is in it, and not by its name.
     (terminal.folder / "home.zip").rename(terminal.folder / "home.ainano")

@@ -22,14 +22,26 @@ print(repr(answer))
 """
 
 
+CONFIRM = """
+import sys
+from ai_nano.cli.console import JsonConsole
+from ai_nano.cli.questions import TerminalQuestions
+from ai_nano.core.errors import BadInput
+try:
+    print("ANSWER", TerminalQuestions(JsonConsole(), yes="yes" in sys.argv).confirm("Remove it?"))
+except BadInput as error:
+    print("ANSWER", error.code, error)
+"""
+
+
 class Terminal:
     """A program at a pseudo-terminal of its own."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, program: str = PROGRAM) -> None:
         self.shown = ""
         self._ours, theirs = os.openpty()
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", sys.executable, "-c", PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs,
+            ["setsid", "--ctty", sys.executable, "-c", program, *words], stdin=theirs, stdout=theirs, stderr=theirs,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en"})
         os.close(theirs)
 
@@ -81,6 +93,21 @@ def test_no_password_is_no_answer(terminals: list[Terminal]) -> None:
     terminal.wait_for("Password of ada on DL: ")
     terminal.type("")
     assert "ANSWER None" in terminal.wait_for(r"ANSWER .*\r\n")
+
+
+@pytest.mark.parametrize(("says", "answer"), [("y", "True"), ("n", "False"), ("", "False")])
+def test_a_confirmation_at_the_terminal(terminals: list[Terminal], says: str, answer: str) -> None:
+    terminals.append(terminal := Terminal(program=CONFIRM))
+    terminal.wait_for(r"Remove it\? \[yes/no\] ")
+    terminal.type(says)
+    assert f"ANSWER {answer}" in terminal.wait_for(r"ANSWER .*\r\n")
+
+
+@pytest.mark.parametrize(("words", "says"), [((), "ANSWER cli.nobody_confirms"), (("yes",), "ANSWER True")])
+def test_a_confirmation_without_a_terminal(words: tuple[str, ...], says: str) -> None:
+    done = subprocess.run([sys.executable, "-c", CONFIRM, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(REPOSITORY), "AI_NANO_LANGUAGE": "en"}, timeout=30, check=True)
+    assert done.stdout.startswith(says) and ("--yes" in done.stdout) is (not words) and done.stderr == ""
 
 
 def test_without_a_terminal_nobody_is_asked() -> None:

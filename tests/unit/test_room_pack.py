@@ -184,11 +184,12 @@ def linked(name: str) -> zipfile.ZipInfo:
 
 
 @pytest.mark.parametrize("name", ["../config.json", "/etc/passwd", "..\\config.json", "sub/config.json", "config.json/", "x",
-                                  "CONFIG.JSON", "./config.json", "config.json\nx"])
+                                  "CONFIG.JSON", "./config.json", "config.json\nx", "images/../../evil.jpg"])
 def test_other_members_are_refused(tmp_path: Path, folder: Path, name: str) -> None:
     file = zipped(tmp_path / "x.ainano", {"room.json": MANIFEST, "config.json": MACHINES, name: b"evil"})
     error = refusal(file, folder)
     assert error.code == "room_pack.member" and isinstance(error, BadInput) and "\n" not in error.what
+    assert "images/CLASS/FILE" in error.why
 
 
 def test_links_and_doubles_are_refused(tmp_path: Path, folder: Path) -> None:
@@ -312,6 +313,12 @@ def test_the_commands(terminal: Terminal) -> None:
     config_file.save(ROOM, file)
     packed = terminal.json("pack", "room")
     assert packed["machines"] == packed["without_host_key"] == ["DL", "nano1"] and packed["file"] == "room.ainano"
+    before = (terminal.folder / "room.ainano").read_bytes()
+    for name in ("room", "room.ainano"):
+        assert terminal.error("pack", name, "--note", "Another one", code=2) == "cli.nobody_confirms"
+    assert (terminal.folder / "room.ainano").read_bytes() == before
+    assert terminal.json("pack", "room", "--note", "Another one", "--yes")["file"] == "room.ainano"
+    assert (terminal.folder / "room.ainano").read_bytes() != before
     file.unlink()
     assert terminal.error("models", code=2) == "config.missing"
     opened = terminal.json("open", "room.ainano")

@@ -1,5 +1,6 @@
 """Step 5 with doubles: a best model so far while it runs, and what export, deploy and the next training make of it."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from room import Room
 
-from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite
+from ai_nano.core.errors import AiNanoError, BadInput, Cancelled, ContactLost, MachineError, MissingPrerequisite, WorkFailed
 from ai_nano.core.events import Best, Log
 from ai_nano.core.ports import JobEnd
 from ai_nano.core.project import ident, trained
@@ -19,7 +20,9 @@ from ai_nano.core.running import Running, Status
 from ai_nano.steps.deploy import DeployOptions
 from ai_nano.steps.export import ExportOptions
 from ai_nano.steps.infer import InferOptions
+from ai_nano.steps.split import SplitOptions
 from ai_nano.steps.train import STOP, TrainOptions
+from ai_nano.steps.upload import UploadOptions
 
 TRAIN, EXPORT = "gpu_server/train.py", "gpu_server/export.py"
 FIRST, SECOND = "1" * 64, "2" * 64
@@ -178,6 +181,63 @@ def test_a_killed_training_without_a_best_model_goes_on_in_its_folder(uploaded: 
     del uploaded.lab.server.ends[TRAIN]
     assert uploaded.statuses()["export"] is Status.BLOCKED
     assert uploaded.do("train", TrainOptions("quick"))["model"] == "ada-lab-w-001"
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["the same images", "other images"])
+def test_a_cleaned_server_gives_no_number_again(exported: Room, changed: bool) -> None:
+    """What the laptop has of its earlier models stays as it is."""
+    assert exported.do("train", TrainOptions())["model"] == "ada-lab-w-002"
+    shutil.rmtree(exported.lab.server.root / "models")
+    if changed:
+        exported.add_images("cat", 5, "more")
+        exported.do("split", SplitOptions())
+    used = {exported.do("upload", UploadOptions())["model"]} - {"ada-lab-w-001"}  # the same data may lie there again
+    used |= {exported.do("train", TrainOptions(seed=seed))["model"] for seed in (1, 2)}
+    assert used == {"ada-lab-w-003", "ada-lab-w-004"}
+
+
+@pytest.mark.parametrize("code", ["model.missing", "store.missing", "store.others"])
+def test_images_that_were_removed_there_are_uploaded_again(uploaded: Room, code: str) -> None:
+    server = uploaded.lab.server
+    if code == "store.missing":
+        uploaded.do("train", TrainOptions())
+        server.store = lambda *words: (_ for _ in ()).throw(WorkFailed(code, machine="DL", model=words[1]))
+    else:
+        server.ends[TRAIN] = JobEnd("failed", error=(code, {"model": "ada-lab-w-001", "student": "bob"}), exit={"code": 1})
+    with pytest.raises(AiNanoError) as first:
+        uploaded.do("train", TrainOptions())
+    with pytest.raises(AiNanoError) as again:
+        uploaded.do("train", TrainOptions())
+    assert first.value.code == ("store.others" if code == "store.others" else "train.data_gone")
+    assert (again.value.code, again.value.exit_code) == ("train.data_gone", 4) and "(step 4)" in again.value.hint
+    assert uploaded.workflow.step_status("upload").code == "status.upload.gone"
+    assert uploaded.statuses()["upload"] is Status.STALE
+    uploaded.do("upload", UploadOptions())
+    assert uploaded.statuses()["upload"] is Status.DONE
+    server.ends.clear()
+    vars(server).pop("store", None)
+    uploaded.do("train", TrainOptions())
+    assert uploaded.statuses()["train"] is Status.DONE
+
+
+def test_a_copy_that_went_with_what_it_was_made_of(uploaded: Room) -> None:
+    server = uploaded.lab.server
+    uploaded.do("train", TrainOptions())
+    server.ends[TRAIN] = JobEnd("failed", exit=None, why="rebooted")
+    with pytest.raises(WorkFailed):
+        uploaded.do("train", TrainOptions())
+    shutil.rmtree(server.root / "models")
+    server.ends[TRAIN] = JobEnd("failed", error=("model.missing", {"model": "ada-lab-w-002", "folder": "x"}), exit={"code": 1})
+    with pytest.raises(MissingPrerequisite) as refused:
+        uploaded.do("train", TrainOptions())
+    assert refused.value.code == "train.data_gone"
+
+
+def test_a_number_is_used_also_where_only_its_folder_is_left(uploaded: Room) -> None:
+    uploaded.workspace.model_folder("ada-lab-w-001").mkdir(parents=True)
+    uploaded.workspace.model_folder("ada-lab-w-041").mkdir()
+    uploaded.workspace.model_folder("ada-lab-w-b-077").mkdir()
+    assert uploaded.do("train", TrainOptions())["model"] == "ada-lab-w-042"
 
 
 def test_what_was_killed_keeps_its_best_until_there_is_another(uploaded: Room) -> None:

@@ -44,6 +44,7 @@ TABLE: Mapping[str, tuple[tuple[str, str], ...]] = {
                                (HERE, "python3 -c {host_key_edit}")),
     "machine.auth": ((HERE, "ssh-copy-id -p {port} {target}"),),
     "doctor.auth.password": ((HERE, "{ssh} -o PubkeyAuthentication=no true"), (HERE, "python3 -c {pwd_out}")),
+    "machine.no_password": ((HERE, "ssh-copy-id -p {port} {target}"),),
     "machine.key_missing": ((HERE, "ssh-keygen -t ed25519 -N '' -f {file} && ssh-copy-id -i {file} -p {port} {target}"),),
     "machine.key_unreadable": ((HERE, "ssh-keygen -p -N '' -f {file}"),),
     "doctor.round_trip.slow": ((HERE, "ping -c 20 {host}"),),

@@ -1,5 +1,7 @@
 """The trained model of a workspace: what export takes, whether the training has ended or has a best model so far."""
 
+import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +10,8 @@ from ai_nano.core.project.workspace import Receipt, Workspace
 
 # The key of what a training under way notes of its best model so far.
 BEST = "best"
+# The key of what an upload notes once the server has said that its images are no longer there.
+GONE = "gone"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,23 @@ def best_of(attempt: Receipt | None) -> dict[str, Any] | None:
     """What the attempt has noted of its best model; None where it has none."""
     noted = attempt.facts.get(BEST) if attempt is not None else None
     return noted if isinstance(noted, dict) and {"model", "checkpoint_sha256"} <= set(noted) else None
+
+
+def is_gone(upload: Receipt) -> bool:
+    """Whether what was uploaded is known to be there no longer."""
+    return upload.facts.get(GONE) is True
+
+
+def highest_number(workspace: Workspace, stem: str) -> int:
+    """Of the models of that stem that the workspace has, or has noted; 0 without one. A machine that was cleaned begins its
+    numbers again, and what lies here under one of them would be written over."""
+    folder = workspace.path / "models"
+    names = os.listdir(folder) if folder.is_dir() else []
+    for one in (*workspace.receipts.values(), *workspace.attempts.values()):
+        names += [str(facts["model"]) for facts in (one.facts, one.facts.get(BEST))
+                  if isinstance(facts, dict) and "model" in facts]
+    found = (re.fullmatch(re.escape(stem) + r"-([0-9]{1,9})", name) for name in names)
+    return max((int(match.group(1)) for match in found if match), default=0)
 
 
 def noted(model: str, event: Best) -> dict[str, Any]:

@@ -359,9 +359,12 @@ def load(path: Path) -> Config:
 def find(explicit: Path | None, user_folder: Path, here: Path | None = None) -> Config:
     """The room's configuration: `--config`, then ./config.json when filled in, then the user's folder.
 
-    Raises ConfigError: `config.missing` when there is none, `config.empty` when one is there but not filled in.
+    Raises ConfigError: `config.not_there` for `--config`, `config.missing` when there is none, `config.empty` when one is there
+    but not filled in.
     """
     if explicit is not None:
+        if not explicit.exists():
+            raise ConfigError("config.not_there", file=explicit)
         config = load(explicit)
         if not config.filled_in:
             raise ConfigError("config.empty", file=explicit)

@@ -60,8 +60,13 @@ class Pack:
 # ---- making ----------------------------------------------------------------------------------------------------------
 
 
+def target_of(file: Path) -> Path:
+    """Where `pack` writes: `.ainano` is appended where it is missing."""
+    return file if file.suffix == SUFFIX else file.with_name(file.name + SUFFIX)
+
+
 def pack(config: Config, hosts: Path, file: Path, told: RoomDefaults | None = None, starter: Starter | None = None) -> Path:
-    """Write the room to `file` and return its path: `.ainano` is appended where it is missing.
+    """Write the room to `target_of(file)` and return that.
 
     `hosts` is the known_hosts from which the machines' lines are taken. Who works at this computer (`student`) stays here.
     BadInput when the room is not filled in or the file cannot be written.
@@ -79,7 +84,7 @@ def pack(config: Config, hosts: Path, file: Path, told: RoomDefaults | None = No
         CONFIG: config_file.as_text(machines),
         KNOWN_HOSTS: "".join(key.line for key in known_hosts.read(hosts) if key.name in names),
     }
-    target = file if file.suffix == SUFFIX else file.with_name(file.name + SUFFIX)
+    target = target_of(file)
     try:
         data = io.BytesIO()
         with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:

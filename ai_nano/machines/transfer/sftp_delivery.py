@@ -86,7 +86,7 @@ class SftpDelivery:
     async def _new_name(self) -> str:
         stem = self._parcel.stem
         taken = [re.fullmatch(re.escape(stem) + r"-(\d{1,9})", entry.name) for entry in await self._remote.names(self._models)]
-        first = max((int(match.group(1)) for match in taken if match), default=0) + 1
+        first = max([self._parcel.above, *(int(match.group(1)) for match in taken if match)]) + 1
         for number in range(first, first + NAME_ATTEMPTS):
             model = f"{stem}-{number:03d}"
             try:

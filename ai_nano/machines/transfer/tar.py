@@ -112,9 +112,9 @@ def _pick(found: Sequence[Item], index: object) -> Item:
 
 def _announcement(parcel: Parcel, found: Sequence[Item], machine: str) -> bytes:
     files = [[str(item.path), item.size, item.mtime, digest(item, machine) if parcel.compares else None] for item in found]
-    message = {"v": 1, "type": "parcel", "model": parcel.model, "stem": parcel.stem or None, "owner": parcel.owner,
-               "like": list(parcel.like), "replaces": parcel.replaces, "workspaces": list(parcel.workspaces),
-               "force": parcel.force, "spare": parcel.spare_bytes, "files": files}
+    message = {"v": 1, "type": "parcel", "model": parcel.model, "stem": parcel.stem or None, "above": parcel.above,
+               "owner": parcel.owner, "like": list(parcel.like), "replaces": parcel.replaces,
+               "workspaces": list(parcel.workspaces), "force": parcel.force, "spare": parcel.spare_bytes, "files": files}
     return json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
