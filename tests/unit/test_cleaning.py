@@ -14,7 +14,7 @@ from ai_nano.cli.console import JsonConsole
 from ai_nano.cli.parser import get_parser
 from ai_nano.core import texts
 from ai_nano.core.cancel import CancelToken
-from ai_nano.core.errors import BadInput, Cancelled, MachineError, WorkFailed
+from ai_nano.core.errors import BadInput, MachineError, WorkFailed
 from ai_nano.core.room import cleaning, inventory
 from ai_nano.core.room.cleaning import Scope
 from ai_nano.core.room.config import nowhere
@@ -195,8 +195,9 @@ def run(lab: FakeLab, *words: str) -> int:
 
 
 def test_without_a_terminal_and_without_yes_nothing_goes(lab: FakeLab) -> None:
-    with pytest.raises(Cancelled):
+    with pytest.raises(BadInput) as refused:
         run(lab)
+    assert refused.value.code == "cli.nobody_confirms"
     assert len(lab.server.things) == 3  # type: ignore[arg-type]
 
 

@@ -1,6 +1,5 @@
 """Steps and workflow with doubles for the machines: order, receipts, statuses, what is kept when something fails."""
 
-import logging
 import shutil
 import threading
 from dataclasses import replace
@@ -175,26 +174,6 @@ def test_a_training_that_died_shows_its_last_lines(uploaded: Room) -> None:
     assert uploaded.statuses()["train"] is Status.FAILED and "killed" in uploaded.workflow.step_status("train").event().why
     del uploaded.lab.server.ends["gpu_server/train.py"]
     assert uploaded.do("train", TrainOptions())["model"] == "ada-lab-w-001"
-
-
-TRACEBACK = ("Traceback (most recent call last):", '  File "/srv/programs/shared/wire.py", line 220, in guard',
-             "    function(run)", "    ^^^^^^^^^^^^^", "OSError: [Errno 28] No space left on device")
-CHAINED = (*TRACEBACK, "", "During handling of the above exception, another exception occurred:", "", *TRACEBACK)
-
-
-@pytest.mark.parametrize(("lines", "shown"), [
-    (("loading", *TRACEBACK), ["loading"]), (("loading", *CHAINED, "ended"), ["loading", "ended"]), (CHAINED, []),
-    (TRACEBACK[1:], []), ((*TRACEBACK[3:4], *TRACEBACK[1:], "ended"), ["ended"]), ((), []),
-    (("a", "", "  b"), ["a", "", "  b"])])
-def test_no_traceback_reaches_a_student(
-        uploaded: Room, caplog: pytest.LogCaptureFixture, lines: tuple[str, ...], shown: list[str]) -> None:
-    caplog.set_level(logging.INFO)
-    uploaded.lab.server.ends["gpu_server/train.py"] = JobEnd(
-        "failed", error=("program.disk_full", {"program": "gpu_server/train.py"}), exit={"code": 1}, last_lines=lines)
-    with pytest.raises(WorkFailed) as caught:
-        uploaded.do("train", TrainOptions())
-    assert (caught.value.code, caught.value.details) == ("program.disk_full", shown)
-    assert all(line in caplog.text for line in lines)
 
 
 @pytest.mark.parametrize(("end", "code"), [

@@ -1,6 +1,7 @@
 """The laptop's reading of the one golden file that both sides of the wire are pinned to."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,19 @@ def test_another_version_is_refused() -> None:
 def test_a_newer_peers_kinds_and_keys_are_passed_over() -> None:
     assert wire.to_event({"v": 1, "type": "weather"}, "train", "DL") is None
     assert wire.to_event({"v": 1, "type": "log", "code": "train.end", "mood": "good"}, "train", "DL") is not None
+
+
+TRACEBACK = ("Traceback (most recent call last):", '  File "/srv/programs/shared/wire.py", line 220, in guard',
+             "    function(run)", "    ^^^^^^^^^^^^^", "OSError: [Errno 28] No space left on device")
+CHAINED = (*TRACEBACK, "", "During handling of the above exception, another exception occurred:", "", *TRACEBACK)
+
+
+@pytest.mark.parametrize(("lines", "shown"), [
+    (("loading", *TRACEBACK), ["loading"]), (("loading", *CHAINED, "ended"), ["loading", "ended"]), (CHAINED, []),
+    (TRACEBACK[1:], []), ((*TRACEBACK[3:4], *TRACEBACK[1:], "ended"), ["ended"]), ((), []),
+    (("a", "", "  b"), ["a", "", "  b"])])
+def test_no_traceback_reaches_a_student(caplog: pytest.LogCaptureFixture, lines: tuple[str, ...], shown: list[str]) -> None:
+    caplog.set_level(logging.INFO)
+    end = JobEnd("failed", error=("program.disk_full", {"program": "gpu_server/train.py"}), exit={"code": 1}, last_lines=lines)
+    error = wire.job_error(end, "train", "DL", "run-1")
+    assert (error.code, error.details) == ("program.disk_full", shown) and all(line in caplog.text for line in lines)
