@@ -280,6 +280,8 @@ class MainWindow(QMainWindow):
             page.take(batch)
         if batch.states or batch.best is not None:
             self.session.refresh()
+        elif batch.queued is not None or batch.turns:
+            self._redraw()  # whose turn it is says the step itself
 
     def _redraw(self) -> None:
         session = self.session
