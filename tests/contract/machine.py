@@ -1,12 +1,15 @@
 """A machine for the contract tests: a login with LANG=C, ROOT, and the programs of remote/ as real processes."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import select
 import shutil
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -165,6 +168,20 @@ class Watcher:
         return hang_up(self.process)
 
 
+@functools.cache
+def compiled(python: str) -> Path:
+    """The programs with a probe, compiled by that Python, as on a machine on which the laptop has unpacked them."""
+    folder = Path(tempfile.mkdtemp(prefix="ai_nano-programs-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    programs = folder / "programs"
+    shutil.copytree(REMOTE, programs, ignore=shutil.ignore_patterns("__pycache__"))
+    (programs / "probe").mkdir()
+    shutil.copy2(Path(__file__).with_name("probe_program.py"), programs / "probe" / "probe.py")
+    # Not all is for this Python.
+    subprocess.run([python, "-m", "compileall", "-q", str(programs)], check=False, stdout=subprocess.DEVNULL)
+    return programs
+
+
 class Machine:
     """A machine with a login of its own, ROOT in it, and the programs where the laptop would have put them."""
 
@@ -173,9 +190,8 @@ class Machine:
         self.python = python
         self.root = home / "ai nano é"
         self.programs = home / "programs ü" / "0123abcd"
-        shutil.copytree(REMOTE, self.programs, ignore=shutil.ignore_patterns("__pycache__"))
-        (self.programs / "probe").mkdir()
-        shutil.copy(Path(__file__).with_name("probe_program.py"), self.programs / "probe" / "probe.py")
+        shutil.copytree(compiled(python), self.programs)
+        self._compiled = self._compiled_files()
         # The token by which tests/conftest.py finds what outlives its test.
         kept = {name: os.environ[name] for name in ("PATH", "AI_NANO_TEST")}
         self.environment = {"HOME": str(home), "LANG": "C", **kept}
@@ -248,7 +264,10 @@ class Machine:
     def close(self) -> None:
         for follower in self._followers:
             follower.close()
-        assert not list(self.programs.rglob("__pycache__")), "the programs folder is immutable"
+        assert self._compiled_files() <= self._compiled, "the programs folder is immutable"
+
+    def _compiled_files(self) -> set[Path]:
+        return {path.relative_to(self.programs) for path in self.programs.rglob("*.pyc")}
 
 
 def make_run(machine: Machine, id: str, pid: int, start_time: int, boot: str, started: float = 1.0) -> Path:
