@@ -88,7 +88,7 @@ def queue_folder(root: Path, schedule: Dict[str, Any]) -> Path:
 
 def is_of_queue(name: str) -> bool:
     """Whether we gave a file of such a folder its name."""
-    return name == LOCK or name.startswith(TOOK) or NAME.match(name) is not None
+    return name == LOCK or name.startswith(TOOK.partition("{")[0]) or NAME.match(name) is not None
 
 
 # ---- what is known of earlier trainings ----------------------------------------------------------------------------------

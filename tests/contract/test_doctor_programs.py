@@ -160,7 +160,7 @@ def test_below_a_folder_that_is_really_closed(tmp_path: Path) -> None:
 def test_a_queue_that_the_login_cannot_use(queue: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("full/photographs", "closed", "tickets"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("file", "tickets/000001-a-run.json", "tickets/lock"):
+    for name in ("file", "tickets/000001-a-run.json", "tickets/lock", "tickets/took-1000.json"):
         (tmp_path / name).write_text("")
     heard = Heard()
     look = doctor_slurm.check({"scheduler": "direct", "queue": str(tmp_path / queue)})
