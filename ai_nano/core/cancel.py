@@ -37,7 +37,8 @@ class CancelToken:
 
 
 class OnlookersToken(CancelToken):
-    """For following what somebody else has started: whoever cancels `own` work stops looking on, and ends nothing."""
+    """For following what somebody else has started: never cancelled, and detached as soon as `own` is either. Who cancels his
+    own work stops looking on, and ends nothing."""
 
     def __init__(self, own: CancelToken) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ai_nano.core.errors import BadInput
 
@@ -102,6 +102,12 @@ def slug(text: str, fallback: str) -> str:
 def model_stem(student: str, project: str) -> str:
     """A model's name without its number, for example `ada-lab3-animals`; the machine that keeps the models numbers them."""
     return f"{slug(student, 'student')}-{slug(project, 'project')}"
+
+
+def highest_number(stem: str, models: Iterable[str]) -> int:
+    """Of the models of that stem, 0 without one."""
+    found = (re.fullmatch(re.escape(stem) + r"-([0-9]{1,9})", model) for model in models)
+    return max((int(match.group(1)) for match in found if match), default=0)
 
 
 def is_model_name(name: str) -> bool:

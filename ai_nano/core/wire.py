@@ -239,7 +239,8 @@ def follow(job: RemoteJob, step: str, machine: str, emit: Listener, cancel: Canc
 
 def job_error(end: JobEnd, step: str, machine: str, run: str) -> AiNanoError:
     """The error of a job that failed: what the program said, or how it died."""
-    log.info("%s: %s ended badly, its last words:\n%s", machine, run, "\n".join(end.last_lines))
+    if end.last_lines:  # the room's page asks twice a second for the sentence alone
+        log.info("%s: %s ended badly, its last words:\n%s", machine, run, "\n".join(end.last_lines))
     if end.error is not None:
         code, params = end.error
         return answers.told(code, params, machine, end.last_lines)

@@ -46,10 +46,12 @@ _STAGE = {**dict.fromkeys(("machine.host_key_unknown", "machine.host_key_changed
 
 def examine(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool = False) -> None:
     """All that is found, as soon as it is known. Raises nothing that the project expects."""
-    if not _connected(machine, config, tell):
+    trip = _connected(machine, config, tell)
+    if trip is None:
         return
     try:
         _run(machine, config, tell, deep)
+        _shell(machine, trip, tell)
     except AiNanoError as error:
         finding = _of_program(machine, config, error)
         tell(finding)
@@ -77,7 +79,8 @@ def requirements() -> list[str]:
 # ---- reaching it -----------------------------------------------------------------------------------------------------
 
 
-def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
+def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> float | None:
+    """The round trip in seconds; None where it is not reached."""
     figures = {"reach": f"{config.host}:{config.port}", "authentication": config.login}
     try:
         trip = machine.round_trip_s()
@@ -92,7 +95,7 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
         if error.code == "machine.auth" and config.password and error.params.get("machine") == config.name:
             finding = Finding(config.name, failed, FAILURE, "doctor.auth.password", "", dict(error.params))
         tell(finding)
-        return False
+        return None
     for stage in STAGES:
         tell(Finding(config.name, stage, OK, None, figures[stage]))
     figure = f"{1000 * trip:.0f} ms"
@@ -101,7 +104,7 @@ def _connected(machine: SshMachine, config: MachineConfig, tell: Tell) -> bool:
         tell(Finding(config.name, "round_trip", WARNING, "doctor.round_trip.slow", figure, told))
     else:
         tell(Finding(config.name, "round_trip", OK, None, figure))
-    return True
+    return trip
 
 
 # ---- its program -----------------------------------------------------------------------------------------------------
@@ -123,7 +126,6 @@ def _run(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool) -> 
                 elif kind == "error":
                     raise answers.error(message, config.name)
                 elif kind == "result":
-                    _shell(machine, tell)
                     return
         status, errors = channel.finish()
         raise machine._no_answer(status, errors)
@@ -131,7 +133,7 @@ def _run(machine: SshMachine, config: MachineConfig, tell: Tell, deep: bool) -> 
         channel.close()
 
 
-def _shell(machine: SshMachine, tell: Tell) -> None:
+def _shell(machine: SshMachine, trip: float, tell: Tell) -> None:
     """How long the login's shell takes to begin a command, without the two round trips of asking for it."""
     least = SHELL_S
     for _ in range(SHELL_LOOKS):
@@ -140,7 +142,7 @@ def _shell(machine: SshMachine, tell: Tell) -> None:
         least = min(least, time.monotonic() - began)
         if not SLOW_SHELL_S < least < 4 * SLOW_SHELL_S:
             break
-    took = max(0.0, least - 2 * machine.round_trip_s())
+    took = max(0.0, least - 2 * trip)
     if took > SLOW_SHELL_S:
         figure = f"{took:.1f} s"
         tell(Finding(machine.name, "shell", WARNING, "doctor.shell.slow", figure, {"seconds": figure.partition(" ")[0]}))

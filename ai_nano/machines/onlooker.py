@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ai_nano.core.cancel import CancelToken
+from ai_nano.core.cancel import CancelToken, OnlookersToken
 from ai_nano.core.errors import MachineError
 from ai_nano.core.ports import JobEnd, Picture
 from ai_nano.machines import frames
@@ -22,7 +22,7 @@ class Onlooker:
         self._runner = runner
 
     def follow(self, on_event: Callable[[Mapping[str, Any]], None], cancel: CancelToken) -> JobEnd:
-        return _Looking(self._runner, self.id).follow(on_event, _ignore, _LetGo(cancel))
+        return _Looking(self._runner, self.id).follow(on_event, _ignore, OnlookersToken(cancel))
 
     def watch(self, on_picture: Callable[[Picture], None], cancel: CancelToken) -> None:
         frames.watch(self._runner, self.id, on_picture, cancel, adaptive=False)
@@ -38,22 +38,6 @@ class _Looking(Job):
     def _lost(self, error: MachineError, cancel: CancelToken) -> None:
         """Who looks on asks again what runs there, once the machine is back."""
         raise error
-
-
-class _LetGo(CancelToken):
-    """What is cancelled here is the looking alone: never cancelled, and detached as soon as the other one is either."""
-
-    def __init__(self, other: CancelToken) -> None:
-        super().__init__()
-        self._other = other
-
-    @property
-    def cancelled(self) -> bool:
-        return False
-
-    @property
-    def detached(self) -> bool:
-        return self._other.cancelled or self._other.detached
 
 
 def _ignore(text: str) -> None:

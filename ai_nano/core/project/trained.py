@@ -1,10 +1,10 @@
 """The trained model of a workspace: what export takes, whether the training has ended or has a best model so far."""
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from ai_nano.core import names
 from ai_nano.core.events import Best
 from ai_nano.core.project.workspace import Receipt, Workspace
 
@@ -51,12 +51,11 @@ def highest_number(workspace: Workspace, stem: str) -> int:
     """Of the models of that stem that the workspace has, or has noted; 0 without one. A machine that was cleaned begins its
     numbers again, and what lies here under one of them would be written over."""
     folder = workspace.path / "models"
-    names = os.listdir(folder) if folder.is_dir() else []
+    models = os.listdir(folder) if folder.is_dir() else []
     for one in (*workspace.receipts.values(), *workspace.attempts.values()):
-        names += [str(facts["model"]) for facts in (one.facts, one.facts.get(BEST))
+        models += [str(facts["model"]) for facts in (one.facts, one.facts.get(BEST))
                   if isinstance(facts, dict) and "model" in facts]
-    found = (re.fullmatch(re.escape(stem) + r"-([0-9]{1,9})", name) for name in names)
-    return max((int(match.group(1)) for match in found if match), default=0)
+    return names.highest_number(stem, models)
 
 
 def noted(model: str, event: Best) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The steps of doc/design/transfers.md over SFTP alone: name, list, link, send, move."""
 
-import re
 import secrets
 from pathlib import PurePosixPath
 
 from paramiko import sftp as protocol
 
+from ai_nano.core import names
 from ai_nano.core.errors import WorkFailed
 from ai_nano.core.figures import amount
 from ai_nano.core.files import sha256
@@ -85,8 +85,8 @@ class SftpDelivery:
 
     async def _new_name(self) -> str:
         stem = self._parcel.stem
-        taken = [re.fullmatch(re.escape(stem) + r"-(\d{1,9})", entry.name) for entry in await self._remote.names(self._models)]
-        first = max([self._parcel.above, *(int(match.group(1)) for match in taken if match)]) + 1
+        taken = [entry.name for entry in await self._remote.names(self._models)]
+        first = 1 + max(self._parcel.above, names.highest_number(stem, taken))
         for number in range(first, first + NAME_ATTEMPTS):
             model = f"{stem}-{number:03d}"
             try:
